@@ -1,0 +1,92 @@
+"""The one error tree.
+
+LineshaftError                LS-000  anything this product refuses or fails at
+├── DefinitionError           LS-DEF  a declaration that cannot be served right
+├── InputError                LS-INP  a caller's argument or file that cannot be used
+├── NotFoundError             LS-NOF  a named thing that does not exist
+├── ConflictError             LS-CON  somebody else changed it first, or owns it
+├── CorruptError              LS-COR  stored bytes that fail their own check
+├── UnavailableError          LS-UNA  a part we depend on did not answer
+├── QualityError              LS-QUA  data that a checkpoint or gate refused
+└── EnvironmentFault          LS-ENV  this machine lacks something we need
+
+Every error says what happened, where, and how to mend it. Transport codes are chosen in `serving`, never here.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LineshaftError(Exception):
+    """Say what is wrong, where, and what to do about it.
+
+    >>> print(LineshaftError("window 50m is not a multiple of its 20m slide", where="vibration.py:41", fix="use 40m"))
+    LS-000  window 50m is not a multiple of its 20m slide
+      at: vibration.py:41
+      fix: use 40m
+    """
+
+    code: ClassVar[str] = "LS-000"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [f"{self.code}  {self.what}"]
+        if self.where:
+            lines.append(f"  at: {self.where}")
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class DefinitionError(LineshaftError):
+    """A declaration cannot be computed or served right."""
+
+    code = "LS-DEF"
+
+
+class InputError(LineshaftError):
+    """A caller's argument or file cannot be used."""
+
+    code = "LS-INP"
+
+
+class NotFoundError(LineshaftError):
+    """A named thing does not exist."""
+
+    code = "LS-NOF"
+
+
+class ConflictError(LineshaftError):
+    """Somebody else changed it first, or owns it."""
+
+    code = "LS-CON"
+
+
+class CorruptError(LineshaftError):
+    """Stored bytes fail their own check."""
+
+    code = "LS-COR"
+
+
+class UnavailableError(LineshaftError):
+    """A part we depend on did not answer in time."""
+
+    code = "LS-UNA"
+
+
+class QualityError(LineshaftError):
+    """Data was refused by a checkpoint or a gate."""
+
+    code = "LS-QUA"
+
+
+class EnvironmentFault(LineshaftError):
+    """This machine lacks something we need."""
+
+    code = "LS-ENV"

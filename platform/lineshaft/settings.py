@@ -1,0 +1,45 @@
+"""Every setting of the product, read from the environment here and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings; each is read from `LINESHAFT_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="LINESHAFT_", frozen=True)
+
+    home: Path = Path(".lineshaft")
+    """Where local state lives: offline tables, the embedded server's data, the catalogue."""
+    data: Path = Path("../shared/data")
+    """Where real machine data sets lie, for demos and tests that read them by path."""
+    repo: Path = Path("feature_repo")
+    """The feature repository: plain Feast objects."""
+    project: str = "dev"
+    """The environment: its own key prefix, tables and grants."""
+    redis_url: SecretStr | None = None
+    """The online store; unset starts an embedded Valkey."""
+    offline_url: str | None = None
+    """The offline store: a folder or an s3:// URL; unset is `<home>/offline`."""
+    database_url: SecretStr | None = None
+    """Catalogue and model registry; unset is SQLite in `<home>`."""
+    grpc_address: str = "127.0.0.1:7700"
+    """Where `lineshaft serve` listens."""
+    web_address: str = "127.0.0.1:7701"
+    """Where the admin page listens."""
+    redis_timeout_s: float = 0.025
+    """Budget of one online read, in seconds; a hung server costs no more than this."""
+
+    def offline_root(self) -> str:
+        """Return the offline store's folder or URL."""
+        return self.offline_url or str((self.home / "offline").resolve())
+
+    def database(self) -> str:
+        """Return the SQLAlchemy URL of catalogue and registry."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.home / 'lineshaft.db').resolve()}"

@@ -1,0 +1,31 @@
+"""The frozen vocabulary: blocks, views, services, statuses. Pure: no I/O, no clock."""
+
+from lineshaft.specs.blocks import BLOCK_SCHEMA, block_end_us, tile_end_us
+from lineshaft.specs.rows import Status, entity_columns, row_schema
+from lineshaft.specs.views import (
+    Feature,
+    OnDemandFeature,
+    OnDemandView,
+    Service,
+    ServiceView,
+    Source,
+    View,
+    format_duration,
+)
+
+__all__ = [
+    "BLOCK_SCHEMA",
+    "Feature",
+    "OnDemandFeature",
+    "OnDemandView",
+    "Service",
+    "ServiceView",
+    "Source",
+    "Status",
+    "View",
+    "block_end_us",
+    "entity_columns",
+    "format_duration",
+    "row_schema",
+    "tile_end_us",
+]

@@ -1,0 +1,174 @@
+"""What teams declare, after it was read from Feast objects: frozen, JSON-able, versioned by meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SECOND_US = 1_000_000
+
+
+def format_duration(us: int) -> str:
+    """Write microseconds the short way.
+
+    >>> format_duration(3_600_000_000), format_duration(300_000_000), format_duration(90_000_000)
+    ('1h', '5m', '90s')
+    """
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
+        if us % (size * SECOND_US) == 0 and us:
+            return f"{us // (size * SECOND_US)}{unit}"
+    return f"{us}us"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A raw source of blocks: its channels, in payload order, with their units."""
+
+    name: str
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    kind: str = "blocks"  # "blocks" (raw samples) or "rows" (features computed elsewhere)
+    path: str = ""  # of a "rows" source: where its Parquet lies
+    timestamp_field: str = "event_time"  # of a "rows" source
+    created_field: str = ""  # of a "rows" source: the column that says when a row was known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One feature of a view: a function of one channel over one window, or a column computed elsewhere."""
+
+    name: str
+    column: str = ""
+    function: str = ""
+    window_us: int = 0
+    dtype: str = "float64"
+    unit: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A feature view: features of one source over the same entity keys.
+
+    `tile_us` is the slide: a row is made at each aligned tick that has new data. A tick's row is first made at
+    `tick + grace_us` of receipt time; blocks received up to `lateness_us` after their end correct it.
+    """
+
+    name: str
+    source: Source
+    entity_keys: tuple[tuple[str, str], ...]  # (join key, dtype), in declared order
+    features: tuple[Feature, ...]
+    tile_us: int = 60 * SECOND_US
+    grace_us: int = 0
+    lateness_us: int = 7 * 86_400 * SECOND_US
+    ttl_us: int = 0  # 0 means no limit, as in Feast
+    team: str = ""
+    owner: str = ""
+    description: str = ""
+    where: str = ""  # file:line of the declaration
+    code_versions: tuple[tuple[str, int], ...] = ()  # (function or aggregator, its declared version)
+    online: bool = True
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def version(self) -> str:
+        """Return the hash of what the view computes: 12 hex digits; names of people and prose do not count."""
+        meaning = {
+            "source": [self.source.name, self.source.channels, self.source.units, self.source.kind],
+            "keys": self.entity_keys,
+            "features": [(f.name, f.column, f.function, f.window_us, f.dtype, f.unit) for f in self.features],
+            "tile_us": self.tile_us,
+            "grace_us": self.grace_us,
+            "lateness_us": self.lateness_us,
+            "code": self.code_versions,
+        }
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def ref(self) -> str:
+        """Return `name@version`: the name of its tables and keys."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of its features, in declared order."""
+        return tuple(f.name for f in self.features)
+
+    def to_json(self) -> str:
+        """Write the view as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> View:
+        """Read a view back from `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        source = raw.pop("source")
+        source["channels"], source["units"] = tuple(source["channels"]), tuple(source["units"])
+        features = tuple(Feature(**f) for f in raw.pop("features"))
+        pairs = {key: tuple((a, b) for a, b in raw.pop(key)) for key in ("entity_keys", "code_versions", "tags")}
+        return View(source=Source(**source), features=features, **pairs, **raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnDemandFeature:
+    """One feature computed from other features of the same request, by a named catalogue function."""
+
+    name: str
+    function: str  # e.g. "ratio", "difference", "severity_zone[iso10816-3:group2:rigid]"
+    inputs: tuple[str, ...]  # feature names as they stand in the answer: "view__feature"
+    dtype: str = "float64"
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnDemandView:
+    """On-demand features, computed on the whole answered batch."""
+
+    name: str
+    features: tuple[OnDemandFeature, ...]
+    team: str = ""
+    owner: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceView:
+    """A view as a service uses it: which version, which of its features."""
+
+    view: str
+    version: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A feature service: the contract a model pins."""
+
+    name: str
+    views: tuple[ServiceView, ...]
+    on_demand: tuple[OnDemandView, ...] = field(default=())
+    team: str = ""
+    owner: str = ""
+    description: str = ""
+
+    def to_json(self) -> str:
+        """Write the service as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> Service:
+        """Read a service back from `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        views = tuple(ServiceView(**{**v, "features": tuple(v["features"])}) for v in raw.pop("views"))
+        on_demand = tuple(
+            OnDemandView(
+                **{
+                    **v,
+                    "features": tuple(OnDemandFeature(**{**f, "inputs": tuple(f["inputs"])}) for f in v["features"]),
+                }
+            )
+            for v in raw.pop("on_demand")
+        )
+        return Service(views=views, on_demand=on_demand, **raw)
