@@ -1,0 +1,122 @@
+"""What a store promises. Real adapters and memory twins pass one behaviour suite (`tests/behaviours`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lineshaft.specs import Source, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a store found for each asked-for entity, in the order asked.
+
+    `rows` has `event_time`, `known_at` and the asked-for features, one row per entity, all null where nothing is.
+    `status` (int8, one per entity) is PRESENT (a row is there), NOT_FOUND or CORRUPT; nulls, ttl and ages are
+    judged by `lineshaft.tiles.answer`, the same way for both stores.
+    """
+
+    rows: pa.Table
+    status: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One view of a request: which features of which entities (a table of the view's join keys)."""
+
+    view: View
+    features: tuple[str, ...]
+    keys: pa.Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of written rows: `kept` replaced what was there, `older` lost to a newer row."""
+
+    kept: int
+    older: int
+
+
+class OnlineStore(Protocol):
+    """The newest row of each (view version, entity). A cache: it can be rebuilt from offline, byte for byte."""
+
+    def write(self, view: View, rows: pa.Table) -> Written:
+        """Keep each row (schema `row_schema(view)`) that is newer by (event_time, known_at) than the stored one."""
+        ...
+
+    def read(self, wanted: Sequence[Wanted], *, timeout_s: float | None = None) -> list[Found]:
+        """Return what is there, for all views in one round trip.
+
+        Raises `UnavailableError` when the server does not answer within the time given.
+        """
+        ...
+
+    def remove(self, view: View, keys: pa.Table) -> int:
+        """Forget entities of a view; return how many were there."""
+        ...
+
+    def clear(self, view: View) -> int:
+        """Forget every entity of a view (used by rebuild); return how many were there."""
+        ...
+
+    def scan(self, view: View) -> Iterator[pa.Table]:
+        """Return every stored row of a view (join keys, times, features), in batches, in no order."""
+        ...
+
+    def digest(self, view: View) -> str:
+        """Return a hash over all stored keys and bytes of a view, independent of order."""
+        ...
+
+
+class OfflineStore(Protocol):
+    """All blocks and all feature rows with their history, in versioned tables."""
+
+    def write_blocks(self, source: Source, blocks: pa.Table, *, batch: str) -> int:
+        """Append raw blocks (BLOCK_SCHEMA) once per `batch` name; return the table version."""
+        ...
+
+    def read_blocks(
+        self, source: Source, *, start_us: int | None = None, end_us: int | None = None, assets: Sequence[str] = ()
+    ) -> Iterator[pa.Table]:
+        """Return raw blocks whose start lies in [start, end), in batches; no `assets` means all."""
+        ...
+
+    def write_rows(self, view: View, rows: pa.Table, *, batch: str) -> int:
+        """Append feature rows (`row_schema(view)`) once per `batch` name; return the table version."""
+        ...
+
+    def read_rows(
+        self,
+        view: View,
+        *,
+        features: Sequence[str] | None = None,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        assets: Sequence[str] = (),
+        version: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Return feature rows with event_time in (start, end], in batches."""
+        ...
+
+    def latest(self, view: View, *, version: int | None = None) -> Iterator[pa.Table]:
+        """Return the newest row of each entity by (event_time, known_at): what the online store must hold."""
+        ...
+
+    def as_of(
+        self, wanted: Wanted, at_us: NDArray[np.int64], *, known_us: NDArray[np.int64] | None = None, version: int | None = None
+    ) -> Iterator[Found]:
+        """Return, per entity row in order, the newest row with event_time <= at and known_at <= known (default at).
+
+        Chunks of consecutive entity rows; memory stays bounded whatever their number.
+        """
+        ...
+
+    def version(self, view: View) -> int:
+        """Return the current table version of a view's rows; -1 when nothing was written."""
+        ...
