@@ -1,0 +1,1 @@
+"""Catalogue and model registry, in SQL. SQLAlchemy lives here and nowhere else."""
