@@ -1,6 +1,6 @@
 """Generate `lineshaft.rpc` from `proto/`; the output is committed and a test compares it with a fresh run.
 
-    make proto
+`make proto` runs it.
 """
 
 from __future__ import annotations
