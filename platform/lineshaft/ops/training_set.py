@@ -1,0 +1,143 @@
+"""Training sets: what a server could have answered at each entity row's time, by the code that answers serving."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lineshaft.errors import InputError
+from lineshaft.ops.catalog import Catalog
+from lineshaft.specs import Service, View
+from lineshaft.specs.rows import ARROW_TYPES
+from lineshaft.stores.ports import Found, OfflineStore, Wanted
+from lineshaft.tiles.answer import Answer, answer_service, answer_view
+
+AT_COLUMN = "event_time"
+KNOWN_COLUMN = "known_at"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Consecutive entity rows with their answer."""
+
+    entities: pa.Table
+    answer: Answer
+
+    def table(self) -> pa.Table:
+        """Return the entity columns followed by the feature columns."""
+        table = self.entities
+        for name in self.answer.columns.column_names:
+            table = table.append_column(name, self.answer.columns[name])
+        return table
+
+
+def training_set(
+    catalog: Catalog, offline: OfflineStore, service: str, entities: pa.Table, *, versions: dict[str, int] | None = None
+) -> Iterator[Chunk]:
+    """Answer a service for every entity row, point in time, in the order given.
+
+    entities: join keys, `event_time` (timestamp, the moment asked about), and any further columns (labels), which are
+    carried along; an optional `known_at` column asks what was known at another moment than `event_time`.
+    versions: pinned table versions by view name; none means the newest.
+    """
+    spec = catalog.service(service)
+    views = [catalog.view(used.view, used.version) for used in spec.views]
+    at_us = _times(entities, AT_COLUMN)
+    known_us = _times(entities, KNOWN_COLUMN) if KNOWN_COLUMN in entities.column_names else at_us
+    pins = versions or {}
+    found = [
+        offline.as_of(
+            Wanted(view=view, features=used.features, keys=entity_keys(view, entities)),
+            at_us,
+            known_us=known_us,
+            version=pins.get(view.name),
+        )
+        for used, view in zip(spec.views, views, strict=True)
+    ]
+    start = 0
+    for parts in _aligned(found):
+        stop = start + parts[0].rows.num_rows
+        yield Chunk(entities=entities.slice(start, stop - start), answer=answer(spec, views, parts, at_us[start:stop]))
+        start = stop
+
+
+def answer(service: Service, views: Sequence[View], found: Sequence[Found], at_us: NDArray[np.int64]) -> Answer:
+    """Answer a service from what a store found, whichever store that was."""
+    return answer_service(
+        service,
+        [
+            answer_view(view, used.features, part.rows, part.status, at_us)
+            for used, view, part in zip(service.views, views, found, strict=True)
+        ],
+    )
+
+
+def entity_keys(view: View, entities: pa.Table) -> pa.Table:
+    """Return the join keys of a view from a request, in the view's own types.
+
+    Raises `InputError` naming the key that is missing or of the wrong type.
+    """
+    columns = {}
+    for name, dtype in view.entity_keys:
+        if name not in entities.column_names:
+            raise InputError(
+                f"view {view.name!r} is keyed by {name!r}, which the request lacks",
+                where=f"columns given: {', '.join(entities.column_names)}",
+                fix=f"add a column {name!r} ({dtype})",
+            )
+        column = entities[name]
+        if column.null_count:
+            raise InputError(f"entity key {name!r} holds {column.null_count} nulls", fix="give every row its key")
+        try:
+            columns[name] = column.cast(ARROW_TYPES[dtype])
+        except pa.ArrowInvalid as error:
+            raise InputError(f"entity key {name!r} is {column.type}, not {dtype}", fix=f"send {dtype}") from error
+    return pa.table(columns)
+
+
+def fingerprint(table: pa.Table) -> str:
+    """Return the SHA-256 of a training set's bytes: schema, then columns, independent of chunking."""
+    digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
+    for column in table.combine_chunks().columns:
+        sink = pa.BufferOutputStream()
+        batch = pa.table({"c": column})
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_table(batch.combine_chunks())
+        digest.update(sink.getvalue())
+    return digest.hexdigest()
+
+
+def _times(entities: pa.Table, name: str) -> NDArray[np.int64]:
+    if name not in entities.column_names:
+        raise InputError(
+            f"the entity rows have no column {name!r}",
+            where=f"columns given: {', '.join(entities.column_names)}",
+            fix=f"add {name!r}: the moment each row asks about, as a timestamp",
+        )
+    column = entities[name]
+    if not pa.types.is_timestamp(column.type):
+        raise InputError(f"column {name!r} is {column.type}", fix="send timestamps (naive ones are read as UTC)")
+    if column.null_count:
+        raise InputError(f"column {name!r} holds {column.null_count} nulls", fix="give every row its time")
+    return np.asarray(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def _aligned(streams: Sequence[Iterator[Found]]) -> Iterator[list[Found]]:
+    """Cut streams of chunks at the same rows, so that views whose stores chunk differently can be put side by side."""
+    held: list[Found | None] = [None] * len(streams)
+    while True:
+        for i, stream in enumerate(streams):
+            current = held[i]
+            if current is None or not current.rows.num_rows:
+                held[i] = next(stream, None)
+        ready = [part for part in held if part is not None]
+        if len(ready) < len(streams):
+            return
+        rows = min(part.rows.num_rows for part in ready)
+        yield [Found(rows=part.rows.slice(0, rows), status=part.status[:rows]) for part in ready]
+        held = [Found(rows=part.rows.slice(rows), status=part.status[rows:]) for part in ready]
