@@ -1,0 +1,42 @@
+"""The chain of a model's transitions: each line covers the one before, so none can be changed unseen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from lineshaft.errors import CorruptError
+from lineshaft.registry.records import Transition
+
+
+def genesis(model: str) -> str:
+    """Return what the first line of a model's chain points at."""
+    return hashlib.sha256(f"lineshaft:{model}".encode()).hexdigest()
+
+
+def seal(line: Transition) -> str:
+    """Return the digest of a line, which covers every field of it and the digest before.
+
+    >>> from lineshaft.registry.records import Transition
+    >>> line = Transition(model="m", number=1, action="register", before="", after="registered", actor="ana",
+    ...     reason="", at_us=0, previous_digest=genesis("m"), digest="")
+    >>> len(seal(line))
+    64
+    """
+    fields = asdict(line)
+    del fields["digest"]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def verify(model: str, lines: Sequence[Transition]) -> None:
+    """Raise CorruptError at the first line that does not follow from the one before."""
+    previous = genesis(model)
+    for position, line in enumerate(lines):
+        if line.previous_digest != previous or seal(line) != line.digest:
+            raise CorruptError(
+                f"history of model {model!r} was altered at line {position + 1}",
+                fix="compare with a backup of the table ls_transition; do not promote until it is explained",
+            )
+        previous = line.digest

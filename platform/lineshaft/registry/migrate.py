@@ -1,0 +1,29 @@
+"""Bring a database to the current tables, whatever state it is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+
+from lineshaft.registry.engine import open_engine
+
+VERSION_TABLE = "ls_alembic_version"
+"""Lineshaft's own; Feast's registry may live in the same database."""
+
+
+def upgrade(database_url: str, *, revision: str = "head") -> str:
+    """Apply the migrations that are missing, in one transaction; return the revision it stands at."""
+    engine = open_engine(database_url)
+    try:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+            context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+            return context.get_current_revision() or ""
+    finally:
+        engine.dispose()

@@ -1,0 +1,19 @@
+"""Alembic's entry: run migrations on the connection that `lineshaft.registry.migrate` opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from lineshaft.registry import catalog_tables, tables
+from lineshaft.registry.schema import METADATA
+
+__all__ = ["catalog_tables", "tables"]  # importing them hangs their tables on METADATA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    version_table="ls_alembic_version",
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,56 @@
+"""Artifacts are named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import pytest
+
+from lineshaft.errors import CorruptError, InputError, NotFoundError
+from lineshaft.registry.artifacts import ArtifactStore
+
+CONTENT = b'{"learner": {}}'
+
+
+def test_what_is_stored_comes_back(tmp_path: Path) -> None:
+    """An artifact is read back by its sha256, and stored once however often it is put."""
+    store = ArtifactStore(tmp_path)
+
+    digest = store.put(CONTENT, artifact_format="json")
+
+    assert digest == store.put(CONTENT, artifact_format="json") == hashlib.sha256(CONTENT).hexdigest()
+    assert store.get(digest, artifact_format="json") == CONTENT
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_an_altered_artifact_is_not_loaded(tmp_path: Path) -> None:
+    """One changed byte on disk is refused at load."""
+    store = ArtifactStore(tmp_path)
+    digest = store.put(CONTENT, artifact_format="json")
+    (path,) = tmp_path.rglob("*.json")
+    path.write_bytes(CONTENT.replace(b"learner", b"lurker_"))
+
+    with pytest.raises(CorruptError, match="altered after it was registered"):
+        store.get(digest, artifact_format="json")
+
+
+@pytest.mark.parametrize("artifact_format", ["pkl", "joblib", "ubj", "json"])
+def test_pickles_are_refused_under_any_name(tmp_path: Path, artifact_format: str) -> None:
+    """A file that can run code when read is not taken, whatever it is called."""
+    with pytest.raises(InputError):
+        ArtifactStore(tmp_path).put(pickle.dumps({"model": 1}), artifact_format=artifact_format)
+
+
+@pytest.mark.parametrize("digest", ["../../etc/passwd", "A" * 64, "f" * 63])
+def test_names_that_are_no_digests_reach_no_file(tmp_path: Path, digest: str) -> None:
+    """A digest is 64 hex digits, so no path can be smuggled in."""
+    with pytest.raises(InputError, match="names no artifact"):
+        ArtifactStore(tmp_path).get(digest, artifact_format="json")
+
+
+def test_a_missing_artifact_is_not_found(tmp_path: Path) -> None:
+    """Asking for an unknown digest says so."""
+    with pytest.raises(NotFoundError):
+        ArtifactStore(tmp_path).get("0" * 64, artifact_format="ubj")
