@@ -1,0 +1,135 @@
+"""Entity keys as bytes: short, unambiguous, and read back without asking anybody.
+
+Integers and timestamps take 8 bytes (int32 and bool 4 and 1), big-endian with the sign bit flipped. A string or bytes
+key is its own bytes; when another key follows, its length stands before it as a varint. The types are fixed by the
+view, whose reference is part of the store's key, so no type has to be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lineshaft.errors import InputError
+from lineshaft.specs import View, entity_columns
+
+_WIDTHS = {"int64": 8, "timestamp": 8, "int32": 4, "bool": 1}
+_TEXT = ("string", "bytes")
+
+
+class KeyCodec:
+    """Turn the join keys of one view into bytes and back.
+
+    Equal bytes mean equal keys and the other way round. Raises `InputError` for null keys and for key types that
+    have no exact equality (floats).
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        refused = [name for name, dtype in view.entity_keys if dtype not in _WIDTHS and dtype not in _TEXT]
+        if refused or not view.entity_keys:
+            raise InputError(
+                f"view {view.name} cannot be keyed by {', '.join(refused) or 'nothing'}",
+                where=view.where,
+                fix="use string, bytes, int64, int32, bool or timestamp keys, one at least",
+            )
+        self._fields = entity_columns(view)
+
+    def encode(self, keys: pa.Table) -> list[bytes]:
+        """Return one byte string a row of `keys` (other columns are ignored)."""
+        parts: list[list[bytes]] = []
+        last = len(self._fields) - 1
+        for i, (field, (_, dtype)) in enumerate(zip(self._fields, self.view.entity_keys, strict=True)):
+            column = self._column(keys, field)
+            if dtype in _TEXT:
+                raw: list[bytes] = column.cast(pa.binary()).to_pylist()
+                parts.append(raw if i == last else [_varint(len(cell)) + cell for cell in raw])
+            else:
+                parts.append(_fixed(column, _WIDTHS[dtype]))
+        return parts[0] if len(parts) == 1 else [b"".join(cells) for cells in zip(*parts, strict=True)]
+
+    def _column(self, keys: pa.Table, field: pa.Field) -> pa.Array:
+        if field.name not in keys.column_names:
+            raise InputError(
+                f"entity key {field.name} of view {self.view.name} is not given",
+                fix=f"give {', '.join(f.name for f in self._fields)}",
+            )
+        column = keys[field.name].combine_chunks()
+        if column.null_count:
+            raise InputError(f"entity key {field.name} of view {self.view.name} is null", fix="drop rows without a key")
+        if column.type != field.type:
+            try:
+                column = column.cast(field.type)
+            except pa.ArrowInvalid as error:
+                raise InputError(
+                    f"entity key {field.name} is {column.type} and cannot be read as {field.type}",
+                    fix=f"send {field.type}",
+                ) from error
+        return column
+
+    def decode(self, encoded: Sequence[bytes]) -> pa.Table:
+        """Return the table of join keys that these bytes came from."""
+        columns: list[list[bytes]] = [[] for _ in self._fields]
+        last = len(self._fields) - 1
+        for key in encoded:
+            at = 0
+            for i, (_, dtype) in enumerate(self.view.entity_keys):
+                if dtype in _TEXT:
+                    size, at = (len(key) - at, at) if i == last else _read_varint(key, at)
+                else:
+                    size = _WIDTHS[dtype]
+                columns[i].append(key[at : at + size])
+                at += size
+        types = [dtype for _, dtype in self.view.entity_keys]
+        arrays = [_restored(cells, f.type, dtype) for cells, f, dtype in zip(columns, self._fields, types, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=pa.schema(self._fields))
+
+
+def _fixed(column: pa.Array, width: int) -> list[bytes]:
+    """Return integers as big-endian bytes that sort like the numbers."""
+    if width == 1:
+        return [b"\x01" if cell else b"\x00" for cell in column.to_pylist()]
+    numbers = column.cast(pa.int64() if width == 8 else pa.int32()).to_numpy(zero_copy_only=False)
+    raw = (numbers.view(f"u{width}") ^ _flip(width)).astype(f">u{width}").tobytes()
+    return [raw[at : at + width] for at in range(0, len(raw), width)]
+
+
+def _flip(width: int) -> NDArray[Any]:
+    return np.array(1 << (8 * width - 1), f"u{width}")
+
+
+def _varint(number: int) -> bytes:
+    if number <= 0x7F:
+        return number.to_bytes(1, "little")
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = raw[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+
+
+def _restored(cells: list[bytes], kind: pa.DataType, dtype: str) -> pa.Array:
+    if dtype in _TEXT:
+        return pa.array(cells, pa.binary()).cast(kind)
+    width = _WIDTHS[dtype]
+    if width == 1:
+        return pa.array([cell == b"\x01" for cell in cells], kind)
+    raw = np.frombuffer(b"".join(cells), f">u{width}").astype(f"u{width}")
+    numbers = (raw ^ _flip(width)).view(f"i{width}")
+    return pa.array(numbers).cast(kind)

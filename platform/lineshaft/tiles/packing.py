@@ -1,0 +1,314 @@
+"""One feature row as bytes: what the online store keeps for each (view version, entity).
+
+    format u8 | schema id u32 | event_time u64 | known_at u64 | blocks | null bits | tail | crc32 u32
+
+The two times are big-endian with the sign bit flipped, so that their bytes compare like their numbers: a server-side
+script decides "newer" from the first 21 bytes. Everything else is little-endian. Columns lie grouped by width (float64,
+int64 and timestamp, float32, int32, lengths of strings and bytes, bool), in declared order within a group. A null is a
+NaN in a float column, 2 in a bool, 0xFFFFFFFF in a length, and a zero among the null bits for the integers; the tail
+holds strings and bytes. The CRC covers all that precedes it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lineshaft.errors import InputError
+from lineshaft.specs import Status, View, row_schema
+from lineshaft.specs.rows import ARROW_TYPES, TIMESTAMP
+
+FORMAT = 0xB1
+TIMES = slice(5, 21)
+"""Where the two times lie: larger bytes are newer."""
+
+_HEADER = np.dtype([("format", "u1"), ("schema", "<u4"), ("event", ">u8"), ("known", ">u8")])
+_SIGN = np.uint64(1 << 63)
+_CRC_WIDTH = 4
+_CRC_RESIDUE = 0x2144DF1C  # crc32(m + crc32(m)) is this for every m
+_NO_LENGTH = 0xFFFFFFFF
+_NO_BOOL = 2
+_GROUPS = (
+    ("float64", "<f8", ("float64",)),
+    ("int64", "<i8", ("int64", "timestamp")),
+    ("float32", "<f4", ("float32",)),
+    ("int32", "<i4", ("int32",)),
+    ("length", "<u4", ("string", "bytes")),
+    ("bool", "u1", ("bool",)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """Decoded rows: `event_time`, `known_at` and features, with one status (int8) a row."""
+
+    rows: pa.Table
+    status: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Columns of one width, side by side in every row."""
+
+    kind: str
+    dtype: np.dtype[Any]
+    start: int
+    names: tuple[str, ...]
+    bit: int  # of its first column among the null bits; only integers have any
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.dtype.itemsize * len(self.names)
+
+
+class RowCodec:
+    """Turn rows of one view into bytes and back, all rows at once, bit for bit.
+
+    Decoding never raises for bad bytes: a row that fails its length, CRC, format or schema is CORRUPT.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._types = {f.name: f.dtype for f in view.features}
+        self._blocks, self._bits = _lay_out(self._types)
+        last = self._blocks[-1].stop if self._blocks else _HEADER.itemsize
+        self._bits_at = last
+        self.fixed_width = last + (self._bits + 7) // 8
+        """Bytes of a row before its tail and CRC."""
+        self._has_tail = any(block.kind == "length" for block in self._blocks)
+        signature = "|".join([view.ref, *(f"{name}:{dtype}" for name, dtype in self._types.items())])
+        self.schema_id = zlib.crc32(signature.encode())
+        self._blank = self._blank_row()
+
+    # --- rows to bytes
+
+    def encode(self, rows: pa.Table) -> list[bytes]:
+        """Pack rows that hold `event_time`, `known_at` and every feature of the view; one value a row.
+
+        Raises `InputError` when a column is missing, has another type, or a time is null.
+        """
+        rows = self._conform(rows)
+        n = rows.num_rows
+        matrix = np.zeros((n, self.fixed_width + _CRC_WIDTH), np.uint8)
+        head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
+        head["format"], head["schema"] = FORMAT, self.schema_id
+        head["event"], head["known"] = _biased(rows["event_time"]), _biased(rows["known_at"])
+        valid = np.zeros((n, self._bits), np.uint8)
+        for block in self._blocks:
+            cells = np.empty((n, len(block.names)), block.dtype)
+            for j, name in enumerate(block.names):
+                cells[:, j], known = _cells(rows[name], self._types[name])
+                if known is not None:
+                    valid[:, block.bit + j] = known
+            matrix[:, block.start : block.stop] = cells.view(np.uint8)
+        if self._bits:
+            matrix[:, self._bits_at : self.fixed_width] = np.packbits(valid, axis=1, bitorder="little")
+        return self._sealed(matrix, rows)
+
+    def _conform(self, rows: pa.Table) -> pa.Table:
+        schema = row_schema(self.view).remove_metadata()
+        wanted = [schema.field(i) for i in range(len(self.view.entity_keys), len(schema))]
+        missing = [field.name for field in wanted if field.name not in rows.column_names]
+        if missing:
+            raise InputError(
+                f"rows of {self.view.ref} lack {', '.join(missing)}",
+                where=self.view.where,
+                fix="give every column of row_schema(view)",
+            )
+        rows = rows.select([field.name for field in wanted])
+        for field in wanted:
+            if rows.schema.field(field.name).type != field.type:
+                raise InputError(
+                    f"column {field.name} of {self.view.ref} is {rows.schema.field(field.name).type}, not {field.type}",
+                    where=self.view.where,
+                    fix="cast it to the type its feature declares",
+                )
+        if rows["event_time"].null_count or rows["known_at"].null_count:
+            raise InputError(f"a row of {self.view.ref} has no time", fix="drop rows without event_time or known_at")
+        return rows
+
+    def _sealed(self, matrix: NDArray[np.uint8], rows: pa.Table) -> list[bytes]:
+        """Add tails and CRCs."""
+        if self._has_tail:
+            return self._sealed_with_tails(matrix, rows)
+        width = matrix.shape[1]
+        body = width - _CRC_WIDTH
+        flat = matrix.data.cast("B") if len(matrix) else memoryview(b"")
+        checks = [zlib.crc32(flat[at : at + body]) for at in range(0, len(flat), width)]
+        matrix[:, body:] = np.array(checks, "<u4").view(np.uint8).reshape(-1, _CRC_WIDTH)
+        whole = matrix.tobytes()
+        return [whole[at : at + width] for at in range(0, len(whole), width)]
+
+    def _sealed_with_tails(self, matrix: NDArray[np.uint8], rows: pa.Table) -> list[bytes]:
+        names = [name for block in self._blocks if block.kind == "length" for name in block.names]
+        tails = zip(
+            *([cell or b"" for cell in rows[name].cast(pa.binary()).to_pylist()] for name in names), strict=True
+        )
+        values = []
+        for fixed, tail in zip(matrix[:, : self.fixed_width], tails, strict=True):
+            body = b"".join((fixed.tobytes(), *tail))
+            values.append(body + zlib.crc32(body).to_bytes(_CRC_WIDTH, "little"))
+        return values
+
+    # --- bytes to rows
+
+    def decode(self, values: Sequence[bytes | None], features: Sequence[str] | None = None) -> Unpacked:
+        """Unpack values in the order given; `None` is NOT_FOUND, bad bytes are CORRUPT, both all null.
+
+        `features` picks columns, in the order asked; the default is all.
+        """
+        names = self.view.feature_names if features is None else tuple(features)
+        matrix, status = self._sorted_out(values)
+        columns: dict[str, pa.Array] = {}
+        for block in self._blocks:
+            picked = [(j, name) for j, name in enumerate(block.names) if name in names]
+            if picked and block.kind != "length":
+                self._numbers(matrix, block, picked, columns)
+        if self._has_tail:
+            self._tails(matrix, values, status, columns)
+        head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
+        found = status == Status.PRESENT
+        times = [_array(_unbiased(head[part]), TIMESTAMP, found) for part in ("event", "known")]
+        table = pa.Table.from_arrays([*times, *(columns[name] for name in names)], ["event_time", "known_at", *names])
+        return Unpacked(rows=table, status=status)
+
+    def _sorted_out(self, values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+        """Return the fixed parts as a matrix, blank where nothing usable is, and the status of each row."""
+        width, n = self.fixed_width, len(values)
+        status = np.full(n, Status.PRESENT, np.int8)
+        checks = [_CRC_RESIDUE if value is None else zlib.crc32(value) for value in values]
+        least = width + _CRC_WIDTH
+        for i, (value, check) in enumerate(zip(values, checks, strict=True)):
+            if value is None:
+                status[i] = Status.NOT_FOUND
+            elif check != _CRC_RESIDUE or len(value) < least or (len(value) > least and not self._has_tail):
+                status[i] = Status.CORRUPT
+        parts = values
+        if self._has_tail or (status != Status.PRESENT).any():
+            usable = (status == Status.PRESENT).tolist()
+            parts = [value[:least] if ok and value else self._blank for ok, value in zip(usable, values, strict=True)]
+        matrix = np.frombuffer(bytearray(b"".join(parts)), np.uint8).reshape(n, least)  # type: ignore[arg-type]
+        head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
+        strange = (status == Status.PRESENT) & ((head["format"] != FORMAT) | (head["schema"] != self.schema_id))
+        if strange.any():
+            status[strange] = Status.CORRUPT
+            matrix[strange] = np.frombuffer(self._blank, np.uint8)
+        return matrix, status
+
+    def _numbers(
+        self, matrix: NDArray[np.uint8], block: _Block, picked: list[tuple[int, str]], columns: dict[str, pa.Array]
+    ) -> None:
+        part = np.ascontiguousarray(matrix[:, block.start : block.stop]).view(block.dtype)
+        cells = np.ascontiguousarray(part.T)  # one contiguous run a column: Arrow takes it as it lies
+        if block.kind == "bool":
+            valid = cells != _NO_BOOL
+        elif block.dtype.kind == "f":
+            valid = ~np.isnan(cells)
+        else:
+            bits = np.unpackbits(matrix[:, self._bits_at : self.fixed_width], axis=1, bitorder="little")
+            valid = bits[:, block.bit : block.bit + len(block.names)].T.astype(bool)
+        whole = bool(valid.all())
+        for j, name in picked:
+            columns[name] = _array(cells[j], ARROW_TYPES[self._types[name]], None if whole else valid[j])
+
+    def _tails(
+        self,
+        matrix: NDArray[np.uint8],
+        values: Sequence[bytes | None],
+        status: NDArray[np.int8],
+        columns: dict[str, pa.Array],
+    ) -> None:
+        """Cut strings and bytes out of the tails; marks rows whose lengths do not add up or whose text is none."""
+        block = next(block for block in self._blocks if block.kind == "length")
+        lengths = np.ascontiguousarray(matrix[:, block.start : block.stop]).view(block.dtype).astype(np.int64)
+        absent = lengths == _NO_LENGTH
+        ends = self.fixed_width + np.cumsum(np.where(absent, 0, lengths), axis=1)
+        found = status == Status.PRESENT
+        sizes = np.array([len(v) if v is not None else 0 for v in values], np.int64)
+        status[found & (ends[:, -1] + _CRC_WIDTH != sizes)] = Status.CORRUPT
+        usable = status == Status.PRESENT
+        for j, name in enumerate(block.names):
+            starts = ends[:, j] - np.where(absent[:, j], 0, lengths[:, j])
+            spans = zip(values, starts.tolist(), ends[:, j].tolist(), (usable & ~absent[:, j]).tolist(), strict=True)
+            cells = [value[a:b] if ok and value is not None else None for value, a, b, ok in spans]
+            columns[name] = _text(cells, status) if self._types[name] == "string" else pa.array(cells, pa.binary())
+
+    def _blank_row(self) -> bytes:
+        row = np.zeros(self.fixed_width + _CRC_WIDTH, np.uint8)
+        nothing = {"float64": np.nan, "float32": np.nan, "length": _NO_LENGTH, "bool": _NO_BOOL}
+        for block in self._blocks:
+            filler = np.full(len(block.names), nothing.get(block.kind, 0), block.dtype)
+            row[block.start : block.stop] = filler.view(np.uint8)
+        return row.tobytes()
+
+
+def _lay_out(types: dict[str, str]) -> tuple[list[_Block], int]:
+    """Group columns by width; return the blocks and how many null bits a row has."""
+    blocks: list[_Block] = []
+    at, bits = _HEADER.itemsize, 0
+    for kind, code, dtypes in _GROUPS:
+        names = tuple(name for name, dtype in types.items() if dtype in dtypes)
+        if not names:
+            continue
+        block = _Block(kind=kind, dtype=np.dtype(code), start=at, names=names, bit=bits)
+        blocks.append(block)
+        at = block.stop
+        bits += len(names) if block.dtype.kind == "i" else 0
+    return blocks, bits
+
+
+def _biased(column: pa.ChunkedArray) -> NDArray[np.uint64]:
+    flipped: NDArray[np.uint64] = column.cast(pa.int64()).to_numpy().view(np.uint64) ^ _SIGN
+    return flipped
+
+
+def _unbiased(raw: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return (raw.astype(np.uint64) ^ _SIGN).view(np.int64)
+
+
+def _cells(column: pa.ChunkedArray, dtype: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return a column's cells as its block stores them and, for integers, which are known."""
+    if dtype in {"float64", "float32"}:
+        cells = column.to_numpy(zero_copy_only=False)
+        undefined = np.isnan(cells)
+        # One NaN for all: the sign and payload of a NaN differ by processor and must not reach the bytes.
+        return (np.where(undefined, np.array(np.nan, cells.dtype), cells) if undefined.any() else cells), None
+    if dtype in {"string", "bytes"}:
+        return pc.binary_length(column).cast(pa.int64()).fill_null(_NO_LENGTH).to_numpy(), None
+    if dtype == "bool":
+        return column.cast(pa.uint8()).fill_null(_NO_BOOL).to_numpy(), None
+    whole = column.cast(pa.int64()) if dtype == "timestamp" else column
+    return whole.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
+
+
+def _array(cells: NDArray[Any], kind: pa.DataType, valid: NDArray[np.bool_] | None) -> pa.Array:
+    """Wrap a contiguous run of cells as an Arrow array without copying it."""
+    bits = None
+    if valid is not None and not valid.all():
+        bits = pa.py_buffer(np.packbits(valid, bitorder="little"))
+    n = len(cells)
+    if pa.types.is_boolean(kind):
+        cells = np.packbits(cells == 1, bitorder="little")
+    return pa.Array.from_buffers(kind, n, [bits, pa.py_buffer(cells)])
+
+
+def _text(cells: list[bytes | None], status: NDArray[np.int8]) -> pa.Array:
+    """Return strings; a row whose bytes are no UTF-8 becomes CORRUPT."""
+    try:
+        return pa.array(cells, pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        kept = []
+        for i, cell in enumerate(cells):
+            try:
+                kept.append(None if cell is None else cell.decode())
+            except UnicodeDecodeError:
+                status[i] = Status.CORRUPT
+                kept.append(None)
+        return pa.array(kept, pa.string())
