@@ -1,0 +1,216 @@
+"""A user's own files, CSV or Parquet: waveform blocks, or readings in a wide or a long table.
+
+Waveforms: asset_id, start, rate_hz, samples (a list; in CSV numbers separated by blanks or ';'), one line a block;
+a source of several channels has a column a channel instead of `samples`. Wide: asset_id, event_time, a column a
+channel. Long: asset_id, event_time, channel, value. Optional everywhere: position, known_at, sequence; for waveforms
+also shaft_hz, bearing, full_scale.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from lineshaft.errors import InputError
+from lineshaft.sources.blocks import Floats, Integers, blocks_table, reading_blocks
+from lineshaft.sources.reading import Reading, gather, reject_rows
+from lineshaft.sources.rules import RepeatRule
+from lineshaft.sources.tabular import files_in, floats, read_csv, times_us
+from lineshaft.specs import Source
+
+EVERYWHERE = ("asset_id", "position", "known_at", "sequence")
+OF_WAVEFORMS = ("start", "rate_hz", "shaft_hz", "bearing", "full_scale")
+TEXT = ("asset_id", "position", "bearing", "samples", "channel")
+
+
+def read_files(path: Path, *, source: Source, period_s: float = 1.0, ignore: Sequence[str] = ()) -> Iterator[Reading]:
+    """Read a user's CSV and Parquet files as blocks of `source`, one reading a file.
+
+    `period_s` is how long one reading of a wide or long table speaks for (readings so far apart share blocks);
+    `ignore` names columns to leave out. A reading stamped t closes the period that ends at t.
+
+    Raises
+    ------
+    InputError
+        If a file has not the columns of any layout, or a cell is not what its column needs; says file, line, column.
+    """
+    fix = "name a .csv, .csv.gz or .parquet file, or a folder of them"
+    for file in files_in(path, "*.csv", "*.csv.gz", "*.parquet", fix=fix):
+        table = parquet.read_table(file) if file.suffix == ".parquet" else _read_csv(file, source)
+        table = table.drop_columns([name for name in ignore if name in table.column_names])
+        names = set(table.column_names)
+        if "rate_hz" in names:
+            yield _waveforms(table, source, path=file)
+        elif {"channel", "value"} <= names:
+            yield _readings(_widened(table, source, path=file), source, period_s, path=file)
+        else:
+            yield _readings(table, source, period_s, path=file)
+
+
+def _read_csv(file: Path, source: Source) -> pa.Table:
+    """Return a CSV file, with names and lists of samples kept as text."""
+    table = read_csv(file, text=TEXT)
+    if "rate_hz" in table.column_names and len(source.channels) > 1:
+        table = read_csv(file, text=(*TEXT, *source.channels))
+    return table
+
+
+def _require(table: pa.Table, needed: Sequence[str], allowed: Sequence[str], *, path: Path) -> None:
+    """Refuse a table that lacks a column or has one we cannot place."""
+    for name in needed:
+        if name not in table.column_names:
+            fix = (
+                f"add it; the layout is {', '.join(needed)} (optional: {', '.join(sorted(set(allowed) - set(needed)))})"
+            )
+            raise InputError(f"there is no column {name!r}", where=f"{path}:1", fix=fix)
+        if name in ("asset_id", "channel") and table[name].null_count:
+            line = pc.index(pc.is_null(table[name]), value=True).as_py() + 2
+            raise InputError(f"column {name!r} is empty", where=f"{path}:{line}", fix="fill it or leave the line out")
+    for name in table.column_names:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1)
+            fix = f"did you mean {near[0]!r}?" if near else f"leave it out with ignore=({name!r},)"
+            raise InputError(f"column {name!r} has no place in this source", where=f"{path}:1", fix=fix)
+
+
+def _waveforms(table: pa.Table, source: Source, *, path: Path) -> Reading:
+    """Return one block a line; lines of one length are built together, order kept."""
+    lists = ("samples",) if len(source.channels) == 1 else source.channels
+    _require(table, ("asset_id", "start", "rate_hz", *lists), (*EVERYWHERE, *OF_WAVEFORMS, *lists), path=path)
+    starts = times_us(table["start"], path=path, name="start")
+    cells = [_samples(table[name], path=path, name=name) for name in lists]
+    sizes = np.array([[len(cell) for cell in column] for column in cells], dtype=np.int64).reshape(len(lists), -1)
+    bad = np.flatnonzero((sizes != sizes[0]).any(axis=0) | (sizes[0] == 0))
+    rows = [{"asset_id": table["asset_id"][row].as_py(), "line": row + 2, "start_us": int(starts[row])} for row in bad]
+    rejects = reject_rows(source=source.name, reason="uneven_channels", rows=rows, detail="no samples, or unequal")
+    columns = _optional(table, path=path)
+    rates = floats(table, ["rate_hz"], path=path)[:, 0]
+    parts, order = [], []
+    for size in np.unique(sizes[0]).tolist():
+        mine = np.setdiff1d(np.flatnonzero(sizes[0] == size), bad)
+        if len(mine) == 0:
+            continue
+        samples = np.stack([np.stack([column[row] for row in mine]) for column in cells], axis=1)
+        chosen = {name: found.take(pa.array(mine)).combine_chunks() for name, found in columns.items()}
+        parts.append(blocks_table(starts_us=starts[mine], samples=samples, rate_hz=rates[mine], dtype="f4", **chosen))
+        order.append(mine)
+    if not parts:
+        return Reading(rejects=rejects)
+    back = pa.array(np.argsort(np.concatenate(order), kind="stable"))
+    return Reading(blocks={source.name: pa.concat_tables(parts).take(back)}, rejects=rejects)
+
+
+def _samples(column: pa.ChunkedArray, *, path: Path, name: str) -> list[npt.NDArray[np.float32]]:
+    """Return each cell's samples; text is split at blanks and ';'."""
+    if not pa.types.is_string(column.type):
+        return [np.asarray(cell if cell is not None else [], dtype=np.float32) for cell in column.to_pylist()]
+    cells = []
+    for row, text in enumerate(column.to_pylist()):
+        try:
+            cells.append(np.array((text or "").replace(";", " ").split(), dtype=np.float32))
+        except ValueError as error:
+            fix = "write numbers separated by blanks"
+            raise InputError(f"column {name!r}: {error}", where=f"{path}:{row + 2}", fix=fix) from error
+    return cells
+
+
+def _optional(table: pa.Table, *, path: Path) -> dict[str, pa.ChunkedArray]:
+    """Return the block columns a table may give, under the names `blocks_table` knows."""
+    found = {
+        name: table[name] for name in ("asset_id", "position", "sequence", "bearing") if name in table.column_names
+    }
+    for name in ("shaft_hz", "full_scale"):
+        if name in table.column_names:
+            found[name] = table[name].cast(pa.float64())
+    if "known_at" in table.column_names:
+        found["known_us"] = pa.chunked_array([times_us(table["known_at"], path=path, name="known_at")])
+    return {name: _filled(column, name) for name, column in found.items()}
+
+
+def _filled(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return a column without nulls where a block may have none."""
+    return pc.fill_null(column, {"position": "", "sequence": 0}[name]) if name in ("position", "sequence") else column
+
+
+def _widened(table: pa.Table, source: Source, *, path: Path) -> pa.Table:
+    """Return a long table as a wide one: lines of one asset, position and time become one."""
+    _require(
+        table,
+        ("asset_id", "event_time", "channel", "value"),
+        (*EVERYWHERE, "event_time", "channel", "value"),
+        path=path,
+    )
+    unknown = sorted(set(table["channel"].to_pylist()) - set(source.channels))
+    if unknown:
+        line = pc.index(table["channel"], unknown[0]).as_py() + 2
+        fix = f"channels of {source.name}: {', '.join(source.channels)}"
+        raise InputError(f"there is no channel {unknown[0]!r}", where=f"{path}:{line}", fix=fix)
+    keys = [name for name in ("asset_id", "position", "event_time", "sequence") if name in table.column_names]
+    values = floats(table, ["value"], path=path)[:, 0]
+    groups = table.select(keys).append_column("row", pa.array(np.arange(len(table)))).group_by(keys, use_threads=False)
+    merged = groups.aggregate([("row", "min")])
+    place = table.select(keys).append_column("at", pa.array(np.arange(len(table))))
+    joined = place.join(merged.append_column("line", pa.array(np.arange(len(merged)))), keys).sort_by("at")
+    lines = joined["line"].to_numpy()
+    wide = np.full((len(merged), len(source.channels)), np.nan)
+    wide[lines, [source.channels.index(name) for name in table["channel"].to_pylist()]] = values
+    columns: dict[str, Any] = {name: merged[name] for name in keys}
+    if "known_at" in table.column_names:
+        latest = np.full(len(merged), np.iinfo(np.int64).min)
+        np.maximum.at(latest, lines, times_us(table["known_at"], path=path, name="known_at"))
+        columns["known_at"] = pa.array(latest).cast(pa.timestamp("us", tz="UTC"))
+    return pa.table({**columns, **{name: wide[:, number] for number, name in enumerate(source.channels)}})
+
+
+def _readings(table: pa.Table, source: Source, period_s: float, *, path: Path) -> Reading:
+    """Return a wide table's readings as blocks, asset by asset; channels the file lacks are NaN."""
+    _require(table, ("asset_id", "event_time"), (*EVERYWHERE, "event_time", *source.channels), path=path)
+    present = [name for name in source.channels if name in table.column_names]
+    if not present:
+        fix = f"name columns after the channels of {source.name}: {', '.join(source.channels)}"
+        raise InputError("there is no column of any channel", where=f"{path}:1", fix=fix)
+    values = np.full((len(table), len(source.channels)), np.nan)
+    values[:, [source.channels.index(name) for name in present]] = floats(table, present, path=path)
+    ends = times_us(table["event_time"], path=path, name="event_time")
+    columns = _optional(table, path=path)
+    known = columns["known_us"].to_numpy() if "known_us" in columns else ends
+    given = columns["sequence"].to_numpy().astype(np.int64) if "sequence" in columns else None
+    places = zip(
+        columns["asset_id"].to_pylist(), columns.get("position", pa.repeat("", len(ends))).to_pylist(), strict=True
+    )
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, place in enumerate(places):
+        rows.setdefault(place, []).append(row)
+    parts = []
+    for (asset, position), found in rows.items():
+        mine = np.array(found)
+        sequence = RepeatRule().apply(ends[mine])[1] if given is None else given[mine]
+        parts.append(_place(asset, position, ends[mine], values[mine], known[mine], sequence, round(period_s * 1e6)))
+    return gather(
+        Reading(blocks={source.name: part}, notes={"repeated_time": twice} if twice else {}) for part, twice in parts
+    )
+
+
+def _place(
+    asset: str, position: str, ends: Integers, values: Floats, known: Integers, sequence: Integers, period_us: int
+) -> tuple[pa.Table, int]:
+    """Return the blocks of one asset and position, and how many of its times came again."""
+    order = np.lexsort((sequence, ends))
+    blocks = reading_blocks(
+        asset_id=asset,
+        position=position,
+        ends_us=ends[order],
+        values=values[order],
+        period_us=period_us,
+        known_us=known[order],
+        sequence=sequence[order],
+    )
+    return blocks, len(ends) - len(np.unique(ends))

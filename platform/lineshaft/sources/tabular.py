@@ -1,0 +1,131 @@
+"""Reading small text tables into Arrow and NumPy, with errors that name the file and the column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from lineshaft.errors import InputError
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def files_in(path: Path, *patterns: str, fix: str = "") -> list[Path]:
+    """Return `path` itself if it is a file, else the files of that folder that match, in order of name.
+
+    The folder's own files win; only where it has none are its subfolders searched.
+
+    Raises
+    ------
+    InputError
+        If nothing matches.
+    """
+    if path.is_file():
+        return [path]
+    for prefix in ("", "**/"):
+        found = sorted({file for pattern in patterns for file in path.glob(prefix + pattern)})
+        if found:
+            return found
+    raise InputError(
+        f"no file matches {' or '.join(patterns)}", where=str(path), fix=fix or "name the folder of the set"
+    )
+
+
+def read_csv(path: Path, *, delimiter: str = ",", names: Sequence[str] = (), text: Sequence[str] = ()) -> pa.Table:
+    """Return a delimited file as a table; gzip and a byte-order mark are taken in stride.
+
+    `names` are the columns of a file that has no header; columns named in `text` stay strings.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be parsed.
+    """
+    try:
+        return csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(column_names=list(names) or None),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(text, pa.string())),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        fix = f"make it a text table separated by {delimiter!r}, every line with the same number of fields"
+        raise InputError(f"cannot read a table: {error}", where=str(path), fix=fix) from error
+
+
+def column(table: pa.Table, name: str, *, path: Path) -> pa.ChunkedArray:
+    """Return a column.
+
+    Raises
+    ------
+    InputError
+        If the table lacks it.
+    """
+    if name not in table.column_names:
+        raise InputError(
+            f"there is no column {name!r}", where=f"{path}:1", fix=f"found: {', '.join(table.column_names)}"
+        )
+    return table[name]
+
+
+def floats(table: pa.Table, names: Sequence[str], *, path: Path) -> Floats:
+    """Return columns as float64 of (rows, columns); empty cells are NaN.
+
+    Raises
+    ------
+    InputError
+        If a column is absent or holds text.
+    """
+    values = np.empty((len(table), len(names)))
+    for number, name in enumerate(names):
+        found = column(table, name, path=path)
+        try:
+            values[:, number] = pc.fill_null(found.cast(pa.float64()), np.nan).to_numpy()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(f"column {name!r} holds more than numbers: {error}", where=str(path)) from error
+    return values
+
+
+def times_us(times: Any, *, path: Path, name: str) -> Integers:
+    """Return a column of times as int64 microseconds; times without a zone are read as UTC.
+
+    Raises
+    ------
+    InputError
+        If the column is not made of times, or one is absent.
+    """
+    try:
+        stamps = times.cast(pa.timestamp("us", tz=getattr(times.type, "tz", None)))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        fix = "write times as 2024-05-06 07:08:09.123 (UTC) or with an offset"
+        raise InputError(f"column {name!r} holds no times: {error}", where=str(path), fix=fix) from error
+    if stamps.null_count:
+        row = pc.index(pc.is_null(stamps), value=True).as_py()
+        raise InputError(f"column {name!r} has no time", where=f"{path}:{row + 2}", fix="fill it or leave the line out")
+    return np.asarray(stamps.cast(pa.int64()).to_numpy())
+
+
+def utc_us(text: str) -> int:
+    """Return an ISO time, read as UTC unless it says otherwise, as microseconds.
+
+    >>> utc_us("2000-01-01"), utc_us("2000-01-01T01:00:00+01:00")
+    (946684800000000, 946684800000000)
+    """
+    stamp = datetime.fromisoformat(text)
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=UTC)
+    return round(stamp.timestamp() * 1_000_000)
+
+
+def stamps(times: Integers) -> pa.Array:
+    """Return microseconds as an Arrow column of UTC timestamps."""
+    return pa.array(times, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
