@@ -1,0 +1,22 @@
+"""The `lineshaft` command. Each module holds the commands of one job; heavy parts are imported when a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+from lineshaft.cli.app import app
+from lineshaft.cli.output import complain
+from lineshaft.errors import LineshaftError
+
+from lineshaft.cli import data, demo, models, repo, serve, verify  # noqa: F401, E402, I001, RUF100  commands register themselves
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line; an error of ours is told in three lines and exits with 1."""
+    try:
+        app()
+    except LineshaftError as error:
+        complain(error)
+        sys.exit(1)

@@ -1,0 +1,52 @@
+"""What people and programs read: tables on a terminal, JSON on request, errors in three lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lineshaft.errors import LineshaftError
+
+console = Console(highlight=False)
+"""Results go to standard output."""
+notes = Console(stderr=True, highlight=False)
+"""Progress and errors go to standard error."""
+
+
+def complain(error: LineshaftError) -> None:
+    """Tell an error: what, where, how to mend it."""
+    notes.print(f"[bold red]{error.code}[/]  {error.what}", soft_wrap=True)
+    if error.where:
+        notes.print(f"  [dim]at[/]   {error.where}", soft_wrap=True)
+    if error.fix:
+        notes.print(f"  [green]fix[/]  {error.fix}", soft_wrap=True)
+
+
+def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> None:
+    """Print rows as a table, or as JSON."""
+    if as_json:
+        console.print_json(json.dumps(rows, default=str))
+        return
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        numbers = all(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    console.print(table if rows else f"{title}: nothing yet")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
