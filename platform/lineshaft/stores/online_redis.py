@@ -1,0 +1,158 @@
+"""The online store in Redis or Valkey: one packed value per (project, view version, entity).
+
+A key is `<project>/<view>@<version>/<entity>`, the first two percent-encoded so that neither can hold a slash or a
+glob's special characters; the entity is `lineshaft.tiles.packed_keys`, the value `lineshaft.tiles.packing`.
+
+Newer wins by (event_time, known_at) inside the server, so that replays and racing writers are harmless. Nothing here
+is the truth: `lineshaft online rebuild` makes the same bytes again from the offline store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from lineshaft.specs import View
+from lineshaft.stores.online_rows import codec_of, digest_of
+from lineshaft.stores.ports import Found, Wanted, Written
+from lineshaft.stores.redis_link import RedisLink, Session
+
+_LOG = logging.getLogger(__name__)
+_SCRIPT = resources.files("lineshaft.stores").joinpath("newer_wins.lua").read_bytes()
+_SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+_WRITE_BATCH = 500
+"""Rows of one script call: about 0.5 ms of the server's time, so that reads in between wait no longer."""
+_IN_FLIGHT = 4
+_SCAN_BATCH = 1000
+
+
+class RedisOnlineStore:
+    """An `OnlineStore` on one Redis or Valkey server. Threads may share it.
+
+    `timeout_s` bounds a read as a whole; `write_timeout_s` bounds each batch of a write, and each step of a scan.
+    """
+
+    def __init__(self, url: str, *, project: str, timeout_s: float = 0.025, write_timeout_s: float = 10.0) -> None:
+        self._link = RedisLink(url, where=f"online store of project {project}")
+        self._project = quote(project, safe="")
+        self._timeout_s = timeout_s
+        self._write_timeout_s = write_timeout_s
+
+    def write(self, view: View, rows: pa.Table) -> Written:
+        """Keep each row that is newer by (event_time, known_at) than the stored one.
+
+        At equal times the larger bytes stay; a row that is there already counts as `older`. Raises
+        `UnavailableError`; what was written before it stays, and writing all again is harmless.
+        """
+        prefix = self._prefix(view)
+
+        def work(session: Session) -> int:
+            kept = waiting = 0
+            session.call("SCRIPT", "LOAD", _SCRIPT)
+            for keys, values in codec_of(view).pack(rows, batch=_WRITE_BATCH):
+                session.allow(self._write_timeout_s)
+                session.send("EVALSHA", _SHA, len(keys), *[prefix + key for key in keys], *values)
+                waiting += 1
+                if waiting > _IN_FLIGHT:  # the server works on one batch while the next is packed
+                    kept += session.receive()
+                    waiting -= 1
+            for _ in range(waiting):
+                kept += session.receive()
+            return kept
+
+        kept = self._link.run(work, budget_s=self._write_timeout_s) if rows.num_rows else 0
+        return Written(kept=kept, older=rows.num_rows - kept)
+
+    def read(self, wanted: Sequence[Wanted], *, timeout_s: float | None = None) -> list[Found]:
+        """Return what is there, for all views in one round trip.
+
+        Raises `UnavailableError` when the server does not answer within the time given.
+        """
+        keys: list[bytes] = []
+        for one in wanted:
+            prefix = self._prefix(one.view)
+            keys += [prefix + key for key in codec_of(one.view).keys.encode(one.keys)]
+        budget_s = self._timeout_s if timeout_s is None else timeout_s
+        values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
+        answers, at = [], 0
+        for one in wanted:
+            n = one.keys.num_rows
+            answers.append(codec_of(one.view).unpack(values[at : at + n], one.features))
+            at += n
+        return answers
+
+    def remove(self, view: View, keys: pa.Table) -> int:
+        """Forget entities of a view; return how many were there."""
+        prefix = self._prefix(view)
+        return self._unlink([prefix + key for key in codec_of(view).keys.encode(keys)])
+
+    def clear(self, view: View) -> int:
+        """Forget every entity of a view; return how many were there."""
+        return sum(self._unlink(keys) for keys in self._keys(view))
+
+    def scan(self, view: View) -> Iterator[pa.Table]:
+        """Return every readable row of a view, in batches, in no order; unreadable ones are logged."""
+        for entries in self._entries(view):
+            table, lost = codec_of(view).table([key for key, _ in entries], [value for _, value in entries])
+            if lost:
+                _LOG.warning("%d stored rows of %s cannot be read; rebuild the online store", lost, view.ref)
+            yield table
+
+    def digest(self, view: View) -> str:
+        """Return a hash over all stored keys and bytes of a view, independent of order."""
+        return digest_of(entry for entries in self._entries(view) for entry in entries)
+
+    def overwrite(self, view: View, keys: pa.Table, value: bytes) -> None:
+        """Plant bytes under keys as no writer would: how tests make stored rows corrupt."""
+        prefix = self._prefix(view)
+        for key in codec_of(view).keys.encode(keys):
+            self._call("SET", prefix + key, value)
+
+    def ping(self, *, timeout_s: float | None = None) -> None:
+        """Return when the server answers; raises `UnavailableError` otherwise."""
+        self._call("PING", budget_s=self._timeout_s if timeout_s is None else timeout_s)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._link.close()
+
+    def _prefix(self, view: View) -> bytes:
+        return f"{self._project}/{quote(codec_of(view).ref, safe='@')}/".encode()
+
+    def _unlink(self, keys: list[bytes]) -> int:
+        if not keys:
+            return 0
+        gone: int = self._call("UNLINK", *keys)
+        return gone
+
+    def _call(self, *command: bytes | str | int, budget_s: float | None = None) -> Any:
+        return self._link.run(
+            lambda session: session.call(*command), budget_s=self._write_timeout_s if budget_s is None else budget_s
+        )
+
+    def _keys(self, view: View) -> Iterator[list[bytes]]:
+        """Yield the full keys of a view, each once. The prefix is anchored: no other project's keys match."""
+        pattern = self._prefix(view) + b"*"
+        seen: set[bytes] = set()  # SCAN may name a key twice while the server's table grows
+        cursor = b"0"
+        while True:
+            cursor, keys = self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_BATCH)
+            fresh = list(dict.fromkeys(key for key in keys if key not in seen))
+            seen.update(fresh)
+            if fresh:
+                yield fresh
+            if cursor == b"0":
+                return
+
+    def _entries(self, view: View) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield (entity key, value) of a view; keys removed meanwhile are left out."""
+        width = len(self._prefix(view))
+        for keys in self._keys(view):
+            values = self._call("MGET", *keys)
+            yield [(key[width:], value) for key, value in zip(keys, values, strict=True) if value is not None]

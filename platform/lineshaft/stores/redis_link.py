@@ -1,0 +1,177 @@
+"""Connections to a Redis or Valkey server that never cost more than the time given.
+
+redis-py opens them (URL, TLS, password, database); requests are then exchanged on the bare socket, so that one deadline
+covers sending, waiting and receiving, and so that a single row costs 0.03 ms instead of 0.11.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import hiredis
+import redis
+
+from lineshaft.errors import UnavailableError
+
+T = TypeVar("T")
+
+_CHUNK = 1 << 18
+_MAX_IDLE = 64
+
+
+class Session:
+    """One connection in use: send commands, receive their replies in order, until the deadline."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._socket = connection._sock  # noqa: SLF001 - redis-py has no way to bound a whole exchange in time
+        self._reader = hiredis.Reader()
+        self.reused = False
+        self.deadline = 0.0
+
+    def allow(self, budget_s: float) -> None:
+        """Set the deadline anew, counted from now: each step of a long piece of work has its own."""
+        self.deadline = time.monotonic() + budget_s
+
+    def remaining_s(self) -> float:
+        """Return the seconds left; raises `TimeoutError` when there are none."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def send(self, *command: Any) -> None:
+        """Send one command without waiting for its reply."""
+        self._socket.settimeout(self.remaining_s())
+        self._socket.sendall(hiredis.pack_command(command))
+
+    def receive(self) -> Any:
+        """Return the next reply; raises `UnavailableError` when it is the server's refusal."""
+        while (reply := self._reader.gets()) is False:
+            self._socket.settimeout(self.remaining_s())
+            data = self._socket.recv(_CHUNK)
+            if not data:
+                raise ConnectionResetError("the server closed the connection")
+            self._reader.feed(data)
+        if isinstance(reply, hiredis.ReplyError):
+            raise UnavailableError(f"the online store refuses: {reply}", fix=_fix_of(str(reply)))
+        return reply
+
+    def call(self, *command: Any) -> Any:
+        """Send one command and return its reply."""
+        self.send(*command)
+        return self.receive()
+
+    def close(self) -> None:
+        """Drop the connection; unread replies go with it."""
+        self._connection.disconnect()
+
+
+class RedisLink:
+    """A pool of connections to one server; threads share it, a forked child starts with none.
+
+    Nothing is tried twice, save on a connection that the server had closed while it lay idle.
+    """
+
+    def __init__(self, url: str, *, where: str = "online store") -> None:
+        try:
+            pool = redis.ConnectionPool.from_url(url, lib_name=None, lib_version=None)
+        except ValueError as error:
+            raise UnavailableError(
+                f"{where}: not a Redis URL", fix="write redis://host:port/0 or unix:///path"
+            ) from error
+        self._open: Callable[..., Any] = pool.connection_class
+        self._options = pool.connection_kwargs
+        self._where = where
+        self._idle: deque[Session] = deque()
+        self._pid = os.getpid()
+
+    def run(self, work: Callable[[Session], T], *, budget_s: float) -> T:
+        """Do `work` on a connection within the budget; it must be safe to do twice.
+
+        Raises `UnavailableError` when the server is away, hung or refuses.
+        """
+        deadline = time.monotonic() + budget_s
+        while True:
+            session = self._take(deadline)
+            try:
+                result = work(session)
+            except (OSError, hiredis.HiredisError) as error:
+                session.close()
+                if session.reused and not isinstance(error, TimeoutError):
+                    self.close()  # what lay idle beside it is as dead
+                    continue
+                raise self._unavailable(error) from error
+            except UnavailableError as error:
+                session.close()
+                error.where = self._where
+                raise
+            except BaseException:
+                session.close()
+                raise
+            self._give_back(session)
+            return result
+
+    def close(self) -> None:
+        """Close idle connections; those in use close when they come back broken."""
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
+
+    def _take(self, deadline: float) -> Session:
+        if self._pid != os.getpid():  # the parent's sockets are not ours to speak on
+            self._idle, self._pid = deque(), os.getpid()
+        try:
+            session = self._idle.pop()
+            session.reused = True
+        except IndexError:
+            session = self._connect(max(deadline - time.monotonic(), 0.001))
+        session.deadline = deadline
+        return session
+
+    def _connect(self, budget_s: float) -> Session:
+        bounded = {**self._options, "socket_timeout": budget_s, "socket_connect_timeout": budget_s}
+        if "path" in bounded:
+            bounded.pop("socket_connect_timeout")
+        connection = self._open(**bounded)
+        try:
+            connection.connect()
+        except (redis.RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+        return Session(connection)
+
+    def _give_back(self, session: Session) -> None:
+        if len(self._idle) < _MAX_IDLE:
+            self._idle.append(session)
+        else:
+            session.close()
+
+    def _unavailable(self, error: Exception) -> UnavailableError:
+        slow = isinstance(error, TimeoutError | redis.TimeoutError)
+        what = "does not answer in time" if slow else f"cannot be reached: {error}"
+        return UnavailableError(
+            f"the online store {what}",
+            where=self._where,
+            fix="check that the server runs and that LINESHAFT_REDIS_URL names it; "
+            "`lineshaft online rebuild` refills an empty one",
+        )
+
+
+def _fix_of(refusal: str) -> str:
+    kind = refusal.split(" ", 1)[0]
+    return {
+        "OOM": "raise the server's maxmemory or remove views that no model needs",
+        "NOAUTH": "put the password into LINESHAFT_REDIS_URL",
+        "WRONGPASS": "put the right user and password into LINESHAFT_REDIS_URL",
+        "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, GETRANGE, SET, SCAN and UNLINK on its project's keys",
+        "LOADING": "wait until the server has read its data set",
+        "READONLY": "name the primary, not a replica, in LINESHAFT_REDIS_URL",
+        "WRONGTYPE": "another program keeps keys under this project's prefix: use a database of its own",
+        "MISCONF": 'the server cannot save its snapshots: mend its disk or set save ""',
+    }.get(kind, "read the server's log")
