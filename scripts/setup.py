@@ -25,7 +25,9 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 UV = VENV / "bin" / "uv"
 LOCK = ROOT / "requirements.lock"
+MADE_FROM = ("requirements.lock", "pyproject.toml")
 STAMP = VENV / ".lineshaft-stamp"
+QUIET_S = 10
 SUPPORTED = ((3, 11), (3, 12))
 
 
@@ -60,14 +62,15 @@ def _install() -> None:
     locked = LOCK.read_text(encoding="utf-8")
     _say(f"setting up {VENV.name} with Python {sys.version.split()[0]}: once, some minutes, then never again")
     STAMP.unlink(missing_ok=True)
-    if not _runs(PYTHON):
+    if not _runs(PYTHON, "-c", f"import sys; sys.exit(sys.version_info[:2] not in {SUPPORTED})"):
         _create_environment()
     if not UV.exists() or _version_of_uv() != _locked_version(locked, "uv"):
         _say("1/3 the installer")
         _install_uv(locked)
     count = len(re.findall(r"^[A-Za-z0-9][\w.-]*==", locked, flags=re.MULTILINE))
     _say(f"2/3 up to {count} packages from {LOCK.name}, each checked by its hash")
-    uv_install = [str(UV), "pip", "install", "--python", str(PYTHON)]
+    # Always with --python: without it uv fills whatever environment it finds first.
+    uv_install = [str(UV), "pip", "install", "--quiet", "--python", str(PYTHON)]
     _run([*uv_install, "--require-hashes", "--no-deps", "--compile-bytecode", "-r", str(LOCK)])
     _say("3/3 lineshaft itself, editable")
     _run([*uv_install, "--no-deps", "--editable", str(ROOT)])
@@ -110,7 +113,6 @@ def _install_uv(locked: str) -> None:
         elif _runs(Path(sys.executable), "-m", "pip", "--version"):
             _run([sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", *options])
         elif shutil.which("uv"):
-            # Always with --python: without it uv fills whatever environment it finds first.
             _run(["uv", "pip", "install", "--python", str(PYTHON), *options])
         else:
             raise SetupError("no installer: this Python has neither `ensurepip` nor `pip`", fix=_apt_fix())
@@ -142,9 +144,8 @@ def _version_of_uv() -> str:
 
 
 def _fingerprints() -> str:
-    """Return what the environment was made from: the lock, the project, the interpreter."""
-    parts = [hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in (LOCK.name, "pyproject.toml")]
-    return "\n".join([*parts, "{}.{}".format(*sys.version_info[:2])])
+    """Return what the environment is made from: the lock and the project."""
+    return "".join(f"{hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}  {name}\n" for name in MADE_FROM)
 
 
 def _stamped(stamp: Path) -> str:
@@ -174,8 +175,18 @@ def _runs(program: Path, *arguments: str) -> bool:
 
 
 def _run(command: list[str]) -> None:
-    """Run a command, showing what it prints."""
-    subprocess.run(command, check=True, cwd=ROOT)
+    """Run a command, showing what it prints and, while it is quiet, how far the download has come."""
+    received = _received_bytes()
+    process = subprocess.Popen(command, cwd=ROOT)
+    while True:
+        try:
+            code = process.wait(timeout=QUIET_S)
+        except subprocess.TimeoutExpired:
+            _say(f"    {(_received_bytes() - received) / 1e6:,.0f} MB received")
+        else:
+            break
+    if code != 0:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def _say(text: str) -> None:
