@@ -12,23 +12,37 @@ the last bit; equality of paths comes from the fixed order, not from the numbers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Shared = TypeVar("Shared")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dense:
+    """The blocks of a batch with equally many measured samples, their holes closed up.
+
+    values: float64 (m, k), C-contiguous, all finite; index: int64 (m, k) or (1, k), the place of each sample in its
+    block.
+    """
+
+    rows: slice | NDArray[np.intp]
+    values: Floats
+    index: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
     """A batch of equally long blocks of one channel.
 
-    values: float64 (n_blocks, n), NaN where not measured; start_us: int64 (n_blocks,); shaft_hz, full_scale: float64
-    (n_blocks,), NaN where unknown; orders: float64 (n_blocks, 4), BPFO, BPFI, BSF, FTF as multiples of shaft speed, NaN
+    values: float64 (n_blocks, n), not finite (NaN, infinite) where not measured; start_us: int64
+    (n_blocks,); shaft_hz, full_scale: float64 (n_blocks,), NaN where unknown; orders: float64 (n_blocks, 4), BPFO, BPFI, BSF, FTF as multiples of shaft speed, NaN
     where no bearing is known. Derived arrays that several aggregators share are computed once and cached.
     """
 
@@ -38,6 +52,14 @@ class Samples:
     shaft_hz: Floats
     full_scale: Floats
     orders: Floats
+    _shared: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def shared(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
+        """Return what `make` gives, made once per batch: one FFT for all spectral aggregators."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        result: Shared = self._shared[key]
+        return result
 
     @cached_property
     def finite(self) -> NDArray[np.bool_] | None:
@@ -49,8 +71,34 @@ class Samples:
     def whole(self) -> NDArray[np.bool_]:
         """Tell the blocks without a hole: (n_blocks,). Spectra are defined on these only."""
         if self.finite is None:
-            return np.full(len(self.values), fill_value=True)
-        return self.finite.all(axis=1)
+            return np.full(len(self.values), fill_value=self.values.shape[1] > 0)
+        return np.asarray(self.finite.all(axis=1))
+
+    @cached_property
+    def whole_rows(self) -> slice | NDArray[np.intp]:
+        """Index the whole blocks: a slice where all are (the fast path, no copy)."""
+        return slice(None) if bool(self.whole.all()) else np.flatnonzero(self.whole)
+
+    @cached_property
+    def dense(self) -> tuple[Dense, ...]:
+        """Group the blocks by how many samples they measured; blocks without any are left out.
+
+        A kernel then sees plain full rows only, and what it does to one row never depends on the other rows.
+        """
+        blocks, n = self.values.shape
+        if not blocks or not n:
+            return ()
+        if self.finite is None:
+            values = np.ascontiguousarray(self.values)
+            return (Dense(rows=slice(None), values=values, index=np.arange(n, dtype=np.int64)[None, :]),)
+        counts = self.finite.sum(axis=1)
+        return tuple(self._holes_closed(rows=np.flatnonzero(counts == k), k=int(k)) for k in np.unique(counts) if k)
+
+    def _holes_closed(self, *, rows: NDArray[np.intp], k: int) -> Dense:
+        """Return blocks that all measured `k` samples."""
+        mask = np.isfinite(self.values[rows])
+        index = np.nonzero(mask)[1].reshape(-1, k).astype(np.int64)
+        return Dense(rows=rows, values=self.values[rows][mask].reshape(-1, k), index=index)
 
 
 class Aggregator(Protocol):
