@@ -14,6 +14,6 @@ position = Entity(
     name="position",
     join_keys=["position"],
     value_type=ValueType.STRING,
-    description="Where on the machine a sensor sits, e.g. drive_end_x. Features stay with it when the sensor is replaced.",
+    description="Where a sensor sits on its machine, e.g. drive_end_x. Features stay when the sensor is replaced.",
     owner="platform@lineshaft.example",
 )

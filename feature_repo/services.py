@@ -33,7 +33,9 @@ turbofan_rul = FeatureService(
 fleet_overview = FeatureService(
     name="fleet_overview",
     features=[
-        vibration_condition[["acceleration_rms_1m", "acceleration_kurtosis_1m", "acceleration_velocity_rms_10_1000hz_1m"]],
+        vibration_condition[
+            ["acceleration_rms_1m", "acceleration_kurtosis_1m", "acceleration_velocity_rms_10_1000hz_1m"]
+        ],
         process_condition[["temperature_mean_5m", "ambient_mean_5m", "current_mean_5m"]],
         severity,
         heating,

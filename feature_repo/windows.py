@@ -11,7 +11,11 @@ ROLLING = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
 
 
 def rolling(
-    columns: Sequence[str], functions: Sequence[str], *, windows: Iterable[timedelta] = ROLLING, slide: timedelta = MINUTE
+    columns: Sequence[str],
+    functions: Sequence[str],
+    *,
+    windows: Iterable[timedelta] = ROLLING,
+    slide: timedelta = MINUTE,
 ) -> list[Aggregation]:
     """Return one aggregation per window, column and function, named `column_function_window`."""
     return [

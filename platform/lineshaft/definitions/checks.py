@@ -1,0 +1,196 @@
+"""Find everything wrong with a repository at once; each fault has a stable code, a place and a way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView
+from feast.data_source import DataSource
+
+from lineshaft.definitions.compiler import DTYPES, KEY_DTYPES, TEAM_TAG, inputs_of, referenced
+from lineshaft.definitions.faults import Fault
+from lineshaft.definitions.loader import Declared, Repository
+from lineshaft.definitions.places import mentions
+from lineshaft.definitions.views import check_batch_view, check_channels, check_stream_view, feature_names
+from lineshaft.definitions.words import nearest
+from lineshaft.errors import LineshaftError
+from lineshaft.tiles import ondemand
+
+_OWNED = (Entity, FeatureView, OnDemandFeatureView, FeatureService)
+_TEAMED = (FeatureView, OnDemandFeatureView, FeatureService)
+
+
+def check(repository: Repository) -> tuple[tuple[Fault, ...], frozenset[int]]:
+    """Return all faults in order of place, and the ids of the objects that cannot be compiled."""
+    faults = list(repository.faults)
+    broken: set[int] = set()
+    known = {d.value.name: feature_names(d.value) for d in repository.of(FeatureView)}
+    for declared in repository.declared:
+        own = [*_naming(repository, declared), *_body(repository, declared, known)]
+        faults += own
+        if any(not fault.warning for fault in own):
+            broken.add(id(declared.value))
+    faults += _duplicates(repository)
+    return tuple(sorted(dict.fromkeys(faults), key=lambda f: (_place(f.where), f.code))), frozenset(broken)
+
+
+def _place(where: str) -> tuple[str, int]:
+    file, _, line = where.rpartition(":")
+    return file, int(line) if line.isdigit() else 0
+
+
+def _naming(repository: Repository, declared: Declared) -> Iterator[Fault]:
+    """Check what every object must have: a name of its own, an owner, a team."""
+    value, kind = declared.value, _kind(declared)
+    twins = [d for d in repository.declared if _kind(d) == kind and d.value.name == value.name]
+    if twins[0] is not declared:
+        yield declared.fault(
+            "LS-DEF-004", f'{kind} "{value.name}" is declared at {twins[0].where} too', fix="rename one, or import it"
+        )
+    if "__" in value.name or not value.name.isidentifier():
+        yield declared.fault(
+            "LS-DEF-027",
+            f'{kind} name "{value.name}" cannot be part of `view__feature`',
+            fix="use a_b, not a__b or a-b",
+        )
+    if isinstance(value, _OWNED) and not value.owner:
+        yield declared.fault("LS-DEF-005", f'{kind} "{value.name}" has no owner', fix='add owner="team@company"')
+    if isinstance(value, _TEAMED) and not value.tags.get(TEAM_TAG):
+        yield declared.fault("LS-DEF-006", f'{kind} "{value.name}" has no team', fix='add tags={"team": "…"}')
+
+
+def _body(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+    """Check what an object of its kind must get right."""
+    value = declared.value
+    if isinstance(value, Entity):
+        yield from _entity(declared)
+    elif isinstance(value, DataSource):
+        yield from check_channels(declared)
+    elif isinstance(value, StreamFeatureView):
+        yield from check_stream_view(repository, declared)
+    elif isinstance(value, FeatureView):
+        yield from check_batch_view(repository, declared)
+    elif isinstance(value, OnDemandFeatureView):
+        yield from _on_demand(declared, known)
+    elif isinstance(value, FeatureService):
+        yield from _service(repository, declared, known)
+
+
+def _entity(declared: Declared) -> Iterator[Fault]:
+    entity = declared.value
+    if entity.value_type not in KEY_DTYPES:
+        yield declared.fault(
+            "LS-DEF-008",
+            f'entity "{entity.name}" has value type {entity.value_type.name}, which cannot be a key',
+            fix="use ValueType.STRING, INT64 or INT32",
+            near=mentions("value_type"),
+        )
+
+
+def _on_demand(declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+    """Check that an on-demand view names functions and features that exist, and carries no code."""
+    view = declared.value
+    if view.feature_transformation is not None or not view.aggregations:
+        yield declared.fault(
+            "LS-DEF-024",
+            f'on-demand view "{view.name}" carries code instead of naming a function',
+            fix='use aggregations=[Aggregation(column="view__feature", function="ratio", name=…)]',
+        )
+    names = [aggregation.name for aggregation in view.aggregations]
+    if sorted(names) != sorted(field.name for field in view.features):
+        yield declared.fault(
+            "LS-DEF-019",
+            f'on-demand view "{view.name}": schema and aggregations differ',
+            fix="one Field per aggregation",
+        )
+    for field in view.features:
+        if str(field.dtype) not in DTYPES:
+            yield declared.fault(
+                "LS-DEF-025", f"type {field.dtype} of {field.name} is not supported", fix="use Float64"
+            )
+    for aggregation in view.aggregations:
+        yield from _on_demand_inputs(declared, aggregation, known)
+        yield from _on_demand_function(declared, aggregation)
+
+
+def _on_demand_inputs(declared: Declared, aggregation: Any, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+    for text in inputs_of(aggregation):
+        view, _, feature = text.partition("__")
+        sources = declared.value.source_feature_view_projections
+        if view not in sources:
+            fix = f"add {view} to its sources" if view in known else nearest(view, known)
+            yield declared.fault(
+                "LS-DEF-020", f'input "{text}" is of no source of the view', fix=fix, near=mentions(text)
+            )
+        elif feature not in known.get(view, ()):
+            yield declared.fault(
+                "LS-DEF-020",
+                f'input "{text}" does not exist',
+                fix=nearest(feature, known.get(view, ())),
+                near=mentions(text),
+            )
+
+
+def _on_demand_function(declared: Declared, aggregation: Any) -> Iterator[Fault]:
+    near = mentions(aggregation.function)
+    try:
+        function = ondemand.ondemand(aggregation.function)
+    except LineshaftError as error:
+        yield declared.fault("LS-DEF-021", error.what, fix=error.fix, near=near)
+        return
+    given, wanted = len(inputs_of(aggregation)), len(function.inputs)
+    if given != wanted:
+        what = f'on-demand function "{aggregation.function}" takes {wanted} inputs, not {given}'
+        yield declared.fault("LS-DEF-022", what, fix="list them in `column`, comma separated", near=near)
+
+
+def _service(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+    """Check that a service names declared views and features."""
+    everything = {d.value.name: [f.name for f in d.value.features] for d in repository.of(OnDemandFeatureView)}
+    everything.update(known)
+    for name, features in referenced(declared.value):
+        if name not in everything:
+            yield declared.fault(
+                "LS-DEF-023",
+                f'service "{declared.value.name}" names view "{name}", which is not declared',
+                fix=nearest(name, everything),
+                near=mentions(name),
+            )
+            continue
+        for feature in features:
+            if feature not in everything[name]:
+                yield declared.fault(
+                    "LS-DEF-023",
+                    f'service "{declared.value.name}" names feature "{name}:{feature}", which is not declared',
+                    fix=nearest(feature, everything[name]),
+                    near=mentions(feature),
+                )
+
+
+def _duplicates(repository: Repository) -> Iterator[Fault]:
+    """Show views that compute the same from the same source."""
+    seen: dict[tuple[Any, ...], Declared] = {}
+    for declared in repository.of(StreamFeatureView):
+        view = declared.value
+        meaning = sorted((a.column, a.function, str(a.time_window), str(a.slide_interval)) for a in view.aggregations)
+        key = (getattr(view.stream_source, "name", ""), tuple(view.entities), tuple(meaning))
+        first = seen.setdefault(key, declared)
+        if first is not declared:
+            yield declared.fault(
+                "LS-DEF-029",
+                f'view "{view.name}" means the same as "{first.value.name}" of {first.where}',
+                fix="use that one in your services, or say what differs",
+            )
+
+
+def _kind(declared: Declared) -> str:
+    """Return what an object is called in a message."""
+    value = declared.value
+    if isinstance(value, DataSource):
+        return "source"
+    if isinstance(value, OnDemandFeatureView):
+        return "on-demand view"
+    if isinstance(value, FeatureView):
+        return "view"
+    return "service" if isinstance(value, FeatureService) else "entity"

@@ -1,0 +1,228 @@
+"""Feast objects to frozen specs: the only place that knows both vocabularies.
+
+Works on objects fresh from a repository and on the same objects read back from a Feast registry: both compile to the
+same version, so Feast's client and Lineshaft's own name one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView, ValueType
+
+from lineshaft.definitions.words import parse_channels, parse_duration
+from lineshaft.specs import Feature, OnDemandFeature, OnDemandView, Service, ServiceView, Source, View
+from lineshaft.tiles import catalogue, ondemand
+
+DTYPES = {
+    "Float64": "float64",
+    "Float32": "float32",
+    "Int64": "int64",
+    "Int32": "int32",
+    "Bool": "bool",
+    "String": "string",
+    "Bytes": "bytes",
+    "UnixTimestamp": "timestamp",
+}
+"""Feast field types by the dtypes of ours."""
+
+KEY_DTYPES = {ValueType.STRING: "string", ValueType.INT64: "int64", ValueType.INT32: "int32"}
+"""Value types that an entity key may have."""
+
+CHANNELS_TAG, GRACE_TAG, LATENESS_TAG, TEAM_TAG = "lineshaft.channels", "lineshaft.grace", "lineshaft.lateness", "team"
+DEFAULT_LATENESS = "7d"
+
+
+def compile_view(view: FeatureView, *, entities: Mapping[str, Entity] | None = None, where: str = "") -> View:
+    """Compile a stream view (computed features) or a plain one (rows computed elsewhere).
+
+    `entities` by name give the keys of a view that was never applied; a view from a registry knows its own.
+    """
+    stream = isinstance(view, StreamFeatureView)
+    source = _block_source(view) if stream else _row_source(view)
+    features = _computed(view, source) if stream else _stored(view)
+    return View(
+        name=view.name,
+        source=source,
+        entity_keys=_keys(view, entities),
+        features=features,
+        ttl_us=_microseconds(view.ttl),
+        team=view.tags.get(TEAM_TAG, ""),
+        owner=view.owner,
+        description=view.description,
+        where=where,
+        code_versions=_code_versions(features) if stream else (),
+        online=view.online,
+        tags=tuple(sorted((str(k), str(v)) for k, v in view.tags.items())),
+        **_timing(view, stream=stream),
+    )
+
+
+def compile_on_demand(view: OnDemandFeatureView, *, units: Mapping[str, str]) -> OnDemandView:
+    """Compile an on-demand view: its aggregations name the function and, in `column`, the features it reads.
+
+    `units` are those of the features read, by "view__feature".
+    """
+    dtypes = {field.name: DTYPES[str(field.dtype)] for field in view.features}
+    features = tuple(
+        OnDemandFeature(
+            name=aggregation.name,
+            function=aggregation.function,
+            inputs=inputs_of(aggregation),
+            dtype=dtypes.get(aggregation.name, "float64"),
+            unit=_on_demand_unit(aggregation, units),
+        )
+        for aggregation in view.aggregations
+    )
+    return OnDemandView(
+        name=view.name,
+        features=features,
+        team=view.tags.get(TEAM_TAG, ""),
+        owner=view.owner,
+        description=view.description,
+    )
+
+
+def compile_service(
+    service: FeatureService, *, views: Mapping[str, View], on_demand: Mapping[str, OnDemandView]
+) -> Service:
+    """Compile a service against the views of the same reading; their versions become its pins.
+
+    What its on-demand features read is part of it, asked for or not: an answer must be explainable from itself.
+    """
+    wanted: dict[str, list[str]] = {}
+    demands = []
+    for name, features in referenced(service):
+        if name in on_demand:
+            demands.append(_only(on_demand[name], features))
+        else:
+            chosen = wanted.setdefault(name, [])
+            chosen += [f for f in features or views[name].feature_names if f not in chosen]
+    for demand in demands:
+        for reference in (text for feature in demand.features for text in feature.inputs):
+            name, feature = reference.split("__", 1)
+            if name in views and feature not in wanted.setdefault(name, []):
+                wanted[name].append(feature)
+    return Service(
+        name=service.name,
+        views=tuple(ServiceView(view=n, version=views[n].version, features=tuple(f)) for n, f in wanted.items()),
+        on_demand=tuple(demands),
+        team=service.tags.get(TEAM_TAG, ""),
+        owner=service.owner,
+        description=service.description,
+    )
+
+
+def referenced(service: FeatureService) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the views a service names with the features it picks; none means all."""
+    picked = [(p.name, tuple(f.name for f in p.features)) for p in service.feature_view_projections]
+    for reference in getattr(service, "_pending_feature_refs", ()):
+        name, _, feature = str(reference).partition(":")
+        picked.append((name.partition("@")[0], (feature,) if feature else ()))
+    return picked
+
+
+def inputs_of(aggregation: Any) -> tuple[str, ...]:
+    """Return what an on-demand aggregation reads: "view__feature", comma separated in `column`."""
+    return tuple(part.strip() for part in aggregation.column.split(",") if part.strip())
+
+
+def stream_name(view: FeatureView) -> Any:
+    """Return the stream source of a view, or the batch source of a plain one."""
+    return getattr(view, "stream_source", None) or view.batch_source
+
+
+def _on_demand_unit(aggregation: Any, units: Mapping[str, str]) -> str:
+    """Return the unit of an on-demand feature: "{unit}" is its first input's."""
+    first = next(iter(inputs_of(aggregation)), "")
+    return ondemand.ondemand(aggregation.function).unit.replace("{unit}", units.get(first, ""))
+
+
+def _keys(view: FeatureView, entities: Mapping[str, Entity] | None) -> tuple[tuple[str, str], ...]:
+    if entities is None:
+        return tuple((field.name, DTYPES[str(field.dtype)]) for field in view.entity_columns)
+    found = [entities[name] for name in view.entities if name in entities]
+    return tuple((entity.join_key, KEY_DTYPES.get(entity.value_type, "string")) for entity in found)
+
+
+def _block_source(view: Any) -> Source:
+    source = stream_name(view)
+    channels = parse_channels(source.tags[CHANNELS_TAG])
+    return Source(name=source.name, channels=tuple(n for n, _ in channels), units=tuple(u for _, u in channels))
+
+
+def _row_source(view: Any) -> Source:
+    source = view.batch_source
+    return Source(
+        name=source.name,
+        channels=tuple(field.name for field in view.features),
+        units=tuple(field.tags.get("unit", "") for field in view.features),
+        kind="rows",
+        path=source.path if hasattr(source, "path") else "",
+        timestamp_field=source.timestamp_field,
+        created_field=source.created_timestamp_column or "",
+    )
+
+
+def _computed(view: Any, source: Source) -> tuple[Feature, ...]:
+    units = dict(zip(source.channels, source.units, strict=True))
+    features = []
+    for aggregation in view.aggregations:
+        function = catalogue.function(aggregation.function)
+        features.append(
+            Feature(
+                name=aggregation.name,
+                column=aggregation.column,
+                function=function.name,
+                window_us=_microseconds(aggregation.time_window),
+                unit=function.unit.replace("{unit}", units.get(aggregation.column, "")),
+            )
+        )
+    return tuple(features)
+
+
+def _stored(view: Any) -> tuple[Feature, ...]:
+    columns = {name: raw for raw, name in view.batch_source.field_mapping.items()}
+    return tuple(
+        Feature(
+            name=field.name,
+            column=columns.get(field.name, field.name),
+            dtype=DTYPES[str(field.dtype)],
+            unit=field.tags.get("unit", ""),
+            description=field.description,
+        )
+        for field in view.features
+        if field.name not in {column.name for column in view.entity_columns}
+    )
+
+
+def _timing(view: Any, *, stream: bool) -> dict[str, int]:
+    """Return tile, grace and lateness; rows computed elsewhere are known when they say so."""
+    if not stream:
+        return {"grace_us": 0, "lateness_us": 0}
+    return {
+        "tile_us": _microseconds(view.aggregations[0].slide_interval),
+        "grace_us": parse_duration(view.tags.get(GRACE_TAG, "0s")),
+        "lateness_us": parse_duration(view.tags.get(LATENESS_TAG, DEFAULT_LATENESS)),
+    }
+
+
+def _code_versions(features: Sequence[Feature]) -> tuple[tuple[str, int], ...]:
+    """Return the declared versions of every function and aggregator behind the features, sorted by name."""
+    used = {}
+    for function in {feature.function for feature in features}:
+        entry = catalogue.function(function)
+        used[entry.name] = entry.version
+        used.update({aggregator.key: aggregator.version for aggregator in entry.needs})
+    return tuple(sorted(used.items()))
+
+
+def _only(view: OnDemandView, features: Sequence[str]) -> OnDemandView:
+    chosen = tuple(f for f in view.features if not features or f.name in features)
+    return OnDemandView(name=view.name, features=chosen, team=view.team, owner=view.owner, description=view.description)
+
+
+def _microseconds(duration: Any) -> int:
+    """Return a timedelta as whole microseconds; None is 0."""
+    return 0 if duration is None else (duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds

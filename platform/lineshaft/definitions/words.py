@@ -1,0 +1,81 @@
+"""The few small languages that declarations use beside Feast's: channels, durations, units."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+UNITS = frozenset(
+    (
+        *("1", "%", "count", "cycles"),
+        *("g", "mg", "m/s^2", "mm/s", "mm", "um", "m"),
+        *("Hz", "rpm", "deg", "rad"),
+        *("degC", "degF", "degR", "K"),
+        *("Pa", "kPa", "bar", "psia", "pps/psi"),
+        *("V", "mV", "A", "mA", "W", "kW", "ohm"),
+        *("N", "kN", "Nm", "kg"),
+        *("L/min", "m3/h", "lbm/s"),
+        *("kft", "Mach"),
+        *("s", "min", "h", "d"),
+        *("dB", "lx", "mol/L", "pH"),
+    )
+)
+"""Units a channel may have. A new one is added here, once, so that two teams do not spell it in two ways."""
+
+_CHANNEL = re.compile(r"^\s*(?P<name>[A-Za-z_]\w*)\s*\[(?P<unit>[^\]]+)\]\s*$")
+_DURATION = re.compile(r"^\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)\s*$")
+_MICROSECONDS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+
+def parse_channels(text: str) -> tuple[tuple[str, str], ...]:
+    """Read channels with units.
+
+    >>> parse_channels("temperature [degC], current [A]")
+    (('temperature', 'degC'), ('current', 'A'))
+
+    Raises
+    ------
+    ValueError
+        If a part is not `name [unit]`, or a channel stands there twice.
+    """
+    channels = []
+    for part in text.split(","):
+        match = _CHANNEL.match(part)
+        if match is None:
+            raise ValueError(f"{part.strip()!r} is not `name [unit]`")
+        channels.append((match["name"], match["unit"].strip()))
+    names = [name for name, _ in channels]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a channel stands there twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
+    return tuple(channels)
+
+
+def parse_duration(text: str) -> int:
+    """Read a duration as microseconds.
+
+    >>> parse_duration("30s"), parse_duration("7d")
+    (30000000, 604800000000)
+
+    Raises
+    ------
+    ValueError
+        If the text is not a number with ms, s, m, h or d.
+    """
+    match = _DURATION.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration like 30s, 5m, 2h or 7d")
+    return round(float(match["count"]) * _MICROSECONDS[match["unit"]])
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return "did you mean …" for the closest choices, or the choices themselves where few.
+
+    >>> nearest("kurtosys", ["kurtosis", "skewness"])
+    'did you mean kurtosis?'
+    """
+    known = sorted(choices)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"use one of {', '.join(known[:12])}{', …' if len(known) > 12 else ''}"
