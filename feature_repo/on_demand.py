@@ -2,6 +2,7 @@
 
 from feast import Aggregation, Field, OnDemandFeatureView
 from feast.types import Float64, String
+
 from process import process_condition
 from vibration import vibration_condition, vibration_fast
 

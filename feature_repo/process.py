@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from entities import machine, position
 from feast import StreamFeatureView
+
+from entities import machine, position
 from sources import ai4i_rows, machine_states, process_readings, sensor_reports, skab_loop
 from windows import fields, rolling
 

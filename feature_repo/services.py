@@ -1,6 +1,7 @@
 """Feature services: the contracts that models pin."""
 
 from feast import FeatureService
+
 from on_demand import bearing_diagnosis, heating, impact_energy, severity
 from process import loop_condition, process_condition, sensor_condition
 from turbofan import turbofan_condition

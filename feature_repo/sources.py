@@ -39,8 +39,8 @@ turbofan_cycles = blocks(
     "turbofan_cycles",
     channels=(
         "setting1 [kft], setting2 [Mach], setting3 [deg], s1 [degR], s2 [degR], s3 [degR], s4 [degR], s5 [psia], "
-        "s6 [psia], s7 [psia], s8 [rpm], s9 [rpm], s10 [1], s11 [psia], s12 [pps/psi], s13 [rpm], s14 [rpm], s15 [1], s16 [1], "
-        "s17 [1], s18 [rpm], s19 [rpm], s20 [lbm/s], s21 [lbm/s]"
+        "s6 [psia], s7 [psia], s8 [rpm], s9 [rpm], s10 [1], s11 [psia], s12 [pps/psi], s13 [rpm], s14 [rpm], s15 [1], "
+        "s16 [1], s17 [1], s18 [rpm], s19 [rpm], s20 [lbm/s], s21 [lbm/s]"
     ),
     description="One row per flight of a C-MAPSS engine; a cycle counts as one hour.",
 )

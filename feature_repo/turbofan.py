@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from entities import machine
 from feast import StreamFeatureView
+
+from entities import machine
 from sources import turbofan_cycles
 from windows import fields, rolling
 

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from entities import machine, position
 from feast import StreamFeatureView
+
+from entities import machine, position
 from sources import ims_level, vibration_blocks
 from windows import fields, rolling
 
