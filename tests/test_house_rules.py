@@ -140,10 +140,8 @@ def test_the_usual_file_and_function_are_short() -> None:
 def test_everything_public_is_described() -> None:
     """Every module, class, function and method that ships has a docstring."""
     faults = [f"{file.path}:1  module" for file in sources(of_packages=True) if not ast.get_docstring(file.tree)]
-    for file in sources(of_packages=True):
-        for node in public_nodes(file.tree):
-            if not ast.get_docstring(node):
-                faults.append(f"{file.path}:{node.lineno}  {node.name} has no docstring")
+    found = [(file.path, node) for file in sources(of_packages=True) for node in public_nodes(file.tree)]
+    faults += [f"{path}:{node.lineno}  {node.name}" for path, node in found if not ast.get_docstring(node)]
     report(faults)
 
 
