@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from lineshaft.clock import Clock
-from lineshaft.errors import ConflictError, InputError, NotFoundError
+from lineshaft.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from lineshaft.registry import ledger
 from lineshaft.registry.artifacts import ArtifactStore
 from lineshaft.registry.engine import open_engine
@@ -193,10 +193,16 @@ class ModelRegistry:
         return lines
 
     def generation(self, environment: str) -> int:
-        """Return how often champions of an environment have changed: what a server polls."""
+        """Return how often champions of an environment have changed: what a server polls.
+
+        Raises `UnavailableError` when the database does not answer.
+        """
         query = select(GENERATION.c.generation).where(GENERATION.c.environment == environment)
-        with self.engine.connect() as connection:
-            return connection.execute(query).scalar() or 0
+        try:
+            with self.engine.connect() as connection:
+                return connection.execute(query).scalar() or 0
+        except OperationalError as error:
+            raise UnavailableError("the registry's database did not answer", fix="see its log") from error
 
     def load(self, version: ModelVersion) -> bytes:
         """Return the artifact of a version, its hash checked."""

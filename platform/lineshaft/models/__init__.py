@@ -1,0 +1,1 @@
+"""Models: labels, training, scoring, gates. XGBoost lives here and nowhere else."""

@@ -1,0 +1,112 @@
+"""Labels: what happened after a moment, as far as it was known by another moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lineshaft.errors import InputError
+
+FAILURE = "failure"
+"""In a maintenance log, the kind of an event that is a failure. Any other kind changed the machine's fate: censored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Entity rows with a `label` column; `dropped` counts by reason the rows whose outcome cannot be known."""
+
+    table: pa.Table
+    dropped: dict[str, int]
+
+
+def remaining_life(rows: pa.Table, truth: pa.Table, *, unit_us: int, clip: float | None = None) -> Labelled:
+    """Label rows with the life left, in units of `unit_us`, from known ends of life.
+
+    rows: `asset_id`, `event_time`; truth: `asset_id`, `end_time` (end of life; null where unknown). `clip` caps the
+    label, because far from its end a healthy machine shows nothing of how far (125 cycles is usual for C-MAPSS).
+    """
+    ends = dict(zip(truth["asset_id"].to_pylist(), _us(truth["end_time"]), strict=True))
+    known = np.array([ends.get(asset) is not None for asset in rows["asset_id"].to_pylist()], dtype=bool)
+    kept = rows.filter(pa.array(known))
+    end_us = np.array([ends[asset] for asset in kept["asset_id"].to_pylist()], dtype=np.int64)
+    left = (end_us - np.array(_us(kept["event_time"]), dtype=np.int64)) / unit_us
+    before = left >= 0
+    label = left[before] if clip is None else np.minimum(left[before], clip)
+    table = kept.filter(pa.array(before)).append_column("label", pa.array(label))
+    return Labelled(table=table, dropped=_reasons(end_unknown=~known, after_end=~before))
+
+
+def ends_of_life(truth: pa.Table, *, epoch_us: int, unit_us: int) -> pa.Table:
+    """Return `asset_id`, `end_time` from lives counted in units (C-MAPSS: `cycles` given, `rul` left after them)."""
+    units = pc.add(truth["cycles"].cast(pa.float64()), truth["rul"].cast(pa.float64()))
+    end_us = pc.add(pc.multiply(units, float(unit_us)), float(epoch_us)).cast(pa.int64())
+    return pa.table({"asset_id": truth["asset_id"], "end_time": end_us.cast(pa.timestamp("us", tz="UTC"))})
+
+
+def fails_within(
+    rows: pa.Table, log: pa.Table, *, horizon_us: int, followed_until_us: int, known_us: int | None = None
+) -> Labelled:
+    """Label rows 1 when the asset's next event is a failure within the horizon, 0 when none came in all of it.
+
+    rows: `asset_id`, `event_time`; log: `asset_id`, `event_time`, `kind`, and optionally `known_at` (when the entry
+    was written: entries later than `known_us` are not seen, so an old training set can be made again).
+    Dropped, and counted: rows whose next event within the horizon is no failure (the part was replaced in time; what
+    would have been is unknown), and rows whose horizon was not followed to its end.
+    """
+    if horizon_us <= 0:
+        raise InputError(f"a horizon of {horizon_us} us is none", fix="give microseconds, more than 0")
+    if known_us is not None and "known_at" in log.column_names:
+        log = log.filter(pc.less_equal(log["known_at"].cast(pa.int64()), known_us))
+    until = followed_until_us if known_us is None else min(followed_until_us, known_us)
+    times = np.array(_us(rows["event_time"]), dtype=np.int64)
+    next_us, failed = _next_events(rows["asset_id"].to_pylist(), times, log)
+    within = next_us <= times + horizon_us
+    replaced = within & ~failed
+    unfollowed = ~within & (times + horizon_us > until)
+    kept = ~(replaced | unfollowed)
+    label = (within & failed)[kept].astype(np.int8)
+    table = rows.filter(pa.array(kept)).append_column("label", pa.array(label))
+    return Labelled(table=table, dropped=_reasons(replaced_in_time=replaced, horizon_not_over=unfollowed))
+
+
+def _next_events(
+    assets: list[str], times: NDArray[np.int64], log: pa.Table
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return for each row the time of its asset's first event after it (far future if none), and if it is a failure.
+
+    Of several events at one time a failure counts.
+    """
+    events: dict[str, dict[int, bool]] = {}
+    for asset, at, kind in zip(
+        log["asset_id"].to_pylist(), _us(log["event_time"]), log["kind"].to_pylist(), strict=True
+    ):
+        if at is not None:
+            own = events.setdefault(asset, {})
+            own[at] = own.get(at, False) or kind == FAILURE
+    found = np.full(len(times), np.iinfo(np.int64).max)
+    failed = np.zeros(len(times), dtype=bool)
+    sorted_events = {asset: np.array(sorted(own), dtype=np.int64) for asset, own in events.items()}
+    for row, asset in enumerate(assets):
+        own_times = sorted_events.get(asset)
+        if own_times is None:
+            continue
+        place = int(np.searchsorted(own_times, times[row], side="right"))
+        if place < len(own_times):
+            found[row] = own_times[place]
+            failed[row] = events[asset][int(own_times[place])]
+    return found, failed
+
+
+def _us(column: pa.ChunkedArray) -> list[int]:
+    """Return timestamps as microseconds; null stays None."""
+    values: list[int] = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
+    return values
+
+
+def _reasons(**flags: NDArray[np.bool_]) -> dict[str, int]:
+    """Return the counts that are not zero."""
+    return {name: int(flag.sum()) for name, flag in flags.items() if flag.any()}

@@ -1,0 +1,96 @@
+"""Arrow columns as the matrix a booster eats: nulls are NaN, rows in one order whatever order they came in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lineshaft.errors import InputError
+from lineshaft.models.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Sorted training rows: values (n x features, float32), labels (n, float64), groups (n), and their SHA-256."""
+
+    values: NDArray[np.float32]
+    labels: NDArray[np.float64]
+    groups: NDArray[np.str_]
+    fingerprint: str
+
+    def take(self, rows: NDArray[np.bool_]) -> Examples:
+        """Return some of the rows, under the same fingerprint."""
+        return Examples(
+            values=self.values[rows], labels=self.labels[rows], groups=self.groups[rows], fingerprint=self.fingerprint
+        )
+
+
+def feature_matrix(table: pa.Table, features: Sequence[str]) -> NDArray[np.float32]:
+    """Return the features as float32, n x features; nulls become NaN, which a tree sends its own way.
+
+    >>> feature_matrix(pa.table({"a": [1.5, None]}), ["a"]).tolist()
+    [[1.5], [nan]]
+
+    Raises
+    ------
+    InputError
+        If a feature is missing or is not a number.
+    """
+    matrix = np.empty((table.num_rows, len(features)), dtype=np.float32)
+    for i, name in enumerate(features):
+        if name not in table.column_names:
+            raise InputError(f"feature {name!r} is not in the table", fix="ask the feature service the model pins")
+        try:
+            column = table[name].cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError(f"feature {name!r} is {table[name].type}, not a number") from error
+        matrix[:, i] = column.to_numpy()
+    return matrix
+
+
+def examples(spec: ModelSpec, table: pa.Table) -> Examples:
+    """Return the training rows sorted by group, time and content; the order they came in does not matter.
+
+    XGBoost's bits depend on the order of rows, so one set of rows must have one order. Rows without a label are
+    refused, not dropped: what to do with them is the labelling's decision.
+    """
+    for name in (spec.group, spec.time, spec.label):
+        if name not in table.column_names:
+            raise InputError(f"the training set has no column {name!r}", where=spec.name)
+        if table[name].null_count:
+            raise InputError(f"column {name!r} holds nulls", where=spec.name, fix="drop or censor those rows first")
+    values = feature_matrix(table, spec.features)
+    labels = np.asarray(table[spec.label].cast(pa.float64()).to_numpy(), dtype=np.float64)
+    groups = np.asarray(table[spec.group].cast(pa.string()).to_pylist(), dtype=np.str_)
+    times = np.asarray(table[spec.time].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy())
+    # Rows of one asset at one time (two bearings of one pump) are told apart by what they hold.
+    content = [values[row].tobytes() + labels[row].tobytes() for row in range(len(labels))]
+    order = np.array(
+        sorted(range(len(labels)), key=lambda row: (groups[row], times[row], content[row])), dtype=np.int64
+    )
+    digest = hashlib.sha256("\n".join((*spec.features, spec.label)).encode())
+    for part in (values[order], labels[order], times[order], "\n".join(groups[order]).encode()):
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    return Examples(values=values[order], labels=labels[order], groups=groups[order], fingerprint=digest.hexdigest())
+
+
+def held_out(groups: NDArray[np.str_], *, share: float, seed: int) -> NDArray[np.bool_]:
+    """Return which rows are for testing: whole groups, chosen by hash, at least one on each side.
+
+    A group stays on its side when others are added, as far as the share allows.
+
+    >>> rows = held_out(np.array(["a", "a", "b", "c"]), share=0.3, seed=1)
+    >>> bool(rows[0]) == bool(rows[1]), 0 < int(rows.sum()) < 4
+    (True, True)
+    """
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise InputError("a model needs at least two groups, one of them to test on", fix="add assets")
+    ranked = sorted(names.tolist(), key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).digest())
+    count = min(max(1, round(share * len(ranked))), len(ranked) - 1)
+    return np.isin(groups, ranked[:count])

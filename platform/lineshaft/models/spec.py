@@ -1,0 +1,68 @@
+"""What a model is to be, before any data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lineshaft.errors import InputError
+from lineshaft.specs import Service
+
+TASKS = ("binary", "regression")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A gradient-boosted model over one feature service.
+
+    `group` names the column whose values must not be on both sides of the split: an asset seen in training says
+    nothing about assets never seen.
+    """
+
+    name: str
+    task: str
+    service: str
+    features: tuple[str, ...]
+    label: str = "label"
+    group: str = "asset_id"
+    time: str = "event_time"
+    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    rounds: int = 200
+    seed: int = 7
+    test_share: float = 0.3
+    team: str = ""
+    owner: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises
+        ------
+        InputError
+            If the task is unknown, there are no features, or the test share is not within (0, 1).
+        """
+        if self.task not in TASKS:
+            raise InputError(f"task {self.task!r} is not known", where=self.name, fix=f"use one of {', '.join(TASKS)}")
+        if not self.features or len(set(self.features)) != len(self.features):
+            raise InputError("a model needs features, each once", where=self.name)
+        if not 0 < self.test_share < 1:
+            raise InputError(f"test_share {self.test_share} is not within (0, 1)", where=self.name, fix="use 0.3")
+
+
+def service_features(service: Service) -> tuple[str, ...]:
+    """Return the columns a service answers with, in the order of the answer.
+
+    >>> from lineshaft.specs import ServiceView
+    >>> service_features(Service(name="s", views=(ServiceView(view="v", version="1", features=("a", "b")),)))
+    ('v__a', 'v__b')
+    """
+    stored = tuple(f"{used.view}__{name}" for used in service.views for name in used.features)
+    computed = tuple(f"{view.name}__{feature.name}" for view in service.on_demand for feature in view.features)
+    return stored + computed
+
+
+def numeric_features(service: Service) -> tuple[str, ...]:
+    """Return the columns of a service that a tree can split on: stored ones, and on-demand ones that are no text."""
+    text = {f"{view.name}__{f.name}" for view in service.on_demand for f in view.features if f.dtype == "string"}
+    return tuple(name for name in service_features(service) if name not in text)

@@ -1,0 +1,1 @@
+"""gRPC serving: transport-free handlers, and thin servicers that convert, call, convert."""

@@ -1,0 +1,92 @@
+"""Every prediction remembered, as Parquet by model and day: what drift checks and late labels read."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lineshaft.serving.predict import Predictions
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class PredictionLog:
+    """Buffers predictions and writes a file when `batch_rows` are held, or when flushed or closed."""
+
+    root: Path
+    batch_rows: int = 1_000
+    _held: list[Predictions] = field(default_factory=list)
+    _rows: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def append(self, predictions: Predictions) -> None:
+        """Hold one response; write when enough are held."""
+        with self._lock:
+            self._held.append(predictions)
+            self._rows += len(predictions.scores)
+            if self._rows >= self.batch_rows:
+                self._flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        with self._lock:
+            self._flush()
+
+    def read(self, model: str) -> pa.Table:
+        """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none."""
+        files = sorted((self.root / f"model={model}").rglob("*.parquet"))
+        if not files:
+            return pa.table({})
+        table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files], promote_options="default")
+        ids = table["prediction_id"].to_pylist()
+        first = {name: row for row, name in reversed(list(enumerate(ids)))}
+        return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
+
+    def _flush(self) -> None:
+        """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
+        held, self._held, self._rows = self._held, [], 0
+        parts: dict[tuple[str, int], list[pa.Table]] = {}
+        for one in held:
+            table, days = prediction_rows(one), one.at_us // DAY_US
+            for day in np.unique(days).tolist():
+                parts.setdefault((one.model, day), []).append(table.filter(pa.array(days == day)))
+        for (model, day), tables in parts.items():
+            table = pa.concat_tables(tables, promote_options="default")
+            name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]
+            folder = self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}"
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f".{name}.partial"
+            pq.write_table(table, partial)
+            partial.replace(folder / f"{name}.parquet")
+
+
+def prediction_rows(predictions: Predictions) -> pa.Table:
+    """Return one row per entity: id, keys, time, version, score, status, then the inputs as the model saw them."""
+    keys = [str(sorted(key.items())) for key in predictions.keys.to_pylist()]
+    ids = [
+        hashlib.sha256(f"{predictions.version}|{key}|{at}".encode()).hexdigest()[:32]
+        for key, at in zip(keys, predictions.at_us.tolist(), strict=True)
+    ]
+    count = len(ids)
+    table = pa.table(
+        {
+            "prediction_id": ids,
+            **{name: predictions.keys[name] for name in predictions.keys.column_names},
+            "asked_at": pa.array(predictions.at_us).cast(pa.timestamp("us", tz="UTC")),
+            "version": pa.array([predictions.version] * count),
+            "score": pa.array(predictions.scores, mask=np.isnan(predictions.scores)),
+            "status": pa.array(predictions.statuses),
+            "degraded": pa.array([predictions.degraded] * count),
+        }
+    )
+    for i, name in enumerate(predictions.features):
+        column = predictions.values[:, i]
+        table = table.append_column(name, pa.array(column, mask=np.isnan(column)))
+    return table

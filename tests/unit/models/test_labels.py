@@ -1,0 +1,100 @@
+"""Labels say what is known to have happened, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lineshaft.errors import InputError
+from lineshaft.models.labels import ends_of_life, fails_within, remaining_life
+
+HOUR_US = 3_600_000_000
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
+def hours(*values: int | None) -> pa.Array:
+    """Return hours after the epoch as timestamps."""
+    return pa.array([None if v is None else v * HOUR_US for v in values], pa.int64()).cast(TIMESTAMP)
+
+
+def entities(*times: int, asset: str = "pump") -> pa.Table:
+    """Return one asset's rows at some hours."""
+    return pa.table({"asset_id": [asset] * len(times), "event_time": hours(*times)})
+
+
+def log(*events: tuple[int, str]) -> pa.Table:
+    """Return a maintenance log of one asset."""
+    return pa.table(
+        {
+            "asset_id": pa.array(["pump"] * len(events), pa.string()),
+            "event_time": hours(*(hour for hour, _ in events)),
+            "kind": pa.array([kind for _, kind in events], pa.string()),
+        }
+    )
+
+
+def test_rows_before_a_failure_are_positive() -> None:
+    """A failure within the horizon labels 1, one beyond it 0; the horizon's end belongs to it."""
+    labelled = fails_within(
+        entities(0, 5, 6, 9), log((10, "failure")), horizon_us=5 * HOUR_US, followed_until_us=100 * HOUR_US
+    )
+
+    assert labelled.table["label"].to_pylist() == [0, 1, 1, 1]
+    assert labelled.dropped == {}
+
+
+def test_a_failure_now_is_not_a_prediction() -> None:
+    """A row at the moment of a failure looks only beyond it."""
+    labelled = fails_within(entities(10), log((10, "failure")), horizon_us=HOUR_US, followed_until_us=100 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [0]
+
+
+def test_preventive_replacement_is_censored_not_healthy() -> None:
+    """Rows whose part was replaced within the horizon are dropped: nobody knows if it would have failed."""
+    events = log((10, "preventive"), (12, "failure"))
+
+    labelled = fails_within(entities(2, 8, 11), events, horizon_us=5 * HOUR_US, followed_until_us=100 * HOUR_US)
+
+    assert labelled.table["event_time"].cast(pa.int64()).to_pylist() == [2 * HOUR_US, 11 * HOUR_US]
+    assert labelled.table["label"].to_pylist() == [0, 1]
+    assert labelled.dropped == {"replaced_in_time": 1}
+
+
+def test_a_horizon_not_over_has_no_label() -> None:
+    """Without a failure yet, rows near the end of the follow-up are dropped, not called healthy."""
+    labelled = fails_within(entities(2, 8), log(), horizon_us=5 * HOUR_US, followed_until_us=10 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [0]
+    assert labelled.dropped == {"horizon_not_over": 1}
+
+
+def test_labels_as_they_were_known_then() -> None:
+    """A log entry written later does not change a training set made as of before."""
+    late = log((4, "failure")).append_column("known_at", hours(50))
+
+    then = fails_within(
+        entities(1), late, horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US, known_us=20 * HOUR_US
+    )
+    now = fails_within(entities(1), late, horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US, known_us=60 * HOUR_US)
+
+    assert (then.table["label"].to_pylist(), now.table["label"].to_pylist()) == ([0], [1])
+
+
+def test_a_horizon_is_positive() -> None:
+    """A horizon of nothing is refused."""
+    with pytest.raises(InputError, match="horizon"):
+        fails_within(entities(1), log(), horizon_us=0, followed_until_us=0)
+
+
+def test_remaining_life_counts_to_the_known_end() -> None:
+    """Cycles left are counted to the engine's true end and clipped; engines with unknown ends are dropped."""
+    truth = pa.table({"asset_id": ["pump", "fan"], "cycles": [90, 10], "rul": pa.array([110.0, None])})
+    ends = ends_of_life(truth, epoch_us=0, unit_us=HOUR_US)
+    rows = pa.concat_tables([entities(1, 100, 200, 201), entities(5, asset="fan")])
+
+    labelled = remaining_life(rows, ends, unit_us=HOUR_US, clip=125)
+
+    np.testing.assert_array_equal(labelled.table["label"].to_numpy(), [125, 100, 0])
+    assert labelled.dropped == {"end_unknown": 1, "after_end": 1}
