@@ -202,7 +202,7 @@ def test_a_late_block_in_the_baseline_corrects_every_later_row() -> None:
     rows = run(view, [*blocks, late], batch=100, step_us=None)
 
     corrected = rows.filter(pa.compute.greater(rows["known_at"], rows["event_time"]))
-    assert corrected.num_rows == 10
+    assert corrected.num_rows == 9  # the tick of the same moment is on time
     assert compare_rows(view, rows, oracle_rows(view, as_table([*blocks, late]))).equal
 
 
