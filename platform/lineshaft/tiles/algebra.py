@@ -41,9 +41,10 @@ class Dense:
 class Samples:
     """A batch of equally long blocks of one channel.
 
-    values: float64 (n_blocks, n), not finite (NaN, infinite) where not measured; start_us: int64
-    (n_blocks,); shaft_hz, full_scale: float64 (n_blocks,), NaN where unknown; orders: float64 (n_blocks, 4), BPFO, BPFI, BSF, FTF as multiples of shaft speed, NaN
-    where no bearing is known. Derived arrays that several aggregators share are computed once and cached.
+    values: float64 (n_blocks, n), not finite (NaN, infinite) where not measured; start_us: int64 (n_blocks,);
+    shaft_hz, full_scale: float64 (n_blocks,), NaN where unknown; orders: float64 (n_blocks, 4), BPFO, BPFI, BSF, FTF
+    as multiples of shaft speed, NaN where no bearing is known. Derived arrays that several aggregators share are
+    computed once and cached.
     """
 
     values: Floats

@@ -1,8 +1,8 @@
 """The catalogue: every feature function by name, with formula, unit, variant and source.
 
 `function("band_power[5000-15000Hz]")` reads a name as definitions write it. A team adds its own by naming an `Entry`
-(or an iterable of them) under the entry-point group `lineshaft.functions` of its package, and tests its aggregators with
-`lineshaft.tiles.laws.check_laws`.
+(or an iterable of them) under the entry-point group `lineshaft.functions` of its package, and tests its aggregators
+with `lineshaft.tiles.laws.check_laws`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 
 from lineshaft.errors import ConflictError, DefinitionError
-from lineshaft.tiles import statistics
+from lineshaft.tiles import spectra, statistics
 from lineshaft.tiles.algebra import Function
 from lineshaft.tiles.entry import Entry
 
 GROUP = "lineshaft.functions"
 _TEXT = re.compile(r"([a-z][a-z0-9_]*)(?:\[([^\[\]]*)\])?")
-_BUILT_IN: tuple[Entry, ...] = (*statistics.ENTRIES,)
+_BUILT_IN: tuple[Entry, ...] = (*statistics.ENTRIES, *spectra.ENTRIES)
 _registered: dict[str, Entry] = {entry.name: entry for entry in _BUILT_IN}
 
 
