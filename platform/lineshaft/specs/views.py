@@ -84,7 +84,7 @@ class View:
             "lateness_us": self.lateness_us,
             "code": self.code_versions,
         }
-        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
+        return _hash(meaning)
 
     @property
     def ref(self) -> str:
@@ -107,7 +107,9 @@ class View:
         source = raw.pop("source")
         source["channels"], source["units"] = tuple(source["channels"]), tuple(source["units"])
         features = tuple(Feature(**f) for f in raw.pop("features"))
-        pairs = {key: tuple((a, b) for a, b in raw.pop(key)) for key in ("entity_keys", "code_versions", "tags")}
+        pairs: dict[str, Any] = {
+            key: tuple((a, b) for a, b in raw.pop(key)) for key in ("entity_keys", "code_versions", "tags")
+        }
         return View(source=Source(**source), features=features, **pairs, **raw)
 
 
@@ -132,6 +134,20 @@ class OnDemandView:
     owner: str = ""
     description: str = ""
 
+    @property
+    def version(self) -> str:
+        """Return the hash of what the view computes: 12 hex digits."""
+        return _hash([(f.name, f.function, f.inputs, f.dtype, f.unit) for f in self.features])
+
+    def to_json(self) -> str:
+        """Write the view as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> OnDemandView:
+        """Read the view back from `to_json`."""
+        return _on_demand_view(json.loads(text))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceView:
@@ -153,6 +169,13 @@ class Service:
     owner: str = ""
     description: str = ""
 
+    @property
+    def version(self) -> str:
+        """Return the hash of what the service answers with: which features of which view versions."""
+        return _hash(
+            [[(v.view, v.version, v.features) for v in self.views], [(d.name, d.version) for d in self.on_demand]]
+        )
+
     def to_json(self) -> str:
         """Write the service as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -162,13 +185,16 @@ class Service:
         """Read a service back from `to_json`."""
         raw: dict[str, Any] = json.loads(text)
         views = tuple(ServiceView(**{**v, "features": tuple(v["features"])}) for v in raw.pop("views"))
-        on_demand = tuple(
-            OnDemandView(
-                **{
-                    **v,
-                    "features": tuple(OnDemandFeature(**{**f, "inputs": tuple(f["inputs"])}) for f in v["features"]),
-                }
-            )
-            for v in raw.pop("on_demand")
-        )
+        on_demand = tuple(_on_demand_view(v) for v in raw.pop("on_demand"))
         return Service(views=views, on_demand=on_demand, **raw)
+
+
+def _on_demand_view(raw: dict[str, Any]) -> OnDemandView:
+    """Return an on-demand view from its JSON object."""
+    features = tuple(OnDemandFeature(**{**f, "inputs": tuple(f["inputs"])}) for f in raw["features"])
+    return OnDemandView(**{**raw, "features": features})
+
+
+def _hash(meaning: object) -> str:
+    """Return 12 hex digits of the SHA-256 of a JSON-able meaning."""
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]

@@ -14,23 +14,25 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.create_table(
-        "ls_apply",
+        "ls_catalog_generation",
+        sa.Column("project", sa.String(length=80), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", name=op.f("pk_ls_catalog_generation")),
+        comment="How many applies there were. An apply swaps it from the generation its plan saw.",
+    )
+    op.create_table(
+        "ls_catalog_apply",
+        sa.Column("project", sa.String(length=80), nullable=False),
         sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.String(length=200), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("generation", name=op.f("pk_ls_apply")),
+        sa.PrimaryKeyConstraint("project", "generation", name=op.f("pk_ls_catalog_apply")),
         comment="Who applied what, when: one row per apply.",
     )
     op.create_table(
-        "ls_generation",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("generation", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_ls_generation")),
-        comment="One row: how many applies there were. An apply swaps it from the generation its plan saw.",
-    )
-    op.create_table(
         "ls_definition",
+        sa.Column("project", sa.String(length=80), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("version", sa.String(length=12), nullable=False),
@@ -39,31 +41,32 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(length=200), nullable=False),
         sa.Column("spec", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["generation"], ["ls_apply.generation"], name=op.f("fk_ls_definition_generation_ls_apply")
+            ["project", "generation"],
+            ["ls_catalog_apply.project", "ls_catalog_apply.generation"],
+            name=op.f("fk_ls_definition_project_ls_catalog_apply"),
         ),
-        sa.PrimaryKeyConstraint("kind", "name", "version", "generation", name=op.f("pk_ls_definition")),
+        sa.PrimaryKeyConstraint("project", "kind", "name", "version", "generation", name=op.f("pk_ls_definition")),
         comment="Every definition ever applied. A new owner, ttl or wording is a new generation of the same version.",
     )
     op.create_table(
         "ls_current",
+        sa.Column("project", sa.String(length=80), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("version", sa.String(length=12), nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("retired", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["kind", "name", "version", "generation"],
-            ["ls_definition.kind", "ls_definition.name", "ls_definition.version", "ls_definition.generation"],
-            name=op.f("fk_ls_current_kind_name_version_generation_ls_definition"),
+            ["project", "kind", "name", "version", "generation"],
+            [f"ls_definition.{column}" for column in ("project", "kind", "name", "version", "generation")],
+            name="fk_ls_current_definition",
         ),
-        sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_ls_current")),
+        sa.PrimaryKeyConstraint("project", "kind", "name", name=op.f("pk_ls_current")),
         comment="Which version of a name new readers get.",
     )
 
 
 def downgrade() -> None:
     """Undo."""
-    op.drop_table("ls_current")
-    op.drop_table("ls_definition")
-    op.drop_table("ls_generation")
-    op.drop_table("ls_apply")
+    for table in ("ls_current", "ls_definition", "ls_catalog_apply", "ls_catalog_generation"):
+        op.drop_table(table)

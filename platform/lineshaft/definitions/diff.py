@@ -1,0 +1,219 @@
+"""Compare a repository with the catalogue: what an apply would change, recompute and break."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lineshaft.definitions.faults import Fault, refuse
+from lineshaft.definitions.reader import Definitions
+from lineshaft.specs import OnDemandView, Service, View, format_duration
+
+Definition = View | OnDemandView | Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What the catalogue holds: a snapshot of one generation."""
+
+    generation: int = 0
+    views: tuple[View, ...] = ()
+    on_demand: tuple[OnDemandView, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One object that an apply would touch."""
+
+    kind: str  # view | on-demand view | service
+    name: str
+    verdict: str  # new | new version | reworded | removed
+    before: str = ""  # version
+    after: str = ""
+    details: tuple[str, ...] = ()  # what differs, one line each
+    recomputes: str = ""  # what must be backfilled
+    pinned_by: tuple[str, ...] = ()  # models that keep the old version
+
+    def __str__(self) -> str:
+        """Write the change as `lineshaft plan` prints it."""
+        sign = {"new": "+", "removed": "-"}.get(self.verdict, "~")
+        versions = " → ".join(v for v in (self.before, self.after) if v and self.before != self.after)
+        lines = [f"{sign} {self.kind} {self.name}  {self.verdict} {versions}".rstrip()]
+        lines += [f"    {detail}" for detail in self.details]
+        if self.recomputes:
+            lines.append(f"    backfill: {self.recomputes}")
+        if self.pinned_by:
+            lines.append(f"    keep {self.before}: {', '.join(self.pinned_by)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an apply would do; `SqlCatalog.apply(plan, actor=…)` does it, if nobody was faster."""
+
+    generation: int
+    views: tuple[View, ...]
+    on_demand: tuple[OnDemandView, ...]
+    services: tuple[Service, ...]
+    changes: tuple[Change, ...]
+    faults: tuple[Fault, ...] = ()
+    transfers: frozenset[str] = field(default=frozenset())
+
+    @property
+    def summary(self) -> str:
+        """Return what changes, in one line."""
+        if not self.changes:
+            return "no changes"
+        return ", ".join(f"{change.verdict} {change.kind} {change.name}" for change in self.changes)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 for no changes, 2 for changes, 1 for faults: what `lineshaft plan` exits with."""
+        if any(not fault.warning for fault in self.faults):
+            return 1
+        return 2 if self.changes else 0
+
+    def checked(self) -> Plan:
+        """Return itself; raise `DefinitionError` with every fault that is not a warning."""
+        refuse(self.faults)
+        return self
+
+    def __str__(self) -> str:
+        """Write faults first, then changes."""
+        parts = [*map(str, self.faults), *map(str, self.changes)]
+        return "\n".join(parts or ["no changes"])
+
+
+def plan(
+    definitions: Definitions,
+    present: Present,
+    *,
+    pins: Mapping[str, Sequence[str]] | None = None,
+    transfers: frozenset[str] = frozenset(),
+) -> Plan:
+    """Compare definitions with what the catalogue holds.
+
+    `pins` says, by "view@version", which models pin it. A name of another team is a fault unless in `transfers`.
+    """
+    changes: list[Change] = []
+    faults = list(definitions.faults)
+    groups: tuple[tuple[str, Sequence[Definition], Sequence[Definition]], ...] = (
+        ("view", definitions.views, present.views),
+        ("on-demand view", definitions.on_demand, present.on_demand),
+        ("service", definitions.services, present.services),
+    )
+    for kind, wanted, had in groups:
+        before = {value.name: value for value in had}
+        for value in wanted:
+            old = before.pop(value.name, None)
+            if old is not None and old.team != value.team and value.name not in transfers:
+                faults.append(_foreign(kind, old, value))
+            change = _change(kind, old, value, pins or {})
+            changes += [change] if change else []
+        if not definitions.faults:  # an object with a fault is not read, which does not mean it was removed
+            changes += [_removed(kind, old, pins or {}) for old in before.values()]
+    return Plan(
+        generation=present.generation,
+        views=definitions.views,
+        on_demand=definitions.on_demand,
+        services=definitions.services,
+        changes=tuple(changes),
+        faults=tuple(faults),
+        transfers=transfers,
+    )
+
+
+def _change(kind: str, old: Definition | None, new: Definition, pins: Mapping[str, Sequence[str]]) -> Change | None:
+    recomputes = _recomputes(new) if isinstance(new, View) else ""
+    if old is None:
+        return Change(kind=kind, name=new.name, verdict="new", after=new.version, recomputes=recomputes)
+    versions = {"before": old.version, "after": new.version}
+    if old.version == new.version:
+        words = _words(old, new)
+        return Change(kind=kind, name=new.name, verdict="reworded", details=words, **versions) if words else None
+    return Change(
+        kind=kind,
+        name=new.name,
+        verdict="new version",
+        details=_details(old, new),
+        recomputes=recomputes,
+        pinned_by=tuple(pins.get(f"{old.name}@{old.version}", ())),
+        **versions,
+    )
+
+
+def _removed(kind: str, old: Definition, pins: Mapping[str, Sequence[str]]) -> Change:
+    return Change(
+        kind=kind,
+        name=old.name,
+        verdict="removed",
+        before=old.version,
+        details=("its versions stay readable; new readers do not find it",),
+        pinned_by=tuple(pins.get(f"{old.name}@{old.version}", ())),
+    )
+
+
+def _words(old: Definition, new: Definition) -> tuple[str, ...]:
+    """Return what changed that makes no new version: people, prose, limits."""
+    names = ("team", "owner", "description", "ttl_us", "online", "tags")
+    return tuple(
+        f"{name}: {getattr(old, name)} → {getattr(new, name)}"
+        for name in names
+        if getattr(old, name, None) != getattr(new, name, None)
+    )
+
+
+def _details(old: Definition, new: Definition) -> tuple[str, ...]:
+    """Return what makes the versions differ."""
+    if isinstance(old, View) and isinstance(new, View):
+        return _view_details(old, new)
+    if isinstance(old, Service) and isinstance(new, Service):
+        before, after = ({v.view: v for v in service.views} for service in (old, new))
+        moved = [n for n in before.keys() & after.keys() if before[n].version != after[n].version]
+        lines = [f"reads {n}@{after[n].version} instead of @{before[n].version}" for n in sorted(moved)]
+        lines += [f"+ view {n}" for n in sorted(after.keys() - before.keys())]
+        lines += [f"- view {n}" for n in sorted(before.keys() - after.keys())]
+        return tuple(lines) or ("features or on-demand functions changed",)
+    return ("functions or inputs changed",)
+
+
+def _view_details(old: View, new: View) -> tuple[str, ...]:
+    before, after = ({f.name: f for f in view.features} for view in (old, new))
+    lines = [f"+ {name}" for name in after if name not in before]
+    lines += [f"- {name}" for name in before if name not in after]
+    lines += [f"~ {name}" for name in after if name in before and _meaning(before[name]) != _meaning(after[name])]
+    for name in ("tile_us", "grace_us", "lateness_us"):
+        if getattr(old, name) != getattr(new, name):
+            what = name.removesuffix("_us").replace("tile", "slide")
+            lines.append(f"{what}: {format_duration(getattr(old, name))} → {format_duration(getattr(new, name))}")
+    if (old.source.name, old.source.channels, old.source.units) != (
+        new.source.name,
+        new.source.channels,
+        new.source.units,
+    ):
+        lines.append(f"source {old.source.name} → {new.source.name}, its channels or units")
+    code_before, code_after = dict(old.code_versions), dict(new.code_versions)
+    moved = [k for k in code_before.keys() & code_after.keys() if code_before[k] != code_after[k]]
+    lines += [f"code of {k}: {code_before[k]} → {code_after[k]}" for k in sorted(moved)]
+    return tuple(lines)
+
+
+def _meaning(feature: object) -> tuple[object, ...]:
+    return tuple(getattr(feature, name) for name in ("column", "function", "window_us", "dtype", "unit"))
+
+
+def _recomputes(view: View) -> str:
+    if view.source.kind == "rows":
+        return f"{len(view.features)} features copied from {view.source.path}"
+    every = format_duration(view.tile_us)
+    return f"{len(view.features)} features of {view.source.name}, every {every}: `lineshaft backfill {view.name}`"
+
+
+def _foreign(kind: str, old: Definition, new: Definition) -> Fault:
+    return Fault(
+        code="LS-DEF-028",
+        what=f'{kind} "{new.name}" belongs to team {old.team} ({old.owner}), not {new.team}',
+        where=getattr(new, "where", ""),
+        fix=f"choose another name, or let {old.owner} approve the transfer",
+    )

@@ -1,0 +1,348 @@
+"""The catalogue: which views and services there are, in every version that ever was.
+
+An apply is one transaction with compare-and-swap on the generation its plan was made against; the loser is told what
+the winner did. Versions are immutable and stay readable, so a model's pins always resolve.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from lineshaft.clock import Clock, SystemClock
+from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.registry.catalog_tables import APPLY, CURRENT, DEFINITION, GENERATION
+from lineshaft.registry.engine import open_engine
+from lineshaft.specs import OnDemandView, Service, View
+
+Definition = View | OnDemandView | Service
+Found = TypeVar("Found", View, OnDemandView, Service)
+_KINDS: dict[str, type[Definition]] = {"view": View, "on_demand": OnDemandView, "service": Service}
+
+
+class Catalog(Protocol):
+    """What readers of definitions need."""
+
+    def view(self, name: str, version: str | None = None) -> View:
+        """Return a view, in its current version unless one is named; raise `NotFoundError`."""
+        ...
+
+    def views(self) -> tuple[View, ...]:
+        """Return the current views, by name."""
+        ...
+
+    def on_demand_views(self) -> tuple[OnDemandView, ...]:
+        """Return the current on-demand views, by name."""
+        ...
+
+    def service(self, name: str, version: str | None = None) -> Service:
+        """Return a service with its pins; raise `NotFoundError`."""
+        ...
+
+    def services(self) -> tuple[Service, ...]:
+        """Return the current services, by name."""
+        ...
+
+
+class Applicable(Protocol):
+    """What `SqlCatalog.apply` writes: a whole repository, as planned against one generation."""
+
+    @property
+    def generation(self) -> int:
+        """The generation the plan was made against."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What changes, in one line."""
+        ...
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Every view of the repository."""
+        ...
+
+    @property
+    def on_demand(self) -> tuple[OnDemandView, ...]:
+        """Every on-demand view of the repository."""
+        ...
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Every service of the repository."""
+        ...
+
+    @property
+    def transfers(self) -> frozenset[str]:
+        """Names that may change hands: an ownership change somebody approved."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """One apply of the past."""
+
+    generation: int
+    at_us: int
+    actor: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedCatalog:
+    """A catalogue made of given values: what tests use, and what a snapshot of the database is."""
+
+    all_views: tuple[View, ...] = ()
+    all_services: tuple[Service, ...] = ()
+    all_on_demand: tuple[OnDemandView, ...] = ()
+    generation: int = 0
+
+    def view(self, name: str, version: str | None = None) -> View:
+        """Return a view; raise `NotFoundError`."""
+        return _pick("view", self.all_views, name, version)
+
+    def views(self) -> tuple[View, ...]:
+        """Return the views."""
+        return self.all_views
+
+    def on_demand_views(self) -> tuple[OnDemandView, ...]:
+        """Return the on-demand views."""
+        return self.all_on_demand
+
+    def service(self, name: str, version: str | None = None) -> Service:
+        """Return a service; raise `NotFoundError`."""
+        return _pick("service", self.all_services, name, version)
+
+    def services(self) -> tuple[Service, ...]:
+        """Return the services."""
+        return self.all_services
+
+
+class SqlCatalog:
+    """The catalogue of one project in SQLite or Postgres. The tables are made by `lineshaft.registry.migrate`."""
+
+    def __init__(self, database_url: str, *, project: str = "dev", clock: Clock | None = None) -> None:
+        self._engine = open_engine(database_url)
+        self._project = project
+        self._clock = clock or SystemClock()
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._engine.dispose()
+
+    def generation(self) -> int:
+        """Return how many applies there were."""
+        with self._engine.connect() as connection:
+            return _generation(connection, self._project)
+
+    def view(self, name: str, version: str | None = None) -> View:
+        """Return a view, in its current version unless one is named; raise `NotFoundError`."""
+        return View.from_json(self._spec("view", name, version))
+
+    def views(self) -> tuple[View, ...]:
+        """Return the current views, by name."""
+        return tuple(View.from_json(text) for text in self._specs("view"))
+
+    def on_demand_views(self) -> tuple[OnDemandView, ...]:
+        """Return the current on-demand views, by name."""
+        return tuple(OnDemandView.from_json(text) for text in self._specs("on_demand"))
+
+    def service(self, name: str, version: str | None = None) -> Service:
+        """Return a service with the view versions it pinned when it was applied; raise `NotFoundError`."""
+        return Service.from_json(self._spec("service", name, version))
+
+    def services(self) -> tuple[Service, ...]:
+        """Return the current services, by name."""
+        return tuple(Service.from_json(text) for text in self._specs("service"))
+
+    def snapshot(self) -> FixedCatalog:
+        """Return everything current as one frozen value, of one generation."""
+        with self._engine.connect() as connection:
+            generation = _generation(connection, self._project)
+            rows = connection.execute(_current(self._project)).all()
+        specs = {kind: [row.spec for row in rows if row.kind == kind] for kind in _KINDS}
+        return FixedCatalog(
+            all_views=tuple(View.from_json(text) for text in specs["view"]),
+            all_services=tuple(Service.from_json(text) for text in specs["service"]),
+            all_on_demand=tuple(OnDemandView.from_json(text) for text in specs["on_demand"]),
+            generation=generation,
+        )
+
+    def versions(self, name: str) -> tuple[View, ...]:
+        """Return every version a view ever had, oldest first, each in its latest wording."""
+        query = select(DEFINITION.c.version, DEFINITION.c.spec).where(
+            DEFINITION.c.project == self._project, DEFINITION.c.kind == "view", DEFINITION.c.name == name
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(DEFINITION.c.generation)).all()
+        return tuple(View.from_json(text) for text in {row.version: row.spec for row in rows}.values())
+
+    def history(self) -> list[Applied]:
+        """Return every apply, oldest first."""
+        query = select(APPLY).where(APPLY.c.project == self._project).order_by(APPLY.c.generation)
+        with self._engine.connect() as connection:
+            return [_applied(row) for row in connection.execute(query)]
+
+    def apply(self, plan: Applicable, *, actor: str) -> int:
+        """Write what the plan changes and return the generation it makes; nothing is written if nothing changes.
+
+        Raises
+        ------
+        ConflictError
+            If somebody applied since the plan was made, or a name belongs to another team.
+        """
+        wanted = _wanted(plan)
+        with self._engine.begin() as connection:
+            self._swap(connection, plan.generation)
+            present = {(row.kind, row.name): row for row in connection.execute(_current(self._project, retired=True))}
+            _refuse_foreign(present, wanted, plan.transfers)
+            changed = {key: value for key, value in wanted.items() if _differs(present.get(key), value)}
+            gone = [key for key, row in present.items() if key not in wanted and not row.retired]
+            if not changed and not gone:
+                connection.rollback()
+                return plan.generation
+            self._write(connection, plan, actor, changed, gone, present)
+        return plan.generation + 1
+
+    def _swap(self, connection: Connection, seen: int) -> None:
+        """Move the generation on from what the plan saw, which also takes the write lock; refuse if it moved."""
+        swapped = connection.execute(
+            update(GENERATION)
+            .where(GENERATION.c.project == self._project, GENERATION.c.generation == seen)
+            .values(generation=seen + 1)
+        )
+        if swapped.rowcount == 1:
+            return
+        try:
+            if seen == 0:
+                with connection.begin_nested():
+                    connection.execute(insert(GENERATION).values(project=self._project, generation=1))
+                return
+        except IntegrityError:
+            pass
+        query = select(APPLY).where(APPLY.c.project == self._project).order_by(APPLY.c.generation.desc()).limit(1)
+        last = connection.execute(query).first()
+        other = f": {last.actor} applied generation {last.generation} ({last.summary})" if last else ""
+        raise ConflictError(
+            f"the catalogue changed since generation {seen}, which the plan was made against{other}",
+            fix="run `lineshaft plan` again and look at what is left to change",
+        )
+
+    def _write(
+        self,
+        connection: Connection,
+        plan: Applicable,
+        actor: str,
+        changed: Mapping[tuple[str, str], Definition],
+        gone: Sequence[tuple[str, str]],
+        present: Mapping[tuple[str, str], Row[Any]],
+    ) -> None:
+        project, generation = self._project, plan.generation + 1
+        entry = {"project": project, "generation": generation, "at_us": self._clock.now_us(), "actor": actor}
+        connection.execute(insert(APPLY).values(summary=plan.summary, **entry))
+        for (kind, name), value in changed.items():
+            named = {"project": project, "kind": kind, "name": name}
+            pointer = {"version": value.version, "generation": generation, "retired": False}
+            row = {**named, "version": value.version, "generation": generation, "spec": value.to_json()}
+            connection.execute(insert(DEFINITION).values(team=value.team, owner=value.owner, **row))
+            if (kind, name) in present:
+                connection.execute(_pointer(named).values(**pointer))
+            else:
+                connection.execute(insert(CURRENT).values(**named, **pointer))
+        for kind, name in gone:
+            connection.execute(_pointer({"project": project, "kind": kind, "name": name}).values(retired=True))
+
+    def _specs(self, kind: str) -> list[str]:
+        with self._engine.connect() as connection:
+            return [row.spec for row in connection.execute(_current(self._project)) if row.kind == kind]
+
+    def _spec(self, kind: str, name: str, version: str | None) -> str:
+        table = DEFINITION.c
+        query = select(table.spec).where(table.project == self._project, table.kind == kind, table.name == name)
+        if version is None:
+            query = _current(self._project).where(table.kind == kind, table.name == name)
+        else:
+            query = query.where(table.version == version).order_by(table.generation.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise _missing(kind, name, version)
+        return str(row.spec)
+
+
+def _current(project: str, *, retired: bool = False) -> Any:
+    """Select the current definitions, by kind and name."""
+    keys = ("project", "kind", "name", "version", "generation")
+    query = select(DEFINITION, CURRENT.c.retired).where(DEFINITION.c.project == project)
+    for key in keys:
+        query = query.where(DEFINITION.c[key] == CURRENT.c[key])
+    if not retired:
+        query = query.where(CURRENT.c.retired.is_(False))
+    return query.order_by(DEFINITION.c.kind, DEFINITION.c.name)
+
+
+def _pointer(named: Mapping[str, str]) -> Any:
+    query = update(CURRENT)
+    for key, value in named.items():
+        query = query.where(CURRENT.c[key] == value)
+    return query
+
+
+def _generation(connection: Connection, project: str) -> int:
+    found = connection.execute(select(GENERATION.c.generation).where(GENERATION.c.project == project)).scalar()
+    return int(found or 0)
+
+
+def _wanted(plan: Applicable) -> dict[tuple[str, str], Definition]:
+    groups: dict[str, Iterable[Definition]] = {
+        "view": plan.views,
+        "on_demand": plan.on_demand,
+        "service": plan.services,
+    }
+    return {(kind, value.name): value for kind, values in groups.items() for value in values}
+
+
+def _differs(row: Row[Any] | None, value: Definition) -> bool:
+    return row is None or row.retired or _wording(row.spec) != _wording(value.to_json())
+
+
+def _wording(spec: str) -> dict[str, Any]:
+    """Return what a definition says, without the line it stands on: moving it is no change."""
+    return {key: value for key, value in json.loads(spec).items() if key != "where"}
+
+
+def _refuse_foreign(
+    present: Mapping[tuple[str, str], Row[Any]],
+    wanted: Mapping[tuple[str, str], Definition],
+    transfers: frozenset[str],
+) -> None:
+    """Refuse to hand a name from one team to another unless somebody approved it."""
+    for key, value in wanted.items():
+        row = present.get(key)
+        if row is not None and row.team != value.team and value.name not in transfers:
+            raise ConflictError(
+                f"{key[0]} {value.name!r} belongs to team {row.team!r} ({row.owner}), not {value.team!r}",
+                where=getattr(value, "where", ""),
+                fix=f"choose another name, or let {row.owner} approve the transfer",
+            )
+
+
+def _applied(row: Row[Any]) -> Applied:
+    return Applied(generation=row.generation, at_us=row.at_us, actor=row.actor, summary=row.summary)
+
+
+def _pick(kind: str, values: Sequence[Found], name: str, version: str | None) -> Found:
+    for value in values:
+        if value.name == name and version in (None, value.version):
+            return value
+    raise _missing(kind, name, version)
+
+
+def _missing(kind: str, name: str, version: str | None) -> NotFoundError:
+    at = f" in version {version}" if version else ""
+    return NotFoundError(f"there is no {kind} {name!r}{at}", fix="see `lineshaft plan`; `lineshaft apply` makes it so")
