@@ -1,0 +1,286 @@
+"""One Delta table: its log, its files, and commits that happen once and whole.
+
+A data file is written under a name nobody knows, then named in the log by one put-if-absent; readers follow the log,
+so a torn write is never seen. Each append carries the name of its batch as an application transaction: Delta refuses
+the second of two racing commits of one batch, and a batch that is already there is not written again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.fs import DeltaStorageHandler
+from deltalake.transaction import AddAction, RemoveAction
+from pyarrow import fs
+
+from lineshaft.clock import Clock
+from lineshaft.errors import ConflictError, InputError, NotFoundError, UnavailableError
+
+_FIX = "make the folder writable and the disk less full, or point LINESHAFT_OFFLINE_URL elsewhere"
+_RETRIES = 200  # rival appends do not conflict; they only take version numbers from one another
+_REARRANGE = "lineshaft.compaction"
+_KEEP = {
+    # Old versions are pins of training sets: they go when `vacuum` is told so, not by themselves.
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a kind of table lies on disk."""
+
+    schema: pa.Schema
+    sort_by: tuple[str, ...] = ()
+    time: str = ""  # the column of event time: timestamp[us, UTC] or int64 microseconds
+    day: str = ""  # the partition column: UTC date of `time`
+    keys: tuple[str, ...] = ()  # the columns that name an entity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """One Parquet file of a table; the bounds are None where the log does not state them."""
+
+    path: str
+    rows: int
+    size: int
+    day: str | None = None
+    oldest_us: int | None = None
+    newest_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """A finished file that no log names yet."""
+
+    path: str
+    size: int
+    stats: str
+    day: str | None = None
+
+
+@contextmanager
+def reaching(where: str) -> Iterator[None]:
+    """Turn what a full disk, a read-only folder or a dead object store raises into `UnavailableError`."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        raise UnavailableError(f"the offline store cannot be used: {error}", where=where, fix=_FIX) from error
+
+
+def safe_name(name: str) -> str:
+    """Return a name as it may stand in a path: `view@version` becomes `view.version`.
+
+    >>> safe_name("motor@0123456789ab")
+    'motor.0123456789ab'
+    """
+    safe = name.replace("@", ".")
+    if not re.fullmatch(r"[A-Za-z0-9_.\-]+", safe) or safe.startswith((".", "_")):
+        raise InputError(f"{name!r} cannot name a table", fix="use letters, digits, '_', '-', and start with a letter")
+    return safe
+
+
+class DeltaFolder:
+    """One Delta table at a folder or URL."""
+
+    def __init__(self, uri: str, *, layout: Layout, clock: Clock, options: Mapping[str, str] | None = None) -> None:
+        self.uri, self.layout = uri, layout
+        self._options, self._clock = dict(options or {}) or None, clock
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """Return a file system whose paths start at the table."""
+        if "://" in self.uri:
+            return fs.PyFileSystem(DeltaStorageHandler(self.uri, self._options))
+        return fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
+
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """Return the table, or None when nothing was ever written; version -1 is the time before that.
+
+        Raises
+        ------
+        NotFoundError
+            If the table has no such version.
+        """
+        with reaching(self.uri):
+            if version == -1:
+                return None
+            if not DeltaTable.is_deltatable(self.uri, self._options):
+                if version is None:
+                    return None
+                raise NotFoundError(f"there is no version {version}", where=self.uri, fix="nothing was written yet")
+            table = DeltaTable(self.uri, storage_options=self._options)
+            if version is None or version == table.version():
+                return table
+            if 0 <= version < table.version():
+                return DeltaTable(self.uri, version=version, storage_options=self._options)
+        raise NotFoundError(f"there is no version {version}", where=self.uri, fix=f"the newest is {table.version()}")
+
+    def version(self) -> int:
+        """Return the newest version; -1 when nothing was written."""
+        table = self.open()
+        return -1 if table is None else int(table.version())
+
+    def has(self, batch: str) -> bool:
+        """Say whether a batch of this name was committed."""
+        table = self.open()
+        return table is not None and table.transaction_version(batch) is not None
+
+    def files(self, version: int | None = None) -> list[DataFile]:
+        """Return the files of a version, those with the newest rows first."""
+        table = self.open(version)
+        return [] if table is None else self.files_of(table)
+
+    def files_of(self, table: DeltaTable) -> list[DataFile]:
+        """Return the files of an open table, those with the newest rows first."""
+        actions = pa.table(table.get_add_actions(flatten=True)).to_pydict()
+        count = len(actions["path"])
+        column = {name: actions.get(name) or [None] * count for name in self._bounds()}
+        low, high, day = column.values()
+        files = [
+            DataFile(
+                path=unquote(actions["path"][i]),
+                rows=actions["num_records"][i] or 0,
+                size=actions["size_bytes"][i],
+                day=None if day[i] is None else str(day[i]),
+                oldest_us=_micros(low[i]),
+                newest_us=_micros(high[i]),
+            )
+            for i in range(count)
+        ]
+        return sorted(files, key=lambda f: (f.newest_us is None, f.newest_us or 0, f.path), reverse=True)
+
+    def _bounds(self) -> tuple[str, str, str]:
+        return f"min.{self.layout.time}", f"max.{self.layout.time}", f"partition.{self.layout.day}"
+
+    def ensure(self) -> None:
+        """Create the table unless it is there; losing the race to another creator is as good as winning."""
+        layout = self.layout
+        schema = layout.schema
+        if layout.day:
+            schema = schema.append(pa.field(layout.day, pa.date32(), nullable=False))
+        with reaching(self.uri):
+            if DeltaTable.is_deltatable(self.uri, self._options):
+                return
+            try:
+                DeltaTable.create(
+                    self.uri,
+                    schema,
+                    mode="ignore",
+                    partition_by=[layout.day] if layout.day else None,
+                    configuration=_KEEP,
+                    storage_options=self._options,
+                )
+            except DeltaError:
+                if not DeltaTable.is_deltatable(self.uri, self._options):
+                    raise
+
+    def append(self, files: Sequence[NewFile], *, batch: str) -> int:
+        """Commit finished files once under the name of their batch; return a version that holds them.
+
+        Raises
+        ------
+        ConflictError
+            If other committers never let this one through.
+        """
+        for _ in range(3):
+            table = self._opened()
+            if table.transaction_version(batch) is not None:
+                return int(table.version())
+            if self._commit(table, [self._add(file, change=True) for file in files], Transaction(batch, 1)):
+                return self.version()
+        raise ConflictError(f"batch {batch!r} was not committed", where=self.uri, fix="write it again: it is safe")
+
+    def rearrange(self, table: DeltaTable, *, remove: Sequence[DataFile], add: Sequence[NewFile]) -> int:
+        """Put files in the place of others that hold the same rows.
+
+        Delta takes removals on trust, so two rearrangements at once would double rows: they share one application
+        transaction, and the second is refused.
+
+        Raises
+        ------
+        ConflictError
+            If somebody else rearranged the table since `table` was opened.
+        """
+        turn = Transaction(_REARRANGE, (table.transaction_version(_REARRANGE) or 0) + 1)
+        now_ms = self._clock.now_us() // 1000
+        gone = [
+            RemoveAction(
+                path=file.path,
+                data_change=False,
+                deletion_timestamp=now_ms,
+                size=file.size,
+                partition_values=self._partition(file.day),
+            )
+            for file in remove
+        ]
+        if not self._commit(table, [*gone, *(self._add(file, change=False) for file in add)], turn):
+            raise ConflictError(
+                "the table was compacted by somebody else meanwhile", where=self.uri, fix="run it again"
+            )
+        return self.version()
+
+    def vacuum(self, *, retention_hours: int, keep_versions: Sequence[int] = ()) -> int:
+        """Delete files that no version needs and that are older than the retention; return how many."""
+        table = self.open()
+        if table is None:
+            return 0
+        with reaching(self.uri):
+            gone = table.vacuum(
+                retention_hours=retention_hours,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=list(keep_versions) or None,
+            )
+        return len(gone)
+
+    def _opened(self) -> DeltaTable:
+        table = self.open()
+        if table is None:
+            raise UnavailableError("the table vanished while it was written", where=self.uri, fix=_FIX)
+        return table
+
+    def _commit(self, table: DeltaTable, actions: list[AddAction | RemoveAction], turn: Transaction) -> bool:
+        """Commit; return False where a rival with the same application transaction, or too many others, won."""
+        with reaching(self.uri):
+            try:
+                table.create_write_transaction(
+                    actions,
+                    mode="append",
+                    schema=table.schema(),
+                    partition_by=[self.layout.day] if self.layout.day else None,
+                    commit_properties=CommitProperties(max_commit_retries=_RETRIES, app_transactions=[turn]),
+                )
+            except CommitFailedError as error:
+                if "oncurrent" in str(error) or "attempts" in str(error):
+                    return False
+                raise
+        return True
+
+    def _partition(self, day: str | None) -> dict[str, str | None]:
+        return {self.layout.day: day} if self.layout.day else {}
+
+    def _add(self, file: NewFile, *, change: bool) -> AddAction:
+        return AddAction(
+            path=file.path,
+            size=file.size,
+            partition_values=self._partition(file.day),
+            modification_time=self._clock.now_us() // 1000,
+            data_change=change,
+            stats=file.stats,
+        )
+
+
+def _micros(bound: object) -> int | None:
+    """Read a bound of event time from the log: a timestamp or plain microseconds."""
+    if bound is None or isinstance(bound, int):
+        return bound
+    return int(pa.scalar(bound, pa.timestamp("us", tz="UTC")).value)

@@ -1,0 +1,90 @@
+"""Plain reads of a table: rows of a time range and of some assets, and the entities it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lineshaft.stores.delta_log import Layout
+from lineshaft.stores.parquet_read import Snapshot, bounds
+
+
+def scan(
+    snapshot: Snapshot,
+    layout: Layout,
+    *,
+    columns: pa.Schema,
+    after_us: int | None,
+    until_us: int | None,
+    first_key: Sequence[str],
+) -> Iterator[pa.Table]:
+    """Return rows with time in (after, until], one row group at a time; no `first_key` means all."""
+    key = layout.sort_by[0]
+    names = list(dict.fromkeys([*columns.names, layout.time, key]))
+    for file in snapshot.files:
+        if _outside(file.oldest_us, file.newest_us, after_us, until_us):
+            continue
+        opened = snapshot.open(file)
+        for number in range(opened.num_row_groups):
+            low, high = bounds(opened, number, key)
+            if first_key and low is not None and not any(low <= asset <= high for asset in first_key):
+                continue
+            if _outside(*bounds(opened, number, layout.time), after_us, until_us):
+                continue
+            table = snapshot.group(file, number, names, opened=opened)
+            keep = _keep(table, layout, key, after_us, until_us, first_key)
+            table = table if keep is None else table.filter(keep)
+            if table.num_rows:
+                yield pa.table([_plain(table[field.name], field.type) for field in columns], schema=columns)
+
+
+def _outside(low_us: int | None, high_us: int | None, after_us: int | None, until_us: int | None) -> bool:
+    """Say whether statistics rule every row out."""
+    too_old = high_us is not None and after_us is not None and high_us <= after_us
+    too_new = low_us is not None and until_us is not None and low_us > until_us
+    return too_old or too_new
+
+
+def _keep(
+    table: pa.Table, layout: Layout, key: str, after_us: int | None, until_us: int | None, first_key: Sequence[str]
+) -> pa.ChunkedArray | None:
+    """Return which rows to keep, None for all."""
+    time = table[layout.time]
+    time = time.cast(pa.int64()) if pa.types.is_timestamp(time.type) else time
+    tests = []
+    if after_us is not None:
+        tests.append(pc.greater(time, after_us))
+    if until_us is not None:
+        tests.append(pc.less_equal(time, until_us))
+    if first_key:
+        tests.append(pc.is_in(table[key], value_set=pa.array(list(first_key))))
+    keep = None
+    for test in tests:
+        keep = test if keep is None else pc.and_(keep, test)
+    return keep
+
+
+def _plain(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == dtype else column.cast(dtype)
+
+
+def entities(snapshot: Snapshot) -> pa.Table:
+    """Return each entity of a table once, sorted by its keys."""
+    seen: pa.Table | None = None
+    keys = list(snapshot.keys)
+    for file in snapshot.files:
+        opened = snapshot.open(file)
+        for number in range(opened.num_row_groups):
+            part = snapshot.group(file, number, keys, opened=opened)
+            part = part.cast(pa.schema([_value_field(field) for field in part.schema]))
+            part = part.group_by(keys).aggregate([])
+            seen = part if seen is None else pa.concat_tables([seen, part]).group_by(keys).aggregate([])
+    if seen is None:
+        return pa.table({key: pa.array([], pa.string()) for key in keys})
+    return seen.sort_by([(key, "ascending") for key in keys])
+
+
+def _value_field(field: pa.Field) -> pa.Field:
+    return pa.field(field.name, field.type.value_type) if pa.types.is_dictionary(field.type) else field
