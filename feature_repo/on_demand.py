@@ -65,10 +65,10 @@ bearing_diagnosis = OnDemandFeatureView(
     schema=[Field(name="fault_5m", dtype=String)],
     aggregations=[
         Aggregation(
-            column="vibration_condition__acceleration_envelope_line_bpfo_5m,"
-            "vibration_condition__acceleration_envelope_line_bpfi_5m,"
-            "vibration_condition__acceleration_envelope_line_bsf_5m,"
-            "vibration_condition__acceleration_envelope_line_ftf_5m",
+            column="vibration_condition__acceleration_envelope_ratio_bpfo_5m,"
+            "vibration_condition__acceleration_envelope_ratio_bpfi_5m,"
+            "vibration_condition__acceleration_envelope_ratio_bsf_5m,"
+            "vibration_condition__acceleration_envelope_ratio_ftf_5m",
             function="bearing_diagnosis",
             name="fault_5m",
         )

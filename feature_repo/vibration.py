@@ -33,8 +33,11 @@ SPECTRUM = [
     "dominant_frequency[1]",
     "dominant_frequency[2]",
     "dominant_frequency[3]",
+    "dominant_amplitude[1]",
+    "dominant_amplitude[2]",
+    "dominant_amplitude[3]",
 ]
-BEARING = ["envelope_line[bpfo]", "envelope_line[bpfi]", "envelope_line[bsf]", "envelope_line[ftf]"]
+BEARING = [f"envelope_ratio[{line}]" for line in ("bpfo", "bpfi", "bsf", "2bsf", "ftf")]  # line over background
 WAVELET = [f"wavelet_energy[{node}]" for node in range(8)]
 
 condition = rolling(["acceleration"], TIME_DOMAIN + SPECTRUM + BEARING + WAVELET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lineshaft.definitions.faults import Fault, refuse
 from lineshaft.definitions.reader import Definitions
@@ -128,7 +129,7 @@ def _change(kind: str, old: Definition | None, new: Definition, pins: Mapping[st
     recomputes = _recomputes(new) if isinstance(new, View) else ""
     if old is None:
         return Change(kind=kind, name=new.name, verdict="new", after=new.version, recomputes=recomputes)
-    versions = {"before": old.version, "after": new.version}
+    versions: dict[str, Any] = {"before": old.version, "after": new.version}
     if old.version == new.version:
         words = _words(old, new)
         return Change(kind=kind, name=new.name, verdict="reworded", details=words, **versions) if words else None
