@@ -27,9 +27,6 @@ from lineshaft.tiles.sums import weighted
 LINES = ("bpfo", "bpfi", "bsf", "2bsf", "ftf", "1x")
 """The lines looked at: the bearing's defect frequencies, twice the spin (both races are struck), the shaft itself."""
 
-BACKGROUND_HZ = (5.0, 500.0)
-"""Where the background (median) and the strongest peak are taken."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -37,8 +34,9 @@ class Envelope:
 
     low = high = 0 means the full band. Amplitudes are sums of block value x samples, with the samples of the blocks
     that define them: a line needs shaft speed and bearing. A line is the largest bin within +- `tolerance` of its
-    frequency (elements slip by 1-2 %), at least the nearest bin. The peak is that of the block where it is strongest.
-    A band that reaches Nyquist is undefined.
+    frequency (elements slip by 1-2 %), at least the nearest bin. The background is the median of the bins between
+    `around_low` and `around_high`, the peak the largest of them in the block where it is strongest. A band that reaches
+    Nyquist is undefined.
     """
 
     version: ClassVar[int] = 1
@@ -50,11 +48,18 @@ class Envelope:
     low: float = 2000.0
     high: float = 5000.0
     tolerance: float = 0.02
+    around_low: float = 5.0
+    around_high: float = 500.0
 
     @property
     def key(self) -> str:
         """Return the aggregator's name with its parameters."""
-        return f"envelope[{self.band}~{self.tolerance * 100:.12g}%]"
+        return f"envelope[{self.band}~{self.tolerance * 100:.12g}%/{self.around}]"
+
+    @property
+    def around(self) -> str:
+        """Return where background and peak are taken, as definitions write it."""
+        return band_text(self.around_low, self.around_high)
 
     @property
     def band(self) -> str:
@@ -84,8 +89,8 @@ class Envelope:
 
     def _summary(self, amplitudes: Floats, lines_hz: Floats, step_hz: float, length: int) -> Floats:
         """Return the numbers of blocks from their envelope spectra: (m, 16)."""
-        first = math.ceil(BACKGROUND_HZ[0] / step_hz)
-        window = amplitudes[:, first : math.floor(BACKGROUND_HZ[1] / step_hz) + 1]
+        first = math.ceil(self.around_low / step_hz)
+        window = amplitudes[:, first : math.floor(self.around_high / step_hz) + 1]
         values = np.full((len(amplitudes), 1 + len(LINES)), np.nan)
         out = np.zeros((len(amplitudes), len(self.fields)))
         if window.shape[1]:

@@ -9,12 +9,15 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineshaft.errors import DefinitionError
+from lineshaft.tiles import severity
 from lineshaft.tiles.algebra import Floats
+from lineshaft.tiles.diagnosis import CLEAR, MARGIN, diagnose
 
 Texts = NDArray[np.object_]
 
@@ -65,6 +68,35 @@ def _plain(function: OnDemandFunction) -> OnDemandEntry:
     return OnDemandEntry(name=function.name, pattern=function.name, example=function.name, make=make)
 
 
+def _severity(inputs: list[Floats], *, limits: tuple[float, float, float]) -> Texts:
+    (velocity,) = inputs
+    return severity.zones(velocity, limits)
+
+
+def _make_severity(argument: str) -> OnDemandFunction:
+    table = severity.table(argument)
+    a, b, c = table.limits
+    return OnDemandFunction(
+        name=f"severity_zone[{argument}]",
+        unit="zone",
+        formula=f"A up to {a}, B up to {b}, C up to {c} mm/s rms, D above",
+        source=table.source,
+        inputs=("velocity_rms[10-1000Hz]",),
+        compute=partial(_severity, limits=table.limits),
+        dtype="string",
+    )
+
+
+_DIAGNOSIS = OnDemandFunction(
+    name="bearing_diagnosis",
+    unit="part",
+    formula=f"the part whose line is >= {CLEAR:g} x background and >= {MARGIN:g} x any other part's, or not determined",
+    source="rule of ours, held against CWRU and MFPT records; see lineshaft.tiles.diagnosis",
+    inputs=tuple(f"envelope_ratio[{line}]" for line in ("bpfo", "bpfi", "bsf", "2bsf", "ftf")),
+    compute=diagnose,
+    dtype="string",
+)
+
 _ENTRIES: dict[str, OnDemandEntry] = {
     entry.name: entry
     for entry in (
@@ -88,6 +120,13 @@ _ENTRIES: dict[str, OnDemandEntry] = {
                 compute=_difference,
             )
         ),
+        OnDemandEntry(
+            name="severity_zone",
+            pattern="severity_zone[standard:class]",
+            example="severity_zone[iso10816-3:group2:rigid]",
+            make=_make_severity,
+        ),
+        _plain(_DIAGNOSIS),
     )
 }
 

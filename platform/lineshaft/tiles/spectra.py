@@ -126,29 +126,41 @@ def _make_velocity(argument: str) -> Function:
     )
 
 
-_ENVELOPE_TEXT = re.compile(r"([0-9a-z]*)(?:@([^~]+))?(?:~(\d+(?:\.\d+)?)%)?")
+_ENVELOPE_TEXT = re.compile(r"([0-9a-z]*)(?:@([^~/]+))?(?:~(\d+(?:\.\d+)?)%)?(?:/([^~/]+))?")
+_USUAL = Envelope()
 
 
 def _envelope(argument: str, *, where: str, lines: tuple[str, ...]) -> tuple[str, Envelope]:
-    """Read `line@band~tolerance%`; the band is 2000-5000Hz and the tolerance 2 % where not written."""
+    """Read `line@band~tolerance%/background`; 2000-5000Hz, 2 % and 5-500Hz where not written."""
     match = _ENVELOPE_TEXT.fullmatch(argument.replace(" ", ""))
     line = match[1] if match else None
     if match is None or line not in lines:
         choice = f"{' | '.join(lines)}, then " if any(lines) else ""
         raise DefinitionError(
-            f"{where} cannot read {argument!r}", where=where, fix=f"write {choice}@low-highHz or @full, ~tolerance%"
+            f"{where} cannot read {argument!r}",
+            where=where,
+            fix=f"write {choice}@low-highHz or @full, ~tolerance%, /low-highHz of the background",
         )
     if match[2] == "full":
         low, high = 0.0, 0.0
     else:
-        low, high = band_of(match[2], where=where) if match[2] else (Envelope().low, Envelope().high)
-    return line or "", Envelope(low=low, high=high, tolerance=float(match[3]) / 100 if match[3] else 0.02)
+        low, high = band_of(match[2], where=where) if match[2] else (_USUAL.low, _USUAL.high)
+    around = band_of(match[4], where=where) if match[4] else (_USUAL.around_low, _USUAL.around_high)
+    return line or "", Envelope(
+        low=low,
+        high=high,
+        tolerance=float(match[3]) / 100 if match[3] else _USUAL.tolerance,
+        around_low=around[0],
+        around_high=around[1],
+    )
 
 
 def _envelope_name(name: str, line: str, envelope: Envelope) -> str:
-    tolerance = "" if envelope.tolerance == Envelope().tolerance else f"~{envelope.tolerance * 100:.12g}%"
-    band = "" if envelope.band == Envelope().band else f"@{envelope.band}"
-    return f"{name}[{line}{band}{tolerance}]" if line or band or tolerance else name
+    band = "" if envelope.band == _USUAL.band else f"@{envelope.band}"
+    tolerance = "" if envelope.tolerance == _USUAL.tolerance else f"~{envelope.tolerance * 100:.12g}%"
+    around = "" if envelope.around == _USUAL.around else f"/{envelope.around}"
+    text = f"{line}{band}{tolerance}{around}"
+    return f"{name}[{text}]" if text else name
 
 
 def _envelope_ratio(state: State, _context: Context, *, key: str, index: int) -> Floats:
@@ -166,7 +178,7 @@ def _make_envelope_line(argument: str, *, name: str) -> Function:
         name=_envelope_name(name, line, envelope),
         unit="1" if ratio else "{unit}",
         formula=f"envelope amplitude at {line} +- {envelope.tolerance * 100:g} %, band {envelope.band}"
-        + (", over the median of 5-500 Hz" if ratio else ""),
+        + (f", over the median of {envelope.around}" if ratio else ""),
         source=_ENVELOPE,
         needs=(envelope,),
         finish=partial(
@@ -184,11 +196,11 @@ def _envelope_peak(state: State, _context: Context, *, key: str, index: int) -> 
 def _make_envelope_peak(argument: str, *, name: str, unit: str, index: int) -> Function:
     _, envelope = _envelope(argument, where=name, lines=("",))
     background = name == "envelope_background"
-    what = "median of 5-500 Hz" if background else f"{'frequency' if index else 'amplitude'} of the peak in 5-500 Hz"
+    what = "median" if background else f"{'frequency' if index else 'amplitude'} of the largest bin"
     return Function(
         name=_envelope_name(name, "", envelope),
         unit=unit,
-        formula=f"{what} of the envelope spectrum, band {envelope.band}",
+        formula=f"{what} in {envelope.around} of the envelope spectrum, band {envelope.band}",
         source=_ENVELOPE,
         needs=(envelope,),
         finish=partial(_envelope_amplitude if background else _envelope_peak, key=envelope.key, index=index),
@@ -234,7 +246,7 @@ def _entry(pattern: str, *, example: str, make: partial[Function]) -> Entry:
     )
 
 
-_LINE_PATTERN = f"[{'|'.join(LINES)}@band~tolerance%]"
+_LINE_PATTERN = f"[{'|'.join(LINES)}@band~tolerance%/background]"
 _peak = partial(_make_envelope_peak, name="envelope_peak", unit="{unit}", index=0)
 
 ENTRIES: tuple[Entry, ...] = (
