@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from lineshaft.definitions.faults import Fault, refuse
 from lineshaft.definitions.reader import Definitions
@@ -13,14 +14,33 @@ from lineshaft.specs import OnDemandView, Service, View, format_duration
 Definition = View | OnDemandView | Service
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Present:
-    """What the catalogue holds: a snapshot of one generation."""
+class Present(Protocol):
+    """What the catalogue holds, frozen at one generation."""
 
-    generation: int = 0
-    views: tuple[View, ...] = ()
-    on_demand: tuple[OnDemandView, ...] = ()
-    services: tuple[Service, ...] = ()
+    @property
+    def generation(self) -> int:
+        """How many applies there were."""
+        ...
+
+    def views(self) -> tuple[View, ...]:
+        """Return the current views."""
+        ...
+
+    def on_demand_views(self) -> tuple[OnDemandView, ...]:
+        """Return the current on-demand views."""
+        ...
+
+    def services(self) -> tuple[Service, ...]:
+        """Return the current services."""
+        ...
+
+
+class Snapshots(Protocol):
+    """A catalogue that can be looked at as of one generation."""
+
+    def snapshot(self) -> Present:
+        """Return what it holds now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,29 +100,40 @@ class Plan:
         refuse(self.faults)
         return self
 
-    def __str__(self) -> str:
-        """Write faults first, then changes."""
+    @property
+    def empty(self) -> bool:
+        """Tell whether an apply would change nothing."""
+        return not self.changes
+
+    def text(self) -> str:
+        """Write faults first, then changes, as a person reads them."""
         parts = [*map(str, self.faults), *map(str, self.changes)]
         return "\n".join(parts or ["no changes"])
 
+    def to_json(self) -> str:
+        """Write faults and changes for a machine."""
+        faults = [{**asdict(fault), "warning": fault.warning} for fault in self.faults]
+        return json.dumps({"faults": faults, "changes": [asdict(change) for change in self.changes]})
 
-def plan(
+
+def plan_changes(
     definitions: Definitions,
-    present: Present,
+    catalog: Snapshots,
     *,
     pins: Mapping[str, Sequence[str]] | None = None,
     transfers: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Compare definitions with what the catalogue holds.
+    """Compare definitions with what a catalogue holds.
 
     `pins` says, by "view@version", which models pin it. A name of another team is a fault unless in `transfers`.
     """
+    present = catalog.snapshot()
     changes: list[Change] = []
     faults = list(definitions.faults)
     groups: tuple[tuple[str, Sequence[Definition], Sequence[Definition]], ...] = (
-        ("view", definitions.views, present.views),
-        ("on-demand view", definitions.on_demand, present.on_demand),
-        ("service", definitions.services, present.services),
+        ("view", definitions.views, present.views()),
+        ("on-demand view", definitions.on_demand, present.on_demand_views()),
+        ("service", definitions.services, present.services()),
     )
     for kind, wanted, had in groups:
         before = {value.name: value for value in had}
@@ -112,7 +143,9 @@ def plan(
                 faults.append(_foreign(kind, old, value))
             change = _change(kind, old, value, pins or {})
             changes += [change] if change else []
-        if not definitions.faults:  # an object with a fault is not read, which does not mean it was removed
+        if not any(
+            not fault.warning for fault in definitions.faults
+        ):  # an object with a fault is not read, which does not mean it was removed
             changes += [_removed(kind, old, pins or {}) for old in before.values()]
     return Plan(
         generation=present.generation,

@@ -82,6 +82,10 @@ class Applicable(Protocol):
         """Names that may change hands: an ownership change somebody approved."""
         ...
 
+    def checked(self) -> object:
+        """Raise `DefinitionError` if any fault was found."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
@@ -121,6 +125,10 @@ class FixedCatalog:
     def services(self) -> tuple[Service, ...]:
         """Return the services."""
         return self.all_services
+
+    def snapshot(self) -> FixedCatalog:
+        """Return itself."""
+        return self
 
 
 class SqlCatalog:
@@ -193,9 +201,12 @@ class SqlCatalog:
 
         Raises
         ------
+        DefinitionError
+            If the plan holds a fault.
         ConflictError
             If somebody applied since the plan was made, or a name belongs to another team.
         """
+        plan.checked()
         wanted = _wanted(plan)
         with self._engine.begin() as connection:
             self._swap(connection, plan.generation)
