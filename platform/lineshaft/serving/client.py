@@ -1,0 +1,190 @@
+"""A typed client: ask by keyword, get columns back as Arrow, pandas or Polars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import grpc
+import pyarrow as pa
+
+from lineshaft import errors
+from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from lineshaft.serving import convert
+from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, part_from
+from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, WHERE_KEY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
+_MAX_MESSAGE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSummary:
+    """What a feature service offers."""
+
+    name: str
+    team: str
+    owner: str
+    description: str
+    join_keys: Sequence[str]
+    columns: Sequence[str]
+    view_versions: Mapping[str, str]
+
+
+class Client:
+    """A connection to a Lineshaft server. Threads may share it.
+
+    Refused calls raise the errors of `lineshaft.errors`, with the server's reason and remedy.
+    """
+
+    def __init__(self, address: str, *, timeout_s: float = 5.0) -> None:
+        options = [
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        ]
+        self._address = address
+        self._timeout_s = timeout_s
+        self._channel = grpc.insecure_channel(address, options)
+        self._features = features_pb2_grpc.FeatureServiceStub(self._channel)
+        self._predictions = predictions_pb2_grpc.PredictionServiceStub(self._channel)
+
+    def features(
+        self,
+        service: str,
+        entities: pa.Table | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        at_us: int = 0,
+        timeout_s: float | None = None,
+        **keys: Sequence[Any],
+    ) -> FeatureFrame:
+        """Return the newest features of entities, given as a table or by keyword: `asset_id=["pump-001"]`.
+
+        at_us: the moment that ages and times to live are counted to; the present unless given.
+        """
+        table = _entities(entities, keys)
+        request = features_pb2.GetFeaturesRequest(
+            feature_service=service, entities=convert.entities_to(table), at_us=at_us
+        )
+        try:
+            reply = self._features.GetFeatures(request, timeout=self._limit(timeout_s))
+        except grpc.RpcError as error:
+            self._raise(error)
+        return frame_from(table, reply)
+
+    def training_set(
+        self,
+        service: str,
+        entities: pa.Table | pd.DataFrame,
+        *,
+        table_versions: Mapping[str, int] | None = None,
+        timeout_s: float | None = None,
+    ) -> FeatureStream:
+        """Return a training set, streamed: what `features` could have answered at each row's `event_time`.
+
+        entities: join keys, `event_time`, and columns to carry along. `timeout_s` is for all of it; none unless given.
+        """
+        table = entities if isinstance(entities, pa.Table) else pa.Table.from_pandas(entities, preserve_index=False)
+        request = features_pb2.GetTrainingSetRequest(
+            feature_service=service, entities=convert.arrow_to(table), table_versions=table_versions or {}
+        )
+        return FeatureStream(self._parts(request, timeout_s))
+
+    def _parts(self, request: features_pb2.GetTrainingSetRequest, timeout_s: float | None) -> Iterator[FeatureFrame]:
+        try:
+            for reply in self._features.GetTrainingSet(request, timeout=timeout_s):
+                yield part_from(reply)
+        except grpc.RpcError as error:
+            self._raise(error)
+
+    def services(self) -> list[ServiceSummary]:
+        """Return every feature service, by name."""
+        found: list[ServiceSummary] = []
+        token = ""
+        while True:
+            request = features_pb2.ListFeatureServicesRequest(page_token=token)
+            try:
+                reply = self._features.ListFeatureServices(request, timeout=self._timeout_s)
+            except grpc.RpcError as error:
+                self._raise(error)
+            found += [_summary(one) for one in reply.feature_services]
+            token = reply.next_page_token
+            if not token:
+                return found
+
+    def predict(
+        self,
+        model: str,
+        entities: pa.Table | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        contributions: int = 5,
+        at_us: int = 0,
+        timeout_s: float | None = None,
+        **keys: Sequence[Any],
+    ) -> predictions_pb2.PredictResponse:
+        """Return the champion's prediction for each entity, with its largest contributions (-1: all of them)."""
+        request = predictions_pb2.PredictRequest(
+            model=model,
+            entities=convert.entities_to(_entities(entities, keys)),
+            at_us=at_us,
+            contributions=contributions,
+        )
+        try:
+            reply: predictions_pb2.PredictResponse = self._predictions.Predict(request, timeout=self._limit(timeout_s))
+        except grpc.RpcError as error:
+            self._raise(error)
+        return reply
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _limit(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else timeout_s
+
+    def _raise(self, error: Any) -> NoReturn:
+        """Raise the error that the server refused with, as it was there."""
+        trailing = dict(error.trailing_metadata() or ())
+        kind = _ERRORS.get(trailing.get(CODE_KEY, ""))
+        if kind is not None:
+            where, fix = (trailing.get(key, b"").decode() for key in (WHERE_KEY, FIX_KEY))
+            raise kind(error.details(), where=where, fix=fix) from error
+        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        raise errors.UnavailableError(
+            f"{error.code().name.lower().replace('_', ' ')}: {error.details()}",
+            where=self._address,
+            fix="allow more time" if late else _remedy(trailing),
+        ) from error
+
+
+def _entities(entities: pa.Table | Mapping[str, Sequence[Any]] | None, keys: Mapping[str, Sequence[Any]]) -> pa.Table:
+    if isinstance(entities, pa.Table):
+        return entities
+    return pa.table({name: pa.array(column) for name, column in {**(entities or {}), **keys}.items()})
+
+
+def _summary(one: features_pb2.FeatureServiceSummary) -> ServiceSummary:
+    return ServiceSummary(
+        name=one.name,
+        team=one.team,
+        owner=one.owner,
+        description=one.description,
+        join_keys=[key.name for key in one.join_keys],
+        columns=list(one.columns),
+        view_versions=dict(one.view_versions),
+    )
+
+
+def _remedy(trailing: Mapping[str, Any]) -> str:
+    if ID_KEY in trailing:
+        return f"look for {trailing[ID_KEY]} in the server's log"
+    return "check that `lineshaft serve` runs at this address"

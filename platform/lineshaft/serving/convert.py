@@ -1,0 +1,244 @@
+"""Between the wire and the domain: messages of `lineshaft.rpc` on one side, Arrow and NumPy on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lineshaft.errors import InputError
+from lineshaft.rpc.v1 import features_pb2, predictions_pb2, types_pb2
+from lineshaft.serving.features import Plan, Served
+from lineshaft.serving.predict import Predictions
+from lineshaft.specs import Status
+from lineshaft.specs.rows import ARROW_TYPES
+
+_CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
+_WIRE = {kind: _CODES[dtype] for dtype, kind in ARROW_TYPES.items()}
+_ARROW = {_CODES[dtype]: kind for dtype, kind in ARROW_TYPES.items()}
+_WIDTHS = {kind: kind.bit_width // 8 for kind in ARROW_TYPES.values() if pa.types.is_primitive(kind)}
+_PRESENT = int(Status.PRESENT)
+
+
+# --- requests
+
+
+def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> pa.Table:
+    """Return the entity rows of a request; raises `InputError` when the columns do not fit together."""
+    arrays: dict[str, pa.Array] = {}
+    for column in columns:
+        kind = column.WhichOneof("values")
+        if kind is None:
+            raise InputError(f"entity column {column.name!r} has no values", fix="set strings or int64s")
+        if column.name in arrays:
+            raise InputError(f"entity column {column.name!r} is given twice", fix="send each join key once")
+        if kind == "strings":
+            arrays[column.name] = pa.array(list(column.strings.values), pa.string())
+        else:
+            arrays[column.name] = pa.array(list(column.int64s.values), pa.int64())
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"entity columns of different length: {sizes}", fix="send one value of each key for each row")
+    return pa.table(arrays)
+
+
+def entities_to(table: pa.Table) -> list[types_pb2.EntityColumn]:
+    """Return entity rows as a request holds them; raises `InputError` for keys that are neither text nor whole."""
+    columns = []
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_integer(column.type):
+            numbers = types_pb2.Int64List(values=column.to_pylist())
+            columns.append(types_pb2.EntityColumn(name=name, int64s=numbers))
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            texts = types_pb2.StringList(values=column.to_pylist())
+            columns.append(types_pb2.EntityColumn(name=name, strings=texts))
+        else:
+            raise InputError(f"entity key {name!r} is {column.type}", fix="send texts or whole numbers")
+    return columns
+
+
+# --- columns
+
+
+def column_to(name: str, column: pa.Array, statuses: NDArray[np.int8] | None) -> types_pb2.Column:
+    """Return a column as it goes over the wire; `statuses` None means that every value is PRESENT."""
+    kind = column.type
+    validity = b""
+    if column.null_count:
+        validity = np.packbits(column.is_valid().to_numpy(zero_copy_only=False), bitorder="little").tobytes()
+        column = column.fill_null(_filler(kind))  # what is withheld does not leave under a null
+    offsets = b""
+    if kind in _WIDTHS:
+        width, start = _WIDTHS[kind], column.offset
+        values = (
+            bytes(memoryview(column.buffers()[1])[start * width : (start + len(column)) * width])
+            if len(column)
+            else b""
+        )
+    elif pa.types.is_boolean(kind):
+        values = np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little").tobytes()
+    else:
+        values, offsets = _text_to(column)
+    message = types_pb2.Column(name=name, type=_WIRE[kind], values=values, validity=validity, offsets=offsets)
+    if statuses is not None:
+        message.statuses = statuses.tobytes()
+    return message
+
+
+def column_from(message: types_pb2.Column, rows: int) -> pa.Array:
+    """Return a column of the wire as Arrow, without copying its values."""
+    kind = _ARROW.get(message.type)
+    if kind is None:
+        raise InputError(f"column {message.name!r} has an unknown type", fix="use a client of the server's version")
+    validity = pa.py_buffer(message.validity) if message.validity else None
+    if kind in _WIDTHS or pa.types.is_boolean(kind):
+        return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(message.values)])
+    return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(message.offsets), pa.py_buffer(message.values)])
+
+
+def statuses_from(message: bytes, rows: int) -> NDArray[np.int8]:
+    """Return one status a row; no bytes mean that all are PRESENT."""
+    return np.frombuffer(message, np.int8) if message else np.full(rows, _PRESENT, np.int8)
+
+
+def views_to(versions: Mapping[str, str], ages: Mapping[str, NDArray[np.int64]]) -> list[types_pb2.ServedView]:
+    """Return the views of an answer with the ages of their rows."""
+    return [
+        types_pb2.ServedView(name=name, version=version, ages_us=ages[name].astype("<i8", copy=False).tobytes())
+        for name, version in versions.items()
+    ]
+
+
+def ages_from(views: Iterable[types_pb2.ServedView]) -> dict[str, NDArray[np.int64]]:
+    """Return the ages by view name, in microseconds."""
+    return {view.name: np.frombuffer(view.ages_us, "<i8") for view in views}
+
+
+# --- answers
+
+
+def features_to(served: Served) -> features_pb2.GetFeaturesResponse:
+    """Return an answer as it goes over the wire."""
+    answer = served.answer
+    return features_pb2.GetFeaturesResponse(
+        rows=answer.columns.num_rows,
+        columns=[
+            column_to(name, _one(column), statuses)
+            for name, column, statuses in zip(
+                answer.columns.column_names, answer.columns.columns, _by_column(answer.status), strict=True
+            )
+        ],
+        views=views_to(versions_of(served.plan), answer.age_us),
+        served_at_us=served.at_us,
+        degraded=served.degraded,
+    )
+
+
+def summary_to(plan: Plan) -> features_pb2.FeatureServiceSummary:
+    """Return what a service offers."""
+    service = plan.service
+    return features_pb2.FeatureServiceSummary(
+        name=service.name,
+        team=service.team,
+        owner=service.owner,
+        description=service.description,
+        join_keys=[features_pb2.JoinKey(name=name, type=_CODES[dtype]) for name, dtype in plan.join_keys.items()],
+        columns=plan.columns,
+        view_versions=versions_of(plan),
+    )
+
+
+def statuses_to(names: Sequence[str], status: NDArray[np.int8]) -> list[features_pb2.ColumnStatuses]:
+    """Return the statuses of every column."""
+    return [
+        features_pb2.ColumnStatuses(name=name, statuses=b"" if column is None else column.tobytes())
+        for name, column in zip(names, _by_column(status), strict=True)
+    ]
+
+
+def predictions_to(predictions: Predictions, *, most: int) -> predictions_pb2.PredictResponse:
+    """Return predictions as they go over the wire, each with its `most` largest contributions (negative: all)."""
+    names, values, parts = predictions.features, predictions.values, predictions.contributions
+    rows = []
+    for i, columns in enumerate(strongest(parts, most=most).tolist()):
+        row = predictions_pb2.Prediction(score=predictions.scores[i], base=predictions.base[i])
+        row.status = predictions.statuses[i]
+        for j in columns:
+            row.contributions.add(feature=names[j], value=values[i, j], contribution=parts[i, j])
+        rows.append(row)
+    return predictions_pb2.PredictResponse(
+        model=predictions.model,
+        model_version=predictions.version,
+        predictions=rows,
+        views=views_to({pin.view: pin.version for pin in predictions.pins}, predictions.ages_us),
+        served_at_us=int(predictions.at_us[0]),
+        degraded=predictions.degraded,
+    )
+
+
+def strongest(contributions: NDArray[np.float64], *, most: int) -> NDArray[np.intp]:
+    """Return the columns of the largest contributions of each row (n x k), largest first; ties by column.
+
+    >>> strongest(np.array([[0.1, -3.0, 2.0]]), most=2).tolist()
+    [[1, 2]]
+    """
+    order: NDArray[np.intp] = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    return order if most < 0 else order[:, :most]
+
+
+def versions_of(plan: Plan) -> dict[str, str]:
+    """Return the versions of a plan's views, by name."""
+    return {used.view: used.version for used in plan.service.views}
+
+
+def arrow_to(table: pa.Table) -> bytes:
+    """Return a table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    raw: bytes = sink.getvalue().to_pybytes()
+    return raw
+
+
+def arrow_from(raw: bytes) -> pa.Table:
+    """Return the table of an Arrow IPC stream; raises `InputError` when it is none."""
+    try:
+        table = pa.ipc.open_stream(raw).read_all()
+        table.validate()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"these bytes are no Arrow IPC stream: {error}", fix="write them with pyarrow.ipc.new_stream"
+        ) from error
+    return table
+
+
+def _by_column(status: NDArray[np.int8]) -> list[NDArray[np.int8] | None]:
+    """Return one contiguous run of statuses a column, None where all are PRESENT."""
+    whole = (status == _PRESENT).all(axis=0).tolist()
+    columns = np.ascontiguousarray(status.T)
+    return [None if done else column for done, column in zip(whole, columns, strict=True)]
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _filler(kind: pa.DataType) -> Any:
+    if pa.types.is_floating(kind):
+        return pa.scalar(float("nan"), kind)
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return pa.scalar("" if pa.types.is_string(kind) else b"", kind)
+    return pa.scalar(0).cast(kind)
+
+
+def _text_to(column: pa.Array) -> tuple[bytes, bytes]:
+    if not len(column):
+        return b"", np.zeros(1, "<i4").tobytes()
+    _, ends, data = column.buffers()
+    offsets = np.frombuffer(ends, "<i4")[column.offset : column.offset + len(column) + 1]
+    values = bytes(memoryview(data)[offsets[0] : offsets[-1]]) if data is not None else b""
+    return values, (offsets - offsets[0]).tobytes()

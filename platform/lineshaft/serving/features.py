@@ -1,0 +1,156 @@
+"""Answer features, without knowing how the question came in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lineshaft.clock import Clock
+from lineshaft.errors import InputError
+from lineshaft.ops.catalog import Catalog
+from lineshaft.ops.training_set import Chunk, answer, entity_keys, training_set
+from lineshaft.specs import Service, View
+from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
+from lineshaft.tiles.answer import Answer
+
+MAX_ROWS = 10_000
+"""Most entities of one request: what fits into a deadline, and keeps one caller from starving the others."""
+
+_MOST_PINNED = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A service made ready once: its views in the versions it pins, its join keys, its columns."""
+
+    service: Service
+    views: tuple[View, ...]
+    versions: tuple[str, ...]
+    join_keys: Mapping[str, str]  # name to dtype, over all views
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of an answer's columns, in order."""
+        stored = [f"{used.view}__{feature}" for used in self.service.views for feature in used.features]
+        computed = [f"{demand.name}__{f.name}" for demand in self.service.on_demand for f in demand.features]
+        return stored + computed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An answer, the plan it came from, the moment it is about, and whether older knowledge stood in."""
+
+    answer: Answer
+    plan: Plan
+    at_us: int
+    degraded: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Plans:
+    """Plans by service name; the catalogue is asked again after `refresh_s`, so `apply` shows without a restart."""
+
+    catalog: Catalog
+    refresh_s: float = 5.0
+    _made: dict[str, tuple[float, Plan]] = field(default_factory=dict)
+    _pinned: dict[int, Plan] = field(default_factory=dict)
+
+    def of(self, name: str) -> Plan:
+        """Return the plan of a service; raises `NotFoundError` when there is no such service or view."""
+        known = self._made.get(name)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        service = self.catalog.service(name)
+        plan = known[1] if known is not None and known[1].service == service else self.make(service)
+        self._made[name] = time.monotonic() + self.refresh_s, plan
+        return plan
+
+    def all(self) -> list[Plan]:
+        """Return the plan of every service, by name."""
+        return [self.of(service.name) for service in self.catalog.services()]
+
+    def pinned(self, service: Service) -> Plan:
+        """Return the plan of a service as a model pins it, whatever the catalogue calls by its name today."""
+        plan = self._pinned.get(id(service))
+        if plan is None:
+            if len(self._pinned) >= _MOST_PINNED:
+                self._pinned.clear()
+            plan = self._pinned[id(service)] = self.make(service)  # the plan holds the service: its id stays its own
+        return plan
+
+    def make(self, service: Service) -> Plan:
+        """Make a service ready; raises `NotFoundError` when a view version of it is gone."""
+        views = tuple(self.catalog.view(used.view, used.version) for used in service.views)
+        join_keys = {name: dtype for view in views for name, dtype in view.entity_keys}
+        versions = tuple(used.version for used in service.views)
+        return Plan(service=service, views=views, versions=versions, join_keys=join_keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureHandler:
+    """Answer a service from the online store: one round trip, then the same `answer()` as training sets."""
+
+    plans: Plans
+    online: OnlineStore
+    clock: Clock
+    max_rows: int = MAX_ROWS
+
+    def get(
+        self, service: str, entities: pa.Table, *, at_us: int | None = None, budget_s: float | None = None
+    ) -> Served:
+        """Return the newest values of a service for each entity row, in order.
+
+        at_us: the moment ages and times to live are counted to; the present unless given. budget_s: the most time the
+        online store may take. Raises `NotFoundError`, `InputError` or `UnavailableError`.
+        """
+        moment = self.clock.now_us() if at_us is None else at_us
+        times = np.full(entities.num_rows, moment, np.int64)
+        return self._serve(self.plans.of(service), entities, times, budget_s)
+
+    def answer(self, service: Service, keys: pa.Table, *, at_us: NDArray[np.int64]) -> Served:
+        """Answer a service with the view versions it names: what a model pins.
+
+        at_us: int64 microseconds, one for each entity row.
+        """
+        return self._serve(self.plans.pinned(service), keys, at_us, None)
+
+    def _serve(self, plan: Plan, entities: pa.Table, at_us: NDArray[np.int64], budget_s: float | None) -> Served:
+        if entities.num_rows > self.max_rows:
+            what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
+            raise InputError(what, fix="ask in several requests")
+        wanted = [
+            Wanted(view=view, features=used.features, keys=entity_keys(view, entities))
+            for view, used in zip(plan.views, plan.service.views, strict=True)
+        ]
+        found = self.online.read(wanted, timeout_s=budget_s)
+        moment = int(at_us[0]) if len(at_us) else 0
+        return Served(answer=answer(plan.service, plan.views, found, at_us), plan=plan, at_us=moment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSetHandler:
+    """Answer a service from the offline store, at each entity row's own time."""
+
+    plans: Plans
+    offline: OfflineStore
+
+    def get(
+        self, service: str, entities: pa.Table, *, table_versions: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[Plan, Chunk]]:
+        """Yield consecutive entity rows with their answers, in the order given."""
+        plan = self.plans.of(service)
+        pins = dict(table_versions or {})
+        for chunk in training_set(self.plans.catalog, self.offline, service, entities, versions=pins):
+            yield plan, chunk
+
+
+def page(plans: Sequence[Plan], *, size: int, token: str) -> tuple[list[Plan], str]:
+    """Return one page of services, by name, and the token of the next; the token is the last name seen."""
+    rest = sorted((plan for plan in plans if plan.service.name > token), key=lambda plan: plan.service.name)
+    size = size or 100
+    return rest[:size], rest[size - 1].service.name if len(rest) > size else ""

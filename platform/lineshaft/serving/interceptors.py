@@ -1,0 +1,98 @@
+"""Errors become gRPC statuses here, in one place; no error knows its transport code."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from lineshaft.errors import (
+    ConflictError,
+    CorruptError,
+    DefinitionError,
+    EnvironmentFault,
+    InputError,
+    LineshaftError,
+    NotFoundError,
+    QualityError,
+    UnavailableError,
+)
+
+_LOG = logging.getLogger(__name__)
+
+STATUS_OF: dict[type[LineshaftError], grpc.StatusCode] = {
+    ConflictError: grpc.StatusCode.ABORTED,
+    CorruptError: grpc.StatusCode.DATA_LOSS,
+    DefinitionError: grpc.StatusCode.FAILED_PRECONDITION,
+    EnvironmentFault: grpc.StatusCode.FAILED_PRECONDITION,
+    InputError: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    QualityError: grpc.StatusCode.FAILED_PRECONDITION,
+    UnavailableError: grpc.StatusCode.UNAVAILABLE,
+}
+CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (
+    "lineshaft-code",
+    "lineshaft-where-bin",
+    "lineshaft-fix-bin",
+    "lineshaft-error-id",
+)
+"""Trailing metadata of a refused call: the error's code, place and remedy; of an unexpected one, its id in the log."""
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Turn errors into statuses: ours with code and fix, unknown ones into INTERNAL with an id and nothing else."""
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
+        """Wrap the method's behaviour."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(handler.unary_stream, handler_call_details.method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _guarded(handler.unary_unary, handler_call_details.method),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+
+def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
+    async def call(request: Any, context: Any) -> Any:
+        try:
+            return await behaviour(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of the process
+            return await _abort(context, error, method)
+
+    return call
+
+
+def _guarded_stream(behaviour: Callable[..., Any], method: str) -> Callable[..., AsyncIterator[Any]]:
+    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+        try:
+            async for reply in behaviour(request, context):
+                yield reply
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of the process
+            await _abort(context, error, method)
+
+    return call
+
+
+async def _abort(context: Any, error: Exception, method: str) -> None:
+    if isinstance(error, LineshaftError):
+        status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
+        trailing = ((CODE_KEY, error.code), (WHERE_KEY, error.where.encode()), (FIX_KEY, error.fix.encode()))
+        await context.abort(status, error.what, trailing)
+    identity = uuid.uuid4().hex[:12]
+    _LOG.error("unexpected error %s in %s", identity, method, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))

@@ -1,0 +1,208 @@
+"""The gRPC server: one port, one event loop, explicit limits."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import ipaddress
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lineshaft.errors import EnvironmentFault, InputError
+from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.interceptors import ErrorInterceptor
+from lineshaft.serving.predict import Predictor
+from lineshaft.serving.servicers import FeatureServicer, PredictionServicer
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """What the server answers with. Without a predictor there is no `PredictionService`."""
+
+    plans: Plans
+    features: FeatureHandler
+    training: TrainingSetHandler
+    predictor: Predictor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one server takes on. What is beyond is refused at once with RESOURCE_EXHAUSTED."""
+
+    store_timeout_s: float = 0.025
+    max_message_bytes: int = 64 << 20
+    max_concurrent_calls: int = 256
+    threads: int = 16
+    grace_s: float = 10.0
+
+
+class Server:
+    """A server in the running event loop."""
+
+    def __init__(self, handlers: Handlers, *, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="serving")
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=_options(self._limits),
+            maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
+        )
+        self._names = self._register(handlers)
+
+    async def start(self, address: str) -> str:
+        """Listen on `host:port` or `unix:path` and return the address, its port filled in where it was 0.
+
+        Raises `InputError` for an address that other machines could reach: there is no authentication yet.
+        """
+        refuse_open_address(address)
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            what = f"cannot listen on {address}"
+            raise EnvironmentFault(what, fix="stop what listens there, or set LINESHAFT_GRPC_ADDRESS") from error
+        await self._server.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, take no more calls, finish those in flight within the grace, then end."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._limits.grace_s)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _register(self, handlers: Handlers) -> list[str]:
+        timeout_s = self._limits.store_timeout_s
+        features = FeatureServicer(
+            plans=handlers.plans,
+            features=handlers.features,
+            training=handlers.training,
+            timeout_s=timeout_s,
+            pool=self._pool,
+        )
+        features_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
+        names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
+        if handlers.predictor is not None:
+            predictions = PredictionServicer(predictor=handlers.predictor, timeout_s=timeout_s, pool=self._pool)
+            predictions_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, self._server)
+            names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        return names
+
+
+def serve(
+    handlers: Handlers, address: str, *, limits: Limits | None = None, ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then stop gracefully. `ready` is told the address once it listens."""
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+        await _serve_until(stopping, handlers, address, limits, ready or _log_ready)
+
+    with _runner() as runner:
+        runner.run(main())
+
+
+@contextmanager
+def background_server(
+    handlers: Handlers, address: str = "127.0.0.1:0", *, limits: Limits | None = None
+) -> Iterator[str]:
+    """Serve from a thread of this process; yield the address and stop at the end."""
+    started = threading.Event()
+    state: dict[str, Any] = {}
+
+    async def main() -> None:
+        state["stopping"], state["loop"] = asyncio.Event(), asyncio.get_running_loop()
+
+        def ready(bound: str) -> None:
+            state["address"] = bound
+            started.set()
+
+        await _serve_until(state["stopping"], handlers, address, limits, ready)
+
+    def run() -> None:
+        try:
+            with _runner() as runner:
+                runner.run(main())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            state["error"] = error
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=run, name="grpc-server", daemon=True)
+    thread.start()
+    started.wait()
+    if "address" not in state:
+        raise state["error"]
+    try:
+        yield state["address"]
+    finally:
+        state["loop"].call_soon_threadsafe(state["stopping"].set)
+        thread.join()
+
+
+def refuse_open_address(address: str) -> None:
+    """Raise `InputError` unless only this machine can reach the address."""
+    if address.startswith("unix:"):
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        closed = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        closed = False
+    if not closed:
+        raise InputError(
+            f"{address} can be reached from other machines, and there is no authentication yet",
+            where="LINESHAFT_GRPC_ADDRESS",
+            fix="listen on 127.0.0.1, and put a proxy that authenticates in front of it",
+        )
+
+
+async def _serve_until(
+    stopping: asyncio.Event, handlers: Handlers, address: str, limits: Limits | None, ready: Callable[[str], None]
+) -> None:
+    server = Server(handlers, limits=limits)
+    bound = await server.start(address)
+    ready(bound)
+    await stopping.wait()
+    await server.stop()
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.max_message_bytes),
+        ("grpc.max_send_message_length", limits.max_message_bytes),
+        ("grpc.so_reuseport", 0),  # a second server on the same port is a mistake, not a second worker
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+
+
+def _runner() -> asyncio.Runner:
+    """Return a runner on uvloop's event loop where that is installed."""
+    try:
+        return asyncio.Runner(loop_factory=importlib.import_module("uvloop").new_event_loop)
+    except ImportError:
+        return asyncio.Runner()
+
+
+def _log_ready(address: str) -> None:
+    _LOG.info("serving on %s", address)
