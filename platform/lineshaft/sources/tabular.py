@@ -15,6 +15,8 @@ from pyarrow import csv
 
 from lineshaft.errors import InputError
 
+TIMES_FIX = "write times as 2024-05-06 07:08:09.123 (read as UTC), or with an offset"
+
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -91,8 +93,20 @@ def floats(table: pa.Table, names: Sequence[str], *, path: Path) -> Floats:
         try:
             values[:, number] = pc.fill_null(found.cast(pa.float64()), np.nan).to_numpy()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise InputError(f"column {name!r} holds more than numbers: {error}", where=str(path)) from error
+            fix = "write numbers only; leave a cell empty where nothing was measured"
+            where = f"{path}:{_first_text(found) + 2}"
+            raise InputError(f"column {name!r} holds more than numbers", where=where, fix=fix) from error
     return values
+
+
+def _first_text(cells: pa.ChunkedArray) -> int:
+    """Return the first row whose cell is no number."""
+    for row, cell in enumerate(cells.to_pylist()):
+        try:
+            float(cell if cell is not None else "nan")
+        except (TypeError, ValueError):
+            return row
+    return 0
 
 
 def times_us(times: Any, *, path: Path, name: str) -> Integers:
@@ -103,15 +117,28 @@ def times_us(times: Any, *, path: Path, name: str) -> Integers:
     InputError
         If the column is not made of times, or one is absent.
     """
+    if pa.types.is_string(times.type):
+        times = pa.chunked_array([_told(times, path=path, name=name)])
     try:
         stamps = times.cast(pa.timestamp("us", tz=getattr(times.type, "tz", None)))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        fix = "write times as 2024-05-06 07:08:09.123 (UTC) or with an offset"
-        raise InputError(f"column {name!r} holds no times: {error}", where=str(path), fix=fix) from error
+        raise InputError(f"column {name!r} holds no times: {error}", where=str(path), fix=TIMES_FIX) from error
     if stamps.null_count:
         row = pc.index(pc.is_null(stamps), value=True).as_py()
         raise InputError(f"column {name!r} has no time", where=f"{path}:{row + 2}", fix="fill it or leave the line out")
     return np.asarray(stamps.cast(pa.int64()).to_numpy())
+
+
+def _told(times: pa.ChunkedArray, *, path: Path, name: str) -> pa.Array:
+    """Return times written in more than one way; cell by cell, so that the line of a bad one can be told."""
+    told = []
+    for row, text in enumerate(times.to_pylist()):
+        try:
+            told.append(utc_us(text) if text else None)
+        except ValueError as error:
+            what = f"column {name!r} holds {text!r}, which is no time"
+            raise InputError(what, where=f"{path}:{row + 2}", fix=TIMES_FIX) from error
+    return pa.array(told, pa.timestamp("us", tz="UTC"))
 
 
 def utc_us(text: str) -> int:

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
 IMPACT_G = 6.0  # peak of an impact on a part about to fail, at rated speed and load
-JITTER = 0.01  # of the time between two impacts: the elements' random slip
+JITTER = 0.005  # of the time between two impacts: the elements' random slip
 IMPACTS = ("outer_race", "inner_race", "ball")
 
 
@@ -91,12 +91,12 @@ def _impact_train(
 ) -> Floats:
     """Return impulses as (snapshots, samples), `rate` a second, each split over the two samples next to it.
 
-    `gate_hz` is how often the defect passes the load zone: its strength follows (1 + cos)/2; 0 Hz: always in it.
+    `gate_hz` is how often the defect passes the load zone: its strength follows 0.65 + 0.35 cos; 0 Hz: always in it.
     """
     most = int(np.ceil(samples / rate_hz * rate.max())) + 3
     steps = 1 + JITTER * dice.standard_normal((len(rate), most))
     times = (np.cumsum(steps, axis=1) - 1 - dice.random((len(rate), 1))) / rate[:, None]
-    zone = 0.5 + 0.5 * np.cos(2 * np.pi * (gate_hz[:, None] * times + dice.random((len(rate), 1))))
+    zone = 0.65 + 0.35 * np.cos(2 * np.pi * (gate_hz[:, None] * times + dice.random((len(rate), 1))))
     weight = (
         strength[:, None] * (1 + 0.15 * dice.standard_normal(times.shape)) * np.where(gate_hz[:, None] > 0, zone, 1)
     )

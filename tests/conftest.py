@@ -1,0 +1,18 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lineshaft.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Return the folder of real data sets; a test that needs it is skipped where it is absent."""
+    root = Settings().data
+    if not root.is_dir():
+        pytest.skip(f"no real data at {root}: set LINESHAFT_DATA to the folder of the data sets")
+    return root
