@@ -1,0 +1,127 @@
+"""From Flink's finished parts to the offline tables: outside Flink, safe to kill anywhere, harmless to repeat.
+
+Flink's file sink finishes parts exactly once; the store takes each batch name once; and rows whose identity (entity,
+event_time, known_at) is stored already are left out, so that a job run again, or two jobs over the same blocks, add
+nothing. A part is deleted after its rows are in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lineshaft.ops.jobs import Gate, JobResult
+from lineshaft.specs import View
+from lineshaft.stores.ports import OfflineStore
+from lineshaft_flink.staging import REJECT_SCHEMA, finished, read_part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committer:
+    """Commit one job's staging folder.
+
+    Rejected blocks go to `<aside>/rejects`, quarantined rows to `<aside>/quarantine/<view>`, as Parquet.
+    """
+
+    views: Sequence[View]
+    offline: OfflineStore
+    staging: Path
+    aside: Path
+    gate: Gate | None = None
+
+    def commit(self, *, together: str = "") -> JobResult:
+        """Commit every finished part; return what was done by this call.
+
+        Each part is a batch of its own; with `together` all parts are one batch of that name (for a bounded job, whose
+        parts are all there).
+        """
+        paths = finished(self.staging)
+        groups = [paths] if together and paths else [[path] for path in paths]
+        result = JobResult()
+        for group in groups:
+            result = result + self._commit(group, together or group[0].name)
+        return result
+
+    def _commit(self, paths: Sequence[Path], batch: str) -> JobResult:
+        parts = [read_part(path, self.views) for path in paths]
+        rows, repeats, quarantined = Counter[str](), Counter[str](), Counter[str]()
+        for view in self.views:
+            tables = [part.rows[view.ref] for part in parts if view.ref in part.rows]
+            if not tables:
+                continue
+            table = _sorted(view, pa.concat_tables(tables))
+            fresh = self._unknown(view, table)
+            repeats[view.ref] += table.num_rows - fresh.num_rows
+            if self.gate is not None and fresh.num_rows:
+                verdict = self.gate(view, fresh)
+                fresh = verdict.good
+                quarantined[view.ref] += verdict.quarantined.num_rows
+                _keep(verdict.quarantined, self.aside / "quarantine" / view.ref, batch)
+            if fresh.num_rows:
+                self.offline.write_rows(view, fresh, batch=f"{batch}:{view.ref}")
+            rows[view.ref] += fresh.num_rows
+        rejects = pa.concat_tables([REJECT_SCHEMA.empty_table(), *(part.rejects for part in parts)])
+        _keep(rejects, self.aside / "rejects", batch)
+        for path in paths:
+            path.unlink()
+        reasons = Counter(reason.partition(":")[0] for reason in rejects["reason"].to_pylist())
+        return JobResult(
+            rows=dict(rows), repeats=_positive(repeats), quarantined=_positive(quarantined), rejected=dict(reasons)
+        )
+
+    def _unknown(self, view: View, table: pa.Table) -> pa.Table:
+        """Leave out the rows that are stored already, and repeats within the table."""
+        keys = [name for name, _ in view.entity_keys]
+        identity = [*keys, "event_time", "known_at"]
+        table = table.append_column("place", pa.array(range(table.num_rows), pa.int64()))
+        firsts = table.group_by(identity).aggregate([("place", "min")])["place_min"]
+        table = table.take(pa.array(np.sort(firsts.to_numpy())))
+        if self.offline.version(view) >= 0:
+            span = pc.min_max(table["event_time"].cast(pa.int64())).as_py()
+            stored = list(
+                self.offline.read_rows(
+                    view,
+                    features=(),
+                    start_us=span["min"] - 1,
+                    end_us=span["max"],
+                    assets=pc.unique(table[keys[0]]).to_pylist(),
+                )
+            )
+            if stored:
+                known = pa.concat_tables(stored).select(identity)
+                table = table.join(known, keys=identity, join_type="left anti").sort_by("place")
+        return table.drop_columns(["place"])
+
+
+def content_batch(label: str, parts: Mapping[str, int]) -> str:
+    """Return a batch name from counted content, the same for the same content."""
+    text = repr(sorted(parts.items()))
+    return f"{label}:{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+
+
+def _sorted(view: View, table: pa.Table) -> pa.Table:
+    names = [*(name for name, _ in view.entity_keys), "event_time", "known_at"]
+    return table.sort_by([(name, "ascending") for name in names])
+
+
+def _keep(table: pa.Table, folder: Path, batch: str) -> None:
+    """Keep rows aside under the batch's name: written again, it is the same file."""
+    if not table.num_rows:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.blake2b(batch.encode(), digest_size=12).hexdigest()
+    hidden = folder / f".{name}.partial"
+    pq.write_table(table, hidden)
+    hidden.rename(folder / f"{name}.parquet")
+
+
+def _positive(counts: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
