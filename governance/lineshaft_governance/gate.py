@@ -1,0 +1,245 @@
+"""The gate before the offline store: a batch is checked, its bad rows are put aside with the reason, and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lineshaft.clock import Clock
+from lineshaft.errors import UnavailableError
+from lineshaft.specs import View
+from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.suites import NOT_FINITE, Expectation, Suites
+from lineshaft_governance.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+PASSED, FAILED, COULD_NOT_RUN = "passed", "failed", "could_not_run"
+REASON = "quarantine_reason"
+MODULE = "lineshaft_governance.expectations"
+ENVIRONMENT = {"GX_ANALYTICS_ENABLED": "false"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one expectation found: `unexpected` rows, of which `rows` are quarantined, or why it could not be run."""
+
+    expectation: str
+    columns: tuple[str, ...]
+    why: str
+    outcome: str
+    unexpected: int
+    rows: tuple[int, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a checkpoint found of one batch. A check that could not be run did neither pass nor fail."""
+
+    view: str
+    version: str
+    outcome: str
+    at_us: int
+    rows: int
+    quarantined: int
+    expectations: int
+    findings: tuple[Finding, ...]  # of those that did not pass
+    batch: str
+    suite: str
+    suite_sha256: str
+    library: str
+
+    @property
+    def success(self) -> bool:
+        """Return whether every check was run and held."""
+        return self.outcome == PASSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """A batch divided: `good` goes on; `quarantined` has a reason a row and does not."""
+
+    good: pa.Table
+    quarantined: pa.Table
+    verdict: Verdict
+
+
+@dataclass(slots=True, kw_only=True)
+class Gate:
+    """Checks batches by the views' suites in a worker process that is started once.
+
+    When a checkpoint cannot be run the whole batch is held in quarantine: unknown is not good.
+    """
+
+    suites: Suites
+    results: ResultFolder
+    quarantine: Path
+    clock: Clock
+    worker: Worker
+
+    @staticmethod
+    def open(*, suites: Path, folder: Path, clock: Clock) -> Gate:
+        """Return a gate over a folder of suites; results and quarantine go under `folder`."""
+        return Gate(
+            suites=Suites.load(suites),
+            results=ResultFolder(folder / "results"),
+            quarantine=folder / "quarantine",
+            clock=clock,
+            worker=Worker(module=MODULE, environment=ENVIRONMENT),
+        )
+
+    def check_batch(self, view: View, table: pa.Table) -> Gated:
+        """Divide a materialized batch (rows of `row_schema(view)`) into good and quarantined rows."""
+        suite = self.suites.of(view)
+        batch = _fingerprint(view, table)
+        checked = _with_counts(view, table)
+        expectations = suite.expand(checked.column_names)
+        findings, library = self._findings(view, expectations, checked)
+        reasons = _reasons(findings, table.num_rows)
+        held = np.array([bool(reason) for reason in reasons], dtype=bool)
+        verdict = Verdict(
+            view=view.name,
+            version=view.version,
+            outcome=_worst(findings),
+            at_us=self.clock.now_us(),
+            rows=table.num_rows,
+            quarantined=int(held.sum()),
+            expectations=len(expectations),
+            findings=tuple(findings),
+            batch=batch,
+            suite=suite.where,
+            suite_sha256=suite.sha256,
+            library=library,
+        )
+        kept_aside = table.filter(pa.array(held)).append_column(
+            REASON, pa.array([r for r in reasons if r], pa.string())
+        )
+        gated = Gated(good=table.filter(pa.array(~held)), quarantined=kept_aside, verdict=verdict)
+        self._remember(gated)
+        return gated
+
+    def __call__(self, view: View, table: pa.Table) -> pa.Table:
+        """Return the good rows of a batch: the hook that a committer calls before it commits."""
+        return self.check_batch(view, table).good
+
+    def quarantined(self, view: str) -> pa.Table:
+        """Return all rows of a view that are in quarantine; an empty table if there are none."""
+        files = sorted((self.quarantine / f"view={view}").glob("*.parquet"))
+        if not files:
+            return pa.table({})
+        return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files], promote_options="default")
+
+    def close(self) -> None:
+        """End the worker."""
+        self.worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _findings(self, view: View, expectations: Sequence[Expectation], table: pa.Table) -> tuple[list[Finding], str]:
+        """Ask the worker; a worker that fails is one finding over every row."""
+        if not table.num_rows:
+            return [], ""
+        request = {
+            "suite": view.ref,
+            "expectations": [{**asdict(e), "columns": list(e.columns)} for e in expectations],
+        }
+        try:
+            answer = self.worker.ask(request, tables={"batch": table})
+        except UnavailableError as error:
+            logger.exception("checkpoint of %s could not be run", view.ref)
+            return [_not_run(error.what)], ""
+        results: list[dict[str, Any]] = answer["results"]
+        found = [_finding(e, result) for e, result in zip(expectations, results, strict=True)]
+        return [finding for finding in found if finding is not None], str(answer["library"])
+
+    def _remember(self, gated: Gated) -> None:
+        """Write the quarantined rows and the verdict; a batch checked again replaces its own files."""
+        verdict = gated.verdict
+        if gated.quarantined.num_rows:
+            folder = self.quarantine / f"view={verdict.view}"
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f".{verdict.batch}.partial"
+            pq.write_table(gated.quarantined, partial)
+            partial.replace(folder / f"{verdict.batch}.parquet")
+            logger.warning("%d of %d rows of %s quarantined", verdict.quarantined, verdict.rows, verdict.view)
+        content = asdict(verdict)
+        for finding in content["findings"]:
+            finding["rows"] = list(finding["rows"][:100])  # the rows themselves lie in quarantine
+        ident = verdict.batch[:16]
+        self.results.write("checkpoints", verdict.view, at_us=verdict.at_us, ident=ident, content=content)
+
+
+def _with_counts(view: View, table: pa.Table) -> pa.Table:
+    """Add the column that says how many features of a row are infinite or NaN."""
+    count = np.zeros(table.num_rows, dtype=np.int64)
+    for name in view.feature_names:
+        if name in table.column_names and pa.types.is_floating(table[name].type):
+            column = table[name].combine_chunks()
+            values = np.asarray(column.to_numpy(zero_copy_only=False))
+            count += ~np.isfinite(values) & np.asarray(column.is_valid())
+    return table.append_column(NOT_FINITE, pa.array(count))
+
+
+def _finding(expectation: Expectation, result: dict[str, Any]) -> Finding | None:
+    """Return what did not pass; rows within `mostly` are tolerated, so they are no finding."""
+    if result["success"]:
+        return None
+    return Finding(
+        expectation=expectation.text,
+        columns=expectation.columns,
+        why=expectation.why,
+        outcome=COULD_NOT_RUN if result["error"] else FAILED,
+        unexpected=result["unexpected"],
+        rows=tuple(result["rows"]),
+        error=result["error"],
+    )
+
+
+def _not_run(error: str) -> Finding:
+    """Return the finding of a checkpoint that could not be run at all."""
+    return Finding(
+        expectation="the checkpoint runs",
+        columns=(),
+        why="unknown is not good",
+        outcome=COULD_NOT_RUN,
+        unexpected=0,
+        rows=(),
+        error=error,
+    )
+
+
+def _reasons(findings: Sequence[Finding], rows: int) -> list[str]:
+    """Return per row why it is quarantined, or nothing. A finding that names no row speaks of all."""
+    said: list[list[str]] = [[] for _ in range(rows)]
+    for finding in findings:
+        text = f"{finding.expectation} (could not run: {finding.error})" if finding.error else finding.expectation
+        for row in finding.rows or range(rows):
+            said[row].append(text)
+    return ["; ".join(texts) for texts in said]
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    """Return the outcome of a batch from those of its findings."""
+    outcomes = {finding.outcome for finding in findings}
+    return next((outcome for outcome in (COULD_NOT_RUN, FAILED) if outcome in outcomes), PASSED)
+
+
+def _fingerprint(view: View, table: pa.Table) -> str:
+    """Return the SHA-256 of a batch: its view and its Arrow bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return hashlib.sha256(view.ref.encode() + sink.getvalue().to_pybytes()).hexdigest()

@@ -1,0 +1,182 @@
+"""Suites: what must be true of a view's rows, as data that its team can read and change."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lineshaft.errors import DefinitionError
+from lineshaft.specs import View
+
+NOT_FINITE = "lineshaft_not_finite"
+"""A column the checkpoint adds: how many of a row's features are neither null nor finite."""
+
+KINDS = frozenset({"not_null", "between", "pair_ge", "unique_key", "finite"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of a suite.
+
+    `column` and `other` may hold one `*`: the same word, without an underscore, in both (a window, usually).
+    """
+
+    kind: str
+    column: str = ""
+    other: str = ""
+    keys: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    mostly: float = 1.0
+    unit: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """One check of named columns of one batch."""
+
+    kind: str
+    columns: tuple[str, ...]
+    low: float | None
+    high: float | None
+    mostly: float
+    unit: str
+    why: str
+
+    @property
+    def text(self) -> str:
+        """Say what is expected, in one line.
+
+        >>> Expectation(kind="between", columns=("rms",), low=0, high=50, mostly=1, unit="g", why="").text
+        'rms between 0 and 50 g'
+        """
+        low, high = (
+            ("-inf" if self.low is None else f"{self.low:g}"),
+            ("inf" if self.high is None else f"{self.high:g}"),
+        )
+        said = {
+            "between": f"{self.columns[0]} between {low} and {high} {self.unit}".rstrip(),
+            "not_null": f"{self.columns[0]} is not null",
+            "pair_ge": f"{' >= '.join(self.columns)}",
+            "unique_key": f"({', '.join(self.columns)}) is unique",
+            "finite": "every feature is null or finite",
+        }[self.kind]
+        return said if self.mostly == 1 else f"{said}, in {self.mostly:.0%} of rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """The checks of one view, and the hash of the file that holds them."""
+
+    view: str
+    checks: tuple[Check, ...]
+    sha256: str = ""
+    where: str = ""
+
+    def expand(self, columns: Sequence[str]) -> list[Expectation]:
+        """Return the expectations for a batch with these columns, patterns spelt out.
+
+        A pattern without a match, or a column that is not there, stays as it is written: the checkpoint will say that
+        it could not be run, which is not the same as having passed.
+        """
+        return [expectation for check in self.checks for expectation in _expand(check, columns)]
+
+
+def default_checks(view: View) -> tuple[Check, ...]:
+    """Return what holds for every view: one row per key, time and version; no infinities."""
+    keys = tuple(name for name, _ in view.entity_keys)
+    unique = Check(kind="unique_key", keys=(*keys, "event_time", "known_at"), why="a row has one version per known_at")
+    return (unique, Check(kind="finite", column=NOT_FINITE, why="an undefined value is null, never infinite"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suites:
+    """The suites of a folder; views without one are held to the defaults."""
+
+    by_view: dict[str, Suite] = field(default_factory=dict)
+
+    @staticmethod
+    def load(folder: Path) -> Suites:
+        """Read every *.yaml of a folder.
+
+        Raises
+        ------
+        DefinitionError
+            If a file is no suite, names an unknown kind, or a view has two.
+        """
+        found: dict[str, Suite] = {}
+        for path in sorted(folder.glob("*.yaml")):
+            for suite in _read(path):
+                if suite.view in found:
+                    fix = f"put them into one; the other is {found[suite.view].where}"
+                    raise DefinitionError(f"view {suite.view!r} has two suites", where=str(path), fix=fix)
+                found[suite.view] = suite
+        return Suites(by_view=found)
+
+    def of(self, view: View) -> Suite:
+        """Return the defaults followed by the view's own checks."""
+        own = self.by_view.get(view.name)
+        checks = default_checks(view)
+        if own is None:
+            return Suite(view=view.name, checks=checks, where="defaults")
+        return Suite(view=view.name, checks=checks + own.checks, sha256=own.sha256, where=own.where)
+
+
+def _read(path: Path) -> list[Suite]:
+    """Read the suites of one file: a list of YAML documents, each of `view` and `checks`."""
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    suites = []
+    for document in yaml.safe_load_all(content):
+        if not isinstance(document, dict) or set(document) != {"view", "checks"}:
+            raise DefinitionError("a suite has `view` and `checks`, and nothing else", where=str(path))
+        checks = tuple(_check(line, path) for line in document["checks"])
+        suites.append(Suite(view=document["view"], checks=checks, sha256=digest, where=path.name))
+    return suites
+
+
+def _check(line: dict[str, Any], path: Path) -> Check:
+    """Read one line of a suite."""
+    try:
+        check = Check(**{**line, "keys": tuple(line.get("keys", ()))})
+    except TypeError as error:
+        raise DefinitionError(f"cannot read the check {line}", where=str(path), fix=str(error)) from error
+    complete = {"between": check.low is not None or check.high is not None, "pair_ge": bool(check.other)}
+    if check.kind not in KINDS or not complete.get(check.kind, True) or not 0 < check.mostly <= 1:
+        raise DefinitionError(
+            f"cannot use the check {line}", where=str(path), fix=f"kinds are {', '.join(sorted(KINDS))}"
+        )
+    return check
+
+
+def _expand(check: Check, columns: Sequence[str]) -> list[Expectation]:
+    """Spell out one check."""
+    if check.kind == "unique_key":
+        sets = [check.keys]
+    elif "*" not in check.column:
+        sets = [(check.column, check.other) if check.other else (check.column,)]
+    else:
+        head, tail = check.column.split("*", 1)
+        pattern = re.compile(re.escape(head) + "([^_]+)" + re.escape(tail))
+        matches = [match for match in map(pattern.fullmatch, columns) if match]
+        stars = [match[1] for match in matches] or ["*"]
+        sets = [tuple(name.replace("*", star) for name in (check.column, check.other) if name) for star in stars]
+    return [
+        Expectation(
+            kind=check.kind,
+            columns=tuple(names),
+            low=check.low,
+            high=check.high,
+            mostly=check.mostly,
+            unit=check.unit,
+            why=check.why,
+        )
+        for names in sets
+    ]
