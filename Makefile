@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 DATA ?=
+ONLY ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 DOCTESTS := --doctest-modules platform flink_jobs/lineshaft_flink governance/lineshaft_governance
@@ -33,8 +34,8 @@ check: setup ## format, lint, types, contracts, house rules, stubs, docs, chart:
 	$(PYTEST) -q -p no:cacheprovider tests/test_house_rules.py tests/test_documents.py tests/unit/helm $(PYTEST_OPTIONS)
 	$(BIN)/python scripts/reference_docs.py --check
 
-bench: setup ## the figures of docs/measurements.md, measured again
-	$(PYTEST) tests/bench -m "" -s --timeout 3600 $(PYTEST_OPTIONS)
+bench: setup ## the figures of docs/measurements.md, measured again; ONLY=join takes one of tests/bench/
+	@for script in tests/bench/bench_$(or $(ONLY),*).py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 proto: setup ## regenerate the gRPC stubs from proto/
 	$(BIN)/python scripts/generate_stubs.py

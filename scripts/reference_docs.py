@@ -10,13 +10,20 @@ import ast
 import inspect
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc_tools
+import typer.main
 import yaml
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
 
 from lineshaft import errors, settings
+from lineshaft.cli import app
+from lineshaft.tiles.catalogue import entries
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "lineshaft"
@@ -95,6 +102,119 @@ def page(title: str, lead: str, lines: list[str]) -> str:
     return "\n".join([f"# {title}", "", NOTICE, "", lead, "", *lines, ""])
 
 
+def functions_page() -> str:
+    """List every feature function with its unit, formula and source."""
+    rows = [
+        f"| `{entry.pattern}` | {cell(entry.unit)} | {cell(entry.formula)} | {cell(entry.source)} |"
+        for entry in sorted(entries(), key=lambda entry: entry.name)
+    ]
+    return page(
+        "Functions",
+        "What an `Aggregation` may name, as `lineshaft functions` lists it. Undefined values are null, never 0.",
+        ["| function | unit | formula | source |", "|---|---|---|---|", *rows],
+    )
+
+
+def commands_page() -> str:
+    """List every command with its arguments and options."""
+    lines = [
+        line for path, command in walk(typer.main.get_command(app), "lineshaft") for line in described(path, command)
+    ]
+    lead = (
+        "What `lineshaft --help` tells, command by command. Exit code 0 is success, 1 an error of ours, 2 a wrong call."
+    )
+    return page("Commands", lead, lines)
+
+
+def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Walk the commands of a group, alphabetically, groups opened."""
+    if hasattr(command, "commands"):
+        for name in sorted(command.commands):
+            yield from walk(command.commands[name], f"{path} {name}")
+    elif not command.hidden:
+        yield path, command
+
+
+def described(path: str, command: Any) -> Iterator[str]:
+    """Write one command: its words, its help, its parameters."""
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    usage = " ".join([path, *(parameter.human_readable_name.upper() for parameter in arguments)])
+    yield from [f"## `{usage}`", "", " ".join((command.help or "").split()), ""]
+    rows = [(parameter.human_readable_name.upper(), parameter) for parameter in arguments]
+    rows += [(", ".join([*parameter.opts, *parameter.secondary_opts]), parameter) for parameter in options]
+    if rows:
+        yield from ["| parameter | meaning |", "|---|---|"]
+        yield from (f"| `{name}` | {cell(parameter.help or '')} |" for name, parameter in rows)
+        yield ""
+
+
+def rpc_page() -> str:
+    """List every service, message, field and enum of the wire contract with its comment in the proto files."""
+    lines: list[str] = []
+    for file in descriptors():
+        comments = {
+            tuple(place.path): " ".join(place.leading_comments.split()) for place in file.source_code_info.location
+        }
+        for n, service in enumerate(file.service):
+            lines += [f"## `{file.package}.{service.name}`", "", comments.get((6, n), ""), ""]
+            lines += ["| rpc | request | response | meaning |", "|---|---|---|---|"]
+            for m, method in enumerate(service.method):
+                answer = ("stream of " if method.server_streaming else "") + f"`{short(method.output_type)}`"
+                meaning = cell(comments.get((6, n, 2, m), ""))
+                lines.append(f"| `{method.name}` | `{short(method.input_type)}` | {answer} | {meaning} |")
+            lines.append("")
+        for n, message in enumerate(file.message_type):
+            rows = [(field.name, kind(field), comments.get((4, n, 2, m), "")) for m, field in enumerate(message.field)]
+            lines += wire_type(message.name, comments.get((4, n), ""), rows)
+        for n, enum in enumerate(file.enum_type):
+            values = [
+                (value.name, str(value.number), comments.get((5, n, 2, m), "")) for m, value in enumerate(enum.value)
+            ]
+            lines += wire_type(enum.name, comments.get((5, n), ""), values)
+    return page(
+        "The wire",
+        "The contract of `proto/`, with the unit of every field. Zero of an enum is never sent on purpose.",
+        lines,
+    )
+
+
+def wire_type(name: str, comment: str, rows: list[tuple[str, str, str]]) -> list[str]:
+    """Write one message or enum."""
+    table = [f"| `{field}` | {kind} | {cell(meaning)} |" for field, kind, meaning in rows]
+    head = ["| name | type or number | meaning |", "|---|---|---|"] if rows else []
+    return [f"### `{name}`", "", comment, "", *head, *table, ""]
+
+
+def descriptors() -> list[descriptor_pb2.FileDescriptorProto]:
+    """Compile the proto files, comments kept."""
+    bundled = Path(grpc_tools.__file__).parent / "_proto"
+    sources = sorted(str(path) for path in (ROOT / "proto").rglob("*.proto"))
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "set"
+        options = [f"-I{ROOT / 'proto'}", f"-I{bundled}", "--include_source_info", f"--descriptor_set_out={output}"]
+        if protoc.main(["protoc", *options, *sources]) != 0:
+            message = "protoc refused the files; its message stands above"
+            raise SystemExit(message)
+        return list(descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes()).file)
+
+
+def kind(field: descriptor_pb2.FieldDescriptorProto) -> str:
+    """Name the type of a field."""
+    name = short(field.type_name) or descriptor_pb2.FieldDescriptorProto.Type.Name(field.type)[5:].lower()
+    return f"repeated {name}" if field.label == field.LABEL_REPEATED else name
+
+
+def short(name: str) -> str:
+    """Drop the package from a type's name."""
+    return name.rpartition(".")[2]
+
+
+def cell(text: str) -> str:
+    """Fit a text into a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def chart_page() -> str:
     """List every value of the Helm chart with its default and meaning."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
@@ -135,6 +255,9 @@ def described_values() -> Iterator[tuple[str, Any, str]]:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_page,
     "docs/reference/errors.md": errors_page,
+    "docs/reference/functions.md": functions_page,
+    "docs/reference/commands.md": commands_page,
+    "docs/reference/wire.md": rpc_page,
     "helm/lineshaft/README.md": chart_page,
 }
 
