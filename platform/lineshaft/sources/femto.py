@@ -97,7 +97,7 @@ def _read_raw(asset: str, files: list[Path], day_us: int, full_scale: float | No
     accelerations = [file for file in files if "acc_" in file.name]
     days, last = 0, -np.inf
     for first in range(0, len(accelerations), FILES_A_READING):
-        parts, seconds = [], []
+        parts = []
         for file in accelerations[first : first + FILES_A_READING]:
             rows = _rows(file, 6)
             if isinstance(rows, Reading):
@@ -106,8 +106,9 @@ def _read_raw(asset: str, files: list[Path], day_us: int, full_scale: float | No
             second = _second_of_day(rows[:1], 1e6)[0]
             days += int(second < last - DAY_S / 2)
             last = second
-            seconds = [second + DAY_S * days]
-            parts.append(_vibration(asset, np.array(seconds), rows[:, 4:6].T[None], day_us, full_scale))
+            # the files print -0.000 where the packed integers hold 0: adding 0 makes both +0, bit for bit
+            samples = rows[:, 4:6].T[None] + 0.0
+            parts.append(_vibration(asset, np.array([second + DAY_S * days]), samples, day_us, full_scale))
         yield gather(parts)
     for file in (file for file in files if "temp_" in file.name):
         rows = _rows(file, 5)
