@@ -17,10 +17,10 @@ setup: ## make .venv from requirements.lock (Python 3.11 or 3.12 is all it needs
 	@$(PYTHON) scripts/setup.py
 
 demo: setup ## the whole product on a simulated fleet, with its proof; DATA=<folder> takes a real data set
-	@$(BIN)/lineshaft demo $(if $(DATA),--data $(DATA))
+	@$(BIN)/lineshaft demo $(if $(DATA),--data "$(DATA)")
 
 up: setup ## keep a fleet materialized and served until interrupted
-	@$(BIN)/lineshaft up $(if $(DATA),--data $(DATA))
+	@$(BIN)/lineshaft up $(if $(DATA),--data "$(DATA)")
 
 test: setup ## every test and doctest: the light ones on two workers, then those that start Flink, Kafka or a browser
 	$(PYTEST) tests $(DOCTESTS) -m "not heavy" -n 2 --dist loadfile $(PYTEST_OPTIONS)
