@@ -162,17 +162,28 @@ class RowCodec:
     def decode(self, values: Sequence[bytes | None], features: Sequence[str] | None = None) -> Unpacked:
         """Unpack values in the order given; `None` is NOT_FOUND, bad bytes are CORRUPT, both all null.
 
-        `features` picks columns, in the order asked; the default is all.
+        `features` picks columns, in the order asked; the default is all. Raises `InputError` for unknown names.
         """
-        names = self.view.feature_names if features is None else tuple(features)
+        names = tuple(self._types) if features is None else tuple(features)
+        wanted = set(names)
+        if not wanted <= self._types.keys():
+            strange = sorted(wanted - self._types.keys())
+            raise InputError(
+                f"view {self.view.name} has no feature {', '.join(strange)}", fix=f"ask for {list(self._types)}"
+            )
         matrix, status = self._sorted_out(values)
         columns: dict[str, pa.Array] = {}
+        if self._has_tail:
+            torn = self._tails(matrix, values, status == Status.PRESENT, columns)
+            if torn.any():
+                kept = [None if bad else value for value, bad in zip(values, torn.tolist(), strict=True)]
+                unpacked = self.decode(kept, features)
+                unpacked.status[torn] = Status.CORRUPT
+                return unpacked
         for block in self._blocks:
-            picked = [(j, name) for j, name in enumerate(block.names) if name in names]
+            picked = [(j, name) for j, name in enumerate(block.names) if name in wanted]
             if picked and block.kind != "length":
                 self._numbers(matrix, block, picked, columns)
-        if self._has_tail:
-            self._tails(matrix, values, status, columns)
         head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
         found = status == Status.PRESENT
         times = [_array(_unbiased(head[part]), TIMESTAMP, found) for part in ("event", "known")]
@@ -222,23 +233,26 @@ class RowCodec:
         self,
         matrix: NDArray[np.uint8],
         values: Sequence[bytes | None],
-        status: NDArray[np.int8],
+        found: NDArray[np.bool_],
         columns: dict[str, pa.Array],
-    ) -> None:
-        """Cut strings and bytes out of the tails; marks rows whose lengths do not add up or whose text is none."""
+    ) -> NDArray[np.bool_]:
+        """Cut strings and bytes out of the tails; return which rows' lengths do not add up or whose text is none."""
         block = next(block for block in self._blocks if block.kind == "length")
         lengths = np.ascontiguousarray(matrix[:, block.start : block.stop]).view(block.dtype).astype(np.int64)
         absent = lengths == _NO_LENGTH
         ends = self.fixed_width + np.cumsum(np.where(absent, 0, lengths), axis=1)
-        found = status == Status.PRESENT
-        sizes = np.array([len(v) if v is not None else 0 for v in values], np.int64)
-        status[found & (ends[:, -1] + _CRC_WIDTH != sizes)] = Status.CORRUPT
-        usable = status == Status.PRESENT
+        sizes = np.array([0 if value is None else len(value) for value in values], np.int64)
+        torn: NDArray[np.bool_] = found & (ends[:, -1] + _CRC_WIDTH != sizes)
+        there = (found & ~torn)[:, None] & ~absent
         for j, name in enumerate(block.names):
             starts = ends[:, j] - np.where(absent[:, j], 0, lengths[:, j])
-            spans = zip(values, starts.tolist(), ends[:, j].tolist(), (usable & ~absent[:, j]).tolist(), strict=True)
+            spans = zip(values, starts.tolist(), ends[:, j].tolist(), there[:, j].tolist(), strict=True)
             cells = [value[a:b] if ok and value is not None else None for value, a, b, ok in spans]
-            columns[name] = _text(cells, status) if self._types[name] == "string" else pa.array(cells, pa.binary())
+            if self._types[name] == "string":
+                columns[name] = _text(cells, torn)
+            else:
+                columns[name] = pa.array(cells, pa.binary())
+        return torn
 
     def _blank_row(self) -> bytes:
         row = np.zeros(self.fixed_width + _CRC_WIDTH, np.uint8)
@@ -299,16 +313,19 @@ def _array(cells: NDArray[Any], kind: pa.DataType, valid: NDArray[np.bool_] | No
     return pa.Array.from_buffers(kind, n, [bits, pa.py_buffer(cells)])
 
 
-def _text(cells: list[bytes | None], status: NDArray[np.int8]) -> pa.Array:
-    """Return strings; a row whose bytes are no UTF-8 becomes CORRUPT."""
+def _text(cells: list[bytes | None], torn: NDArray[np.bool_]) -> pa.Array:
+    """Return strings, marking rows whose bytes are no UTF-8."""
     try:
         return pa.array(cells, pa.binary()).cast(pa.string())
     except pa.ArrowInvalid:
-        kept = []
-        for i, cell in enumerate(cells):
-            try:
-                kept.append(None if cell is None else cell.decode())
-            except UnicodeDecodeError:
-                status[i] = Status.CORRUPT
-                kept.append(None)
-        return pa.array(kept, pa.string())
+        texts = [None if cell is None else cell.decode(errors="replace") for cell in cells]
+        torn |= [cell is not None and not _is_text(cell) for cell in cells]
+        return pa.array(texts, pa.string())
+
+
+def _is_text(cell: bytes) -> bool:
+    try:
+        cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
