@@ -17,7 +17,7 @@ from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.settings import Settings
 from lineshaft.stores.delta import DeltaOfflineStore
-from lineshaft.stores.embedded import embedded_server
+from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.ports import OfflineStore
 
@@ -37,6 +37,11 @@ class Parts:
     def rejects(self) -> Path:
         """Return the folder of rejected records."""
         return self.settings.home / "rejects"
+
+    @property
+    def tables(self) -> Path:
+        """Return the folder of side tables: labels, truth, events."""
+        return self.settings.home / "tables"
 
     @property
     def quarantine(self) -> Path:
@@ -59,12 +64,12 @@ def connect(settings: Settings | None = None, *, clock: Clock | None = None) -> 
         if settings.redis_url is not None:
             redis_url = settings.redis_url.get_secret_value()
         else:
-            redis_url = stack.enter_context(embedded_server(settings.home / "online"))
+            redis_url = stack.enter_context(EmbeddedValkey(settings.home / "online")).url
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s)
         yield Parts(
             settings=settings,
             clock=clock or SystemClock(),
-            catalog=SqlCatalog(settings.database()),
+            catalog=SqlCatalog(settings.database(), project=settings.project),
             offline=DeltaOfflineStore(settings.offline_root()),
             online=online,
             redis_url=redis_url,

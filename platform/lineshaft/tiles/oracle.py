@@ -43,16 +43,17 @@ def _entity(plan: TilePlan, blocks: list[BlockTile]) -> Emitted:
     view = plan.view
     accepted = [b for b in blocks if b.known_us - b.end_us <= view.lateness_us]
     emitted: list[tuple[int, int, Floats]] = []
-    before: dict[int, list[BlockTile]] = {}
+    known: dict[tuple[int, int, int, int], BlockTile] = {}
+    tiles: dict[int, Floats] = {}
     for now in sorted({_visible(view, b) for b in accepted}):
-        tiles = _tiles(view, [b for b in accepted if _visible(view, b) <= now])
-        changed = {end for end in tiles if _content(tiles[end]) != _content(before.get(end, []))}
-        first = sorted(tiles)[: plan.baseline_tiles]
+        arrived = [b for b in accepted if _visible(view, b) == now]
+        changed = _learn(known, arrived, view)
+        for end in changed:
+            tiles[end] = _fold(plan, [b for b in known.values() if tile_end_us(b.end_us, view.tile_us) == end])
+        first = set(sorted(tiles)[: plan.baseline_tiles])
         for tick in sorted(tiles):
-            inside = {end for end in tiles if tick - plan.windows_us[-1] < end <= tick}
-            if changed & (inside | {end for end in first if end <= tick}):
+            if any(end <= tick and (tick - end < plan.windows_us[-1] or end in first) for end in changed):
                 emitted.append((tick, now, _values(plan, tiles, tick)))
-        before = tiles
     return Emitted(
         tick_us=np.array([tick for tick, _, _ in emitted], dtype=np.int64),
         known_us=np.array([now for _, now, _ in emitted], dtype=np.int64),
@@ -66,50 +67,43 @@ def _visible(view: View, block: BlockTile) -> int:
     return max(own, tile_end_us(block.known_us - view.grace_us, view.tile_us) + view.grace_us)
 
 
-def _tiles(view: View, blocks: Iterable[BlockTile]) -> dict[int, list[BlockTile]]:
-    """Return the blocks that count, by tile, in fold order: of repeats, the first content known newest."""
-    winners: dict[tuple[int, int, int, int], BlockTile] = {}
-    for block in sorted(blocks, key=lambda b: (_visible(view, b), b.known_us, b.digest)):
-        held = winners.get(block.key)
+def _learn(known: dict[tuple[int, int, int, int], BlockTile], arrived: list[BlockTile], view: View) -> set[int]:
+    """Take in blocks that became known; of repeats the newest other content wins. Return the tiles that changed."""
+    before = dict(known)
+    for block in sorted(arrived, key=lambda b: (b.known_us, b.digest)):
+        held = known.get(block.key)
         if held is None or (held.digest != block.digest and (block.known_us, block.digest) > (held.known_us, held.digest)):
-            winners[block.key] = block
-    tiles: dict[int, list[BlockTile]] = defaultdict(list)
-    for key in sorted(winners):
-        tiles[tile_end_us(winners[key].end_us, view.tile_us)].append(winners[key])
-    return tiles
-
-
-def _content(blocks: list[BlockTile]) -> list[tuple[Any, ...]]:
-    return [(*block.key, block.digest) for block in blocks]
+            known[block.key] = block
+    return {tile_end_us(b.end_us, view.tile_us) for key, b in known.items() if before.get(key) is not b}
 
 
 def _fold(plan: TilePlan, blocks: list[BlockTile]) -> Floats:
-    tile = blocks[0].tile
-    for block in blocks[1:]:
+    first, *others = sorted(blocks, key=lambda b: b.key)
+    tile = first.tile
+    for block in others:
         tile = plan.merge(tile, block.tile)
     return tile
 
 
-def _values(plan: TilePlan, tiles: dict[int, list[BlockTile]], tick: int) -> Floats:
+def _values(plan: TilePlan, tiles: dict[int, Floats], tick: int) -> Floats:
     windows = {}
     for window in plan.windows_us:
-        newest, *older = sorted((end for end in tiles if tick - window < end <= tick), reverse=True)
-        merged = _fold(plan, tiles[newest])
-        for end in older:
-            merged = plan.merge(_fold(plan, tiles[end]), merged)
-        windows[window] = merged[None, :]
+        newest, *older = [tiles[end] for end in range(tick, tick - window, -plan.view.tile_us) if end in tiles]
+        for tile in older:
+            newest = plan.merge(tile, newest)
+        windows[window] = newest[None, :]
     return plan.finish(windows, _baseline(plan, tiles, tick))[0]
 
 
-def _baseline(plan: TilePlan, tiles: dict[int, list[BlockTile]], tick: int) -> Floats | None:
+def _baseline(plan: TilePlan, tiles: dict[int, Floats], tick: int) -> Floats | None:
     if not plan.baseline_tiles:
         return None
     first = sorted(tiles)[: plan.baseline_tiles]
     if len(first) < plan.baseline_tiles or tick < first[-1]:
         return np.full((1, plan.width), np.nan)
-    merged = _fold(plan, tiles[first[0]])
+    merged = tiles[first[0]]
     for end in first[1:]:
-        merged = plan.merge(merged, _fold(plan, tiles[end]))
+        merged = plan.merge(merged, tiles[end])
     return merged[None, :]
 
 
@@ -164,9 +158,7 @@ def compare_rows(view: View, ours: pa.Table, truth: pa.Table) -> Comparison:
         values=len(pairs) * len(view.features),
         missing=right.num_rows - len({place for _, place in pairs}),
         extra=left.num_rows - len({place for _, place in pairs}),
-        differing=sum(
-            differing_values(left[name].take(mine), right[name].take(theirs)) for name in view.feature_names
-        ),
+        differing=sum(differing_values(left[name].take(mine), right[name].take(theirs)) for name in view.feature_names),
     )
 
 

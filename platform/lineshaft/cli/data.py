@@ -1,0 +1,90 @@
+"""Commands that bring data in: ingest, simulate, rejects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lineshaft.cli.app import app
+from lineshaft.cli.output import notes, show
+from lineshaft.ops.ingest import Ingested, ingest, read_rejects
+from lineshaft.ops.tables import keep_tables
+from lineshaft.sources.catalogue import SOURCES
+from lineshaft.sources.data_sets import detect, read_data_set
+from lineshaft.sources.reading import Reading
+from lineshaft.wiring import Parts, connect
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("ingest")
+def ingest_command(
+    path: Annotated[Path, typer.Argument(help="Folder of a data set, or of your own files.")],
+    name: Annotated[str, typer.Option(help="Which set it is; detected unless named.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Read raw data: good blocks are written once, the rest is kept with a reason."""
+    name = name or detect(path).name
+    with connect() as parts:
+        show(summary(take_in(parts, read_data_set(path, name=name), label=name)), title=f"ingested {name}", as_json=as_json)
+
+
+@app.command()
+def rejects(as_json: Json = False) -> None:
+    """Count rejected records by source and reason."""
+    with connect() as parts:
+        table = read_rejects(parts.rejects)
+    counts = Counter(zip(table["source"].to_pylist(), table["reason"].to_pylist(), strict=True))
+    rows = [{"source": s, "reason": r, "records": n} for (s, r), n in sorted(counts.items())]
+    show(rows, title="rejected records", as_json=as_json)
+
+
+def take_in(parts: Parts, readings: Iterable[Reading], *, label: str) -> Ingested:
+    """Ingest readings with a progress bar, and keep their side tables."""
+    sources = {**SOURCES, **{view.source.name: view.source for view in parts.catalog.views()}}
+    with progress_bar(f"reading {label}") as advance:
+        result = ingest(
+            readings, sources=sources, offline=parts.offline, rejects=parts.rejects, label=label, progress=advance
+        )
+    keep_tables(result.tables, parts.tables)
+    return result
+
+
+def summary(result: Ingested) -> list[dict[str, object]]:
+    """Return what came in as rows to show."""
+    rows: list[dict[str, object]] = [
+        {"what": f"{name}: blocks", "count": count, "note": f"{result.samples[name]:,} samples"}
+        for name, count in result.blocks.items()
+    ]
+    rows += [{"what": f"rejected: {reason}", "count": n, "note": "kept aside"} for reason, n in result.rejected.items()]
+    rows += [{"what": f"mended: {reason}", "count": n, "note": "kept"} for reason, n in result.notes.items()]
+    rows += [{"what": f"table {name}", "count": t.num_rows, "note": "rows"} for name, t in result.tables.items()]
+    return rows
+
+
+class progress_bar:  # noqa: N801  used as a verb: `with progress_bar("reading") as advance`
+    """Show progress on standard error; entering gives `advance(n)`."""
+
+    def __init__(self, text: str, *, total: int | None = None) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=notes, transient=True)
+        self._task = self._progress.add_task(text, total=total)
+
+    def __enter__(self) -> progress_bar:
+        """Start showing."""
+        self._progress.start()
+        return self
+
+    def __call__(self, count: int) -> None:
+        """Move on by `count`."""
+        self._progress.advance(self._task, count)
+
+    def __exit__(self, *_: object) -> None:
+        """Stop showing."""
+        self._progress.stop()
+
