@@ -9,9 +9,11 @@ from typing import Any
 
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.sources.azure_pdm import read_azure_pdm
+from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.cmapss import read_cmapss
 from lineshaft.sources.factory_lora import read_factory_lora
 from lineshaft.sources.femto import read_femto
+from lineshaft.sources.files import read_files
 from lineshaft.sources.logs import read_ai4i, read_ims, read_nab, read_skab
 from lineshaft.sources.reading import Reading
 from lineshaft.sources.records import read_cwru, read_mfpt
@@ -118,34 +120,51 @@ DATA_SETS: tuple[DataSet, ...] = (
         tables=("labels",),
     ),
 )
-"""Every set, in order of name."""
+"""Every public set, in order of name."""
 
-READERS: dict[str, DataSet] = {data_set.name: data_set for data_set in DATA_SETS}
-"""Every set by name."""
+OWN_FILES = DataSet(
+    name="files",
+    title="your own CSV or Parquet files, as docs/how-to/bring-your-own-data.md describes them",
+    read=read_files,
+    sources=tuple(SOURCES),
+    marks=("*.csv", "*.csv.gz", "*.parquet"),
+    licence="yours",
+)
+"""What a folder is taken for when it is none of the sets."""
+
+READERS: dict[str, DataSet] = {data_set.name: data_set for data_set in (*DATA_SETS, OWN_FILES)}
+"""Every set by name, your own files among them."""
 
 
 def detect(path: Path) -> DataSet:
-    """Return the set that a folder holds, judged by the names of its files.
+    """Return the set that a folder holds, judged by the names of its files; other tables are the user's own.
 
     Raises
     ------
     NotFoundError
-        If the folder is absent, or looks like none of the sets.
+        If the folder is absent, or holds no file we can read.
     InputError
         If it looks like more than one.
     """
     if not path.exists():
         raise NotFoundError("there is no such folder", where=str(path), fix="check the path")
     folder = path if path.is_dir() else path.parent
-    found = [data_set for data_set in DATA_SETS if any(any(folder.glob(mark)) for mark in data_set.marks)]
+    found = [data_set for data_set in DATA_SETS if _holds(folder, data_set)]
+    if not found and _holds(folder, OWN_FILES):
+        return OWN_FILES
     names = ", ".join(READERS)
     if not found:
-        what = "the files here belong to no data set we know"
-        raise NotFoundError(what, where=str(path), fix=f"name the set ({names}), or describe your files: see files")
+        what = "there is nothing here that we can read"
+        raise NotFoundError(what, where=str(path), fix=f"name a folder of one of {names}")
     if len(found) > 1:
         what = f"the files here look like {' and '.join(data_set.name for data_set in found)}"
         raise InputError(what, where=str(path), fix="name the set")
     return found[0]
+
+
+def _holds(folder: Path, data_set: DataSet) -> bool:
+    """Say whether a folder has a file of a set."""
+    return any(any(folder.glob(mark)) for mark in data_set.marks)
 
 
 def read_data_set(path: Path, *, name: str = "", **options: Any) -> Iterator[Reading]:

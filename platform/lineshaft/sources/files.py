@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from lineshaft.errors import InputError
 from lineshaft.sources.blocks import Floats, Integers, blocks_table, reading_blocks
+from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.reading import Reading, gather, reject_rows
 from lineshaft.sources.rules import RepeatRule
 from lineshaft.sources.tabular import files_in, floats, read_csv, times_us
@@ -28,11 +29,16 @@ from lineshaft.specs import Source
 
 EVERYWHERE = ("asset_id", "position", "known_at", "sequence")
 OF_WAVEFORMS = ("start", "rate_hz", "shaft_hz", "bearing", "full_scale")
+_ALL_CHANNELS = sorted({channel for source in SOURCES.values() for channel in source.channels})
 TEXT = ("asset_id", "position", "bearing", "samples", "channel")
 
 
-def read_files(path: Path, *, source: Source, period_s: float = 1.0, ignore: Sequence[str] = ()) -> Iterator[Reading]:
+def read_files(
+    path: Path, *, source: Source | None = None, period_s: float = 1.0, ignore: Sequence[str] = ()
+) -> Iterator[Reading]:
     """Read a user's CSV and Parquet files as blocks of `source`, one reading a file.
+
+    Unset, the source is the catalogue's that has every channel the file names (waveforms: `vibration_blocks`).
 
     `period_s` is how long one reading of a wide or long table speaks for (readings so far apart share blocks);
     `ignore` names columns to leave out. A reading stamped t closes the period that ends at t.
@@ -44,23 +50,51 @@ def read_files(path: Path, *, source: Source, period_s: float = 1.0, ignore: Seq
     """
     fix = "name a .csv, .csv.gz or .parquet file, or a folder of them"
     for file in files_in(path, "*.csv", "*.csv.gz", "*.parquet", fix=fix):
-        table = parquet.read_table(file) if file.suffix == ".parquet" else _read_csv(file, source)
+        table = parquet.read_table(file) if file.suffix == ".parquet" else read_csv(file, text=TEXT)
         table = table.drop_columns([name for name in ignore if name in table.column_names])
         names = set(table.column_names)
+        mine = source or guess_source(table, path=file)
         if "rate_hz" in names:
-            yield _waveforms(table, source, path=file)
+            yield _waveforms(_as_text(table, mine, file), mine, path=file)
         elif {"channel", "value"} <= names:
-            yield _readings(_widened(table, source, path=file), source, period_s, path=file)
+            yield _readings(_widened(table, mine, path=file), mine, period_s, path=file)
         else:
-            yield _readings(table, source, period_s, path=file)
+            yield _readings(table, mine, period_s, path=file)
 
 
-def _read_csv(file: Path, source: Source) -> pa.Table:
-    """Return a CSV file, with names and lists of samples kept as text."""
-    table = read_csv(file, text=TEXT)
-    if "rate_hz" in table.column_names and len(source.channels) > 1:
-        table = read_csv(file, text=(*TEXT, *source.channels))
-    return table
+def guess_source(table: pa.Table, *, path: Path) -> Source:
+    """Return the one source of the catalogue that has every channel a file names.
+
+    Raises
+    ------
+    InputError
+        If none has, or several have.
+    """
+    if {"rate_hz", "samples"} <= set(table.column_names):
+        return SOURCES["vibration_blocks"]
+    if {"channel", "value"} <= set(table.column_names):
+        named = set(table["channel"].to_pylist())
+    else:
+        named = set(table.column_names) - {*EVERYWHERE, *OF_WAVEFORMS, "event_time"}
+    fitting = [source for source in SOURCES.values() if named and named <= set(source.channels)]
+    if len(fitting) == 1:
+        return fitting[0]
+    words = {name: difflib.get_close_matches(name, _ALL_CHANNELS, n=1) for name in sorted(named, key=str)}
+    near = [f"did you mean {found[0]!r} for {name!r}?" for name, found in words.items() if found and found[0] != name]
+    what = f"{'no' if not fitting else 'more than one'} source has the channels {', '.join(map(str, words))}"
+    fix = (
+        near[0]
+        if near and not fitting
+        else f"name the source: {', '.join(s.name for s in fitting) or ', '.join(SOURCES)}"
+    )
+    raise InputError(what, where=f"{path}:1", fix=fix)
+
+
+def _as_text(table: pa.Table, source: Source, file: Path) -> pa.Table:
+    """Return a table of waveforms with every channel's samples still as written, CSV's guesses undone."""
+    if file.suffix == ".parquet" or len(source.channels) == 1:
+        return table
+    return read_csv(file, text=(*TEXT, *source.channels)).select(table.column_names)
 
 
 def _require(table: pa.Table, needed: Sequence[str], allowed: Sequence[str], *, path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.checks import validate_blocks
-from lineshaft.sources.data_sets import READERS, detect, read_data_set
+from lineshaft.sources.data_sets import DATA_SETS, READERS, detect, read_data_set
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [data_set.name for data_set in DATA_SETS])
 def test_a_set_is_told_from_its_folder_and_passes_the_door(name: str, data_root: Path) -> None:
     """Each set is detected, fills only declared sources and tables, and none of its blocks is rejected."""
     data_set = READERS[name]
@@ -27,10 +27,12 @@ def test_a_set_is_told_from_its_folder_and_passes_the_door(name: str, data_root:
 
 def test_folders_that_tell_nothing_or_too_much_are_errors(tmp_path: Path) -> None:
     """The error lists the sets one may name."""
-    with pytest.raises(NotFoundError, match="belong to no data set") as caught:
+    with pytest.raises(NotFoundError, match="nothing here") as caught:
         detect(tmp_path)
     assert "femto" in caught.value.fix
 
+    (tmp_path / "pumps.csv").touch()
+    assert detect(tmp_path).name == "files"
     for file in ("ims_x.csv", "ai4i.csv"):
         (tmp_path / file).touch()
     with pytest.raises(InputError, match="ai4i and ims"):

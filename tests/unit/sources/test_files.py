@@ -133,3 +133,37 @@ def test_unknown_columns_can_be_left_out_by_name(tmp_path: Path) -> None:
     text = "asset_id,event_time,temperature,operator\na,2024-05-06,1,Ann\n"
 
     assert read(tmp_path, text, ignore=("operator",)).block_count == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("asset_id,event_time,temperature,current,ambient\na,2024-05-06,1,2,3\n", "process_readings"),
+        ("asset_id,event_time,running\na,2024-05-06,1\n", "machine_states"),
+        ("asset_id,start,rate_hz,samples\na,2024-05-06,10,1 2\n", "vibration_blocks"),
+        ("asset_id,event_time,channel,value\na,2024-05-06,flow_rate_rms,1\n", "skab_loop"),
+    ],
+)
+def test_the_source_follows_from_the_channels_a_file_names(tmp_path: Path, text: str, name: str) -> None:
+    """A user need not name the source where only one has his channels."""
+    (tmp_path / "mine.csv").write_text(text)
+
+    assert set(gather(read_files(tmp_path)).blocks) == {name}
+
+
+@pytest.mark.parametrize(
+    ("channel", "what", "fix"),
+    [
+        ("temperature", "more than one source", "process_readings, sensor_reports, skab_loop"),
+        ("temprature", "no source", "did you mean 'temperature'"),
+        ("colour", "no source", "vibration_blocks"),
+    ],
+)
+def test_a_doubtful_source_is_asked_for(tmp_path: Path, channel: str, what: str, fix: str) -> None:
+    """Where several sources fit, or none, the error lists them."""
+    (tmp_path / "mine.csv").write_text(f"asset_id,event_time,{channel}\na,2024-05-06,1\n")
+
+    with pytest.raises(InputError, match=what) as caught:
+        gather(read_files(tmp_path))
+
+    assert fix in caught.value.fix
