@@ -1,0 +1,43 @@
+"""Evidently draws the report in its own process, and its p-values are ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lineshaft_governance.drift import DriftPolicy
+from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker
+
+pytestmark = pytest.mark.heavy
+
+FEATURES = [f"vibration__f{i:02d}" for i in range(15)]
+
+
+def rows(*, seed: int, shift: float) -> Window:
+    """Return 3,000 rows, the first feature moved."""
+    generator = np.random.default_rng(seed)
+    values = {name: generator.normal(size=3000) for name in FEATURES}
+    values[FEATURES[0]] += shift
+    times = pa.array(np.arange(3000) * 60_000_000).cast(pa.timestamp("us", tz="UTC"))
+    return Window(table=pa.table({"asset_id": ["pump"] * 3000, "event_time": times, **values}))
+
+
+def test_the_report_shows_the_features_that_drifted_furthest(tmp_path: Path) -> None:
+    """One HTML file, of at most twelve columns, the drifted one among them; nothing else is left behind."""
+    reference, current = rows(seed=1, shift=0), rows(seed=2, shift=1)
+    check = check_drift(
+        "bearing_failure", reference, current, features=FEATURES, policy=DriftPolicy(effective=False), at_us=9
+    )
+
+    with open_worker() as worker:
+        drawn = draw_report(check, reference, current, folder=tmp_path, worker=worker)
+
+    assert check.drifted == (FEATURES[0],)
+    assert [path.name for path in tmp_path.iterdir()] == [drawn.report] == ["bearing_failure-9.html"]
+    html = (tmp_path / drawn.report).read_text(encoding="utf-8")
+    shown = [name for name in FEATURES if name in html]
+    assert FEATURES[0] in shown
+    assert len(shown) == 12
