@@ -68,6 +68,7 @@ bearing_diagnosis = OnDemandFeatureView(
             column="vibration_condition__acceleration_envelope_ratio_bpfo_5m,"
             "vibration_condition__acceleration_envelope_ratio_bpfi_5m,"
             "vibration_condition__acceleration_envelope_ratio_bsf_5m,"
+            "vibration_condition__acceleration_envelope_ratio_2bsf_5m,"
             "vibration_condition__acceleration_envelope_ratio_ftf_5m",
             function="bearing_diagnosis",
             name="fault_5m",
