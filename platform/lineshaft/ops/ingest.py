@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from lineshaft.errors import NotFoundError
 from lineshaft.sources.checks import validate_blocks
-from lineshaft.sources.reading import NO_REJECTS, Reading
+from lineshaft.sources.reading import REJECT_SCHEMA, Reading
 from lineshaft.specs import Source
 from lineshaft.stores.ports import OfflineStore
 
@@ -94,7 +94,7 @@ def keep_rejects(rejects: pa.Table, folder: Path) -> None:
 def read_rejects(folder: Path) -> pa.Table:
     """Return every kept reject."""
     files = sorted(folder.glob("[!.]*.parquet")) if folder.is_dir() else []
-    return pa.concat_tables([NO_REJECTS, *(pq.read_table(file, schema=NO_REJECTS.schema) for file in files)])
+    return pa.concat_tables([REJECT_SCHEMA.empty_table(), *(pq.read_table(file, schema=REJECT_SCHEMA) for file in files)])
 
 
 def content_name(blocks: pa.Table) -> str:

@@ -23,7 +23,6 @@ REJECT_SCHEMA = pa.schema(
 )
 """Arrow schema of rejected records: nothing is dropped without a row here."""
 
-NO_REJECTS = REJECT_SCHEMA.empty_table()
 EVENT_SCHEMA = pa.schema(
     [
         pa.field("asset_id", pa.string(), nullable=False),
@@ -45,7 +44,7 @@ class Reading:
     """
 
     blocks: Mapping[str, pa.Table] = field(default_factory=dict)
-    rejects: pa.Table = field(default_factory=lambda: NO_REJECTS)
+    rejects: pa.Table = field(default_factory=REJECT_SCHEMA.empty_table)
     notes: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
@@ -72,7 +71,7 @@ def gather(readings: Iterable[Reading]) -> Reading:
         notes.update(part.notes)
     return Reading(
         blocks=_joined([part.blocks for part in parts]),
-        rejects=pa.concat_tables([NO_REJECTS, *(part.rejects for part in parts)]),
+        rejects=pa.concat_tables([REJECT_SCHEMA.empty_table(), *(part.rejects for part in parts)]),
         notes=dict(sorted(notes.items())),
         tables=_joined([part.tables for part in parts]),
     )
