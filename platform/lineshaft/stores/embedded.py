@@ -88,7 +88,6 @@ class EmbeddedValkey:
         if self._process is not None:
             with self._lock():
                 self._end(self._process.pid)
-            self._process = None
 
     def shut_down(self) -> bool:
         """Stop the folder's server, whoever started it; return whether one ran."""
@@ -97,7 +96,6 @@ class EmbeddedValkey:
         with self._lock():
             pid = self.pid
             self._end(pid)
-        self._process = None
         return pid is not None
 
     def __enter__(self) -> Self:
@@ -155,16 +153,16 @@ class EmbeddedValkey:
                 if self._gone(pid, within_s=_STOP_S if kill == signal.SIGKILL else _STOP_S / 2):
                     break
                 _LOG.warning("Valkey %d did not stop by %s", pid, kill.name)
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
         self.socket_path.unlink(missing_ok=True)
         (self.folder / "valkey.pid").unlink(missing_ok=True)
 
     def _gone(self, pid: int, *, within_s: float) -> bool:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            if self._process is not None and self._process.pid == pid:
-                if self._process.poll() is not None:
-                    return True
-            elif not Path(f"/proc/{pid}").exists():
+            ours = self._process if self._process is not None and self._process.pid == pid else None
+            if ours.poll() is not None if ours is not None else not _runs(pid):
                 return True
             time.sleep(0.005)
         return False
@@ -183,6 +181,14 @@ class EmbeddedValkey:
         with (self.folder / "valkey.lock").open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield
+
+
+def _runs(pid: int) -> bool:
+    """Return whether a process runs; one that ended and waits for its parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def server_binary() -> Path:
