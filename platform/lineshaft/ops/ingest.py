@@ -94,7 +94,8 @@ def keep_rejects(rejects: pa.Table, folder: Path) -> None:
 def read_rejects(folder: Path) -> pa.Table:
     """Return every kept reject."""
     files = sorted(folder.glob("[!.]*.parquet")) if folder.is_dir() else []
-    return pa.concat_tables([REJECT_SCHEMA.empty_table(), *(pq.read_table(file, schema=REJECT_SCHEMA) for file in files)])
+    kept = [pq.read_table(file, schema=REJECT_SCHEMA) for file in files]
+    return pa.concat_tables([REJECT_SCHEMA.empty_table(), *kept])
 
 
 def content_name(blocks: pa.Table) -> str:
