@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     """Where real machine data sets lie, for demos and tests that read them by path."""
     repo: Path = Path("feature_repo")
     """The feature repository: plain Feast objects."""
+    policies: Path = Path("governance")
+    """Suites and policies: what data must be, and what a model must show."""
     project: str = "dev"
     """The environment: its own key prefix, tables and grants."""
     redis_url: SecretStr | None = None

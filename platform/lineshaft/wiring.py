@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault
 from lineshaft.ops.catalog import Catalog
-from lineshaft.ops.jobs import Jobs
+from lineshaft.ops.governance import Governance
+from lineshaft.ops.jobs import Jobs, Target, Verdict
+from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.predict import Predictor
+from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.serving.server import Handlers
 from lineshaft.settings import Settings
+from lineshaft.specs import View
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.online_redis import RedisOnlineStore
@@ -74,6 +84,73 @@ def connect(settings: Settings | None = None, *, clock: Clock | None = None) -> 
             online=online,
             redis_url=redis_url,
         )
+
+
+def scratch(parts: Parts, folder: Path) -> Parts:
+    """Return parts that write elsewhere: an offline store in `folder`, and the online store under another project."""
+    settings = parts.settings.model_copy(update={"project": f"{parts.settings.project}.scratch"})
+    return replace(
+        parts,
+        settings=settings,
+        offline=DeltaOfflineStore(str((folder / "offline").resolve())),
+        online=RedisOnlineStore(parts.redis_url, project=settings.project, timeout_s=settings.redis_timeout_s),
+    )
+
+
+@contextmanager
+def governance(parts: Parts) -> Iterator[Governance]:
+    """Open the installed governance: checkpoints, drift, admin page; from the extra `lineshaft[governance]`."""
+    opened: Governance = plug_in("lineshaft.governance", "governance").open(
+        policies=parts.settings.policies, folder=parts.reports, clock=parts.clock
+    )
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def gated_target(parts: Parts, *, checked: bool = True) -> Iterator[Target]:
+    """Return where a job writes; with `checked`, every batch passes its checkpoint, and refused rows are taken back."""
+    work = parts.settings.home / "work"
+    plain = Target(offline=parts.offline, redis_url=parts.redis_url, project=parts.settings.project, work=work)
+    if not checked:
+        yield plain
+        return
+    with governance(parts) as checks:
+
+        def gate(view: View, rows: pa.Table) -> Verdict:
+            verdict = checks.gate(view, rows)
+            if verdict.quarantined.num_rows:
+                retract(view, verdict.quarantined, offline=parts.offline, online=parts.online)
+            return verdict
+
+        yield replace(plain, gate=gate)
+
+
+def handlers(parts: Parts) -> Handlers:
+    """Return what a gRPC server answers with."""
+    plans = Plans(catalog=parts.catalog)
+    features = FeatureHandler(plans=plans, online=parts.online, clock=parts.clock)
+    return Handlers(
+        plans=plans,
+        features=features,
+        training=TrainingSetHandler(plans=plans, offline=parts.offline),
+        predictor=Predictor(
+            registry=models(parts),
+            features=features,
+            environment=parts.settings.project,
+            clock=parts.clock,
+            sink=PredictionLog(root=parts.settings.home / "predictions"),
+        ),
+    )
+
+
+def models(parts: Parts) -> ModelRegistry:
+    """Return the model registry."""
+    return open_registry(
+        database_url=parts.settings.database(), artifacts=parts.settings.home / "artifacts", clock=parts.clock
+    )
 
 
 def jobs() -> Jobs:

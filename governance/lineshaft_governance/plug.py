@@ -1,0 +1,65 @@
+"""What the entry point `lineshaft.governance` names: checkpoints, drift checks and the admin page, opened together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+
+from lineshaft.clock import Clock
+from lineshaft.models.gate import GatePolicy
+from lineshaft.ops.jobs import Verdict
+from lineshaft.specs import View
+from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
+from lineshaft_governance.gate import REASON, Gate
+from lineshaft_governance.policies import drift_policy, promotion_policy
+from lineshaft_governance.results import ResultFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GovernanceParts:
+    """Implements `lineshaft.ops.governance.Governance`; worker processes start when first needed."""
+
+    checkpoints: Gate
+    results: ResultFolder
+    policies: Path
+    folder: Path
+    clock: Clock
+
+    @classmethod
+    def open(cls, *, policies: Path, folder: Path, clock: Clock) -> Self:
+        """Return governance over `policies` (suites/ and policies/ beside each other) and a folder for results."""
+        gate = Gate.open(suites=policies / "suites", folder=folder, clock=clock)
+        return cls(checkpoints=gate, results=gate.results, policies=policies, folder=folder, clock=clock)
+
+    def gate(self, view: View, rows: pa.Table) -> Verdict:
+        """Judge a materialized batch."""
+        gated = self.checkpoints.check_batch(view, rows)
+        names = ["reason" if name == REASON else name for name in gated.quarantined.column_names]
+        return Verdict(good=gated.good, quarantined=gated.quarantined.rename_columns(names))
+
+    def drift(
+        self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]
+    ) -> tuple[list[dict[str, Any]], Path]:
+        """Compare served rows with training rows and draw the report of what moved most."""
+        policy = drift_policy(self.policies / "policies" / "drift.yaml")
+        old, new = Window(table=reference), Window(table=current)
+        check = check_drift(name, old, new, features=features, policy=policy, at_us=self.clock.now_us())
+        worker = open_worker()
+        try:
+            check = draw_report(check, old, new, folder=self.folder / "drift", worker=worker)
+        finally:
+            worker.close()
+        remember(check, self.results)
+        lines = [{"model": model, **asdict(one)} for one in check.features]
+        return lines, self.folder / "drift" / check.report
+
+    def promotion(self, task: str) -> GatePolicy:
+        """Return what a model of a task must show to be promoted."""
+        return promotion_policy(self.policies / "policies" / "promotion.yaml", task)
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        self.checkpoints.close()

@@ -1,0 +1,103 @@
+"""Commands that make feature rows: backfill, and the online store's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from lineshaft.cli.app import app
+from lineshaft.cli.data import Json
+from lineshaft.cli.output import notes, show
+from lineshaft.ops.jobs import JobResult, Progress, Report
+from lineshaft.ops.rebuild import rebuild
+from lineshaft.specs import View
+from lineshaft.wiring import Parts, connect, gated_target, jobs
+
+online_app = typer.Typer(no_args_is_help=True, help="The online store: status, rebuild.")
+app.add_typer(online_app, name="online")
+
+Names = Annotated[list[str] | None, typer.Argument(help="Views; all that have blocks unless named.")]
+
+
+@app.command()
+def backfill(
+    names: Names = None,
+    asset: Annotated[list[str] | None, typer.Option(help="Only these assets.")] = None,
+    gate: Annotated[bool, typer.Option(help="Check every batch before it is stored.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Compute feature rows from the raw blocks with PyFlink; write them offline and online."""
+    with connect() as parts:
+        result = run_backfill(parts, wanted_views(parts, names or []), assets=asset or [], checked=gate)
+    show(result_rows(result), title=f"backfill, {result.seconds:.0f} s", as_json=as_json)
+
+
+@online_app.command("rebuild")
+def online_rebuild(names: Names = None, as_json: Json = False) -> None:
+    """Clear views online and write the newest rows from offline, byte for byte."""
+    with connect() as parts:
+        done = rebuild(wanted_views(parts, names or []), parts.offline, parts.online)
+    rows = [{"view": r.view, "rows": r.rows, "same bytes as before": r.before == r.after} for r in done]
+    show(rows, title="online store rebuilt", as_json=as_json)
+
+
+@online_app.command("status")
+def online_status(as_json: Json = False) -> None:
+    """Count entities online and offline, by view."""
+    with connect() as parts:
+        rows = [
+            {
+                "view": view.ref,
+                "online": sum(table.num_rows for table in parts.online.scan(view)),
+                "offline": sum(table.num_rows for table in parts.offline.latest(view)),
+                "table version": parts.offline.version(view),
+            }
+            for view in parts.catalog.views()
+        ]
+    show(rows, title="entities", as_json=as_json)
+
+
+def wanted_views(parts: Parts, names: Sequence[str]) -> list[View]:
+    """Return the named views, or every view whose source has blocks."""
+    if names:
+        return [parts.catalog.view(name) for name in names]
+    views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
+    return [view for view in views if next(parts.offline.read_blocks(view.source), None) is not None]
+
+
+def run_backfill(
+    parts: Parts, views: Sequence[View], *, assets: Sequence[str] = (), checked: bool = True
+) -> JobResult:
+    """Backfill views with progress on standard error."""
+    if not views:
+        return JobResult()
+    with gated_target(parts, checked=checked) as target, told() as report:
+        return jobs().backfill(views, target=target, assets=assets, report=report)
+
+
+def result_rows(result: JobResult) -> list[dict[str, object]]:
+    """Return what a job did as rows to show."""
+    rows: list[dict[str, object]] = [
+        {"view": ref, "rows": count, "quarantined": result.quarantined.get(ref, 0), "known before": result.repeats.get(ref, 0)}
+        for ref, count in result.rows.items()
+    ]
+    rows += [
+        {"view": f"rejected: {reason}", "rows": count, "quarantined": 0, "known before": 0}
+        for reason, count in result.rejected.items()
+    ]
+    return rows
+
+
+@contextmanager
+def told() -> Iterator[Report]:
+    """Show a job's progress on standard error."""
+    with notes.status("starting") as status:
+
+        def report(progress: Progress) -> None:
+            counts = f"{progress.blocks:,} blocks" + (f", {progress.rows:,} rows" if progress.rows else "")
+            status.update(f"{progress.job}: {progress.phase}, {counts}, {progress.seconds:.0f} s")
+
+        yield report

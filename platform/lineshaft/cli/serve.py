@@ -1,0 +1,125 @@
+"""Commands that serve and ask: serve, web, features, training-set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import typer
+
+from lineshaft.cli.app import app
+from lineshaft.cli.data import Json
+from lineshaft.cli.output import console, notes, show
+from lineshaft.errors import InputError
+from lineshaft.ops.training_set import training_set
+from lineshaft.serving.server import serve as serve_grpc
+from lineshaft.specs import Status
+from lineshaft.tiles.answer import UNKNOWN_AGE_US
+from lineshaft.wiring import connect, governance, handlers
+
+Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
+
+
+@app.command()
+def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] = "") -> None:
+    """Answer GetFeatures, GetTrainingSet and Predict over gRPC until stopped."""
+    with connect() as parts:
+        where = address or parts.settings.grpc_address
+        serve_grpc(handlers(parts), where, ready=lambda bound: notes.print(f"serving on {bound}"))
+
+
+@app.command()
+def web(address: Annotated[str, typer.Option(help="host:port")] = "") -> None:
+    """Show the admin page until stopped."""
+    import uvicorn  # noqa: PLC0415  from the extra that brings the page
+
+    with connect() as parts, governance(parts) as checks:
+        host, _, port = (address or parts.settings.web_address).rpartition(":")
+        notes.print(f"admin page on http://{host}:{port}")
+        uvicorn.run(checks.web(parts), host=host, port=int(port), log_level="warning")
+
+
+@app.command()
+def features(service: str, key: Key, as_json: Json = False) -> None:
+    """Ask for the newest values of a service: what a model would be given now."""
+    entities = parse_keys(key)
+    with connect() as parts:
+        served = handlers(parts).features.get(service, entities, budget_s=1.0)
+    answer = served.answer
+    rows = []
+    for i, column in enumerate(answer.columns.column_names):
+        view = column.partition("__")[0]
+        for row in range(entities.num_rows):
+            age = answer.age_us.get(view)
+            known = age is not None and age[row] != UNKNOWN_AGE_US
+            rows.append(
+                {
+                    **{name: entities[name][row].as_py() for name in entities.column_names},
+                    "feature": column,
+                    "value": answer.columns[column][row].as_py(),
+                    "status": Status(int(answer.status[row, i])).name,
+                    "age_s": float(age[row]) / 1e6 if known and age is not None else None,
+                }
+            )
+    show(rows, title=f"{service}, as served now", as_json=as_json)
+
+
+@app.command("training-set")
+def training_set_command(
+    service: str,
+    entities: Annotated[Path, typer.Argument(help="CSV or Parquet: join keys, event_time, labels.")],
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Answer a service at each row's own time and write the training set, streamed."""
+    counts: dict[str, int] = {}
+    rows = 0
+    with connect() as parts:
+        writer: pq.ParquetWriter | None = None
+        for chunk in training_set(parts.catalog, parts.offline, service, read_entities(entities)):
+            table = chunk.table()
+            writer = writer or pq.ParquetWriter(out, table.schema)
+            writer.write_table(table)
+            rows += table.num_rows
+            for status, count in chunk.answer.counts().items():
+                counts[status] = counts.get(status, 0) + count
+        if writer is not None:
+            writer.close()
+    if as_json:
+        console.print_json(json.dumps({"rows": rows, "statuses": counts, "file": str(out)}))
+    else:
+        show([{"rows": rows, **counts, "file": str(out)}], title=f"training set of {service}", as_json=False)
+
+
+def read_entities(path: Path) -> pa.Table:
+    """Return entity rows from CSV or Parquet; `event_time` in ISO form or as a timestamp."""
+    if not path.is_file():
+        raise InputError(f"no file {path}", fix="give a CSV or Parquet file with join keys and event_time")
+    table = pacsv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+    if "event_time" in table.column_names and pa.types.is_string(table.schema.field("event_time").type):
+        place = table.column_names.index("event_time")
+        table = table.set_column(place, "event_time", table["event_time"].cast(pa.timestamp("us")))
+    return table
+
+
+def parse_keys(pairs: list[str]) -> pa.Table:
+    """Return entity rows from `name=value[,value…]` arguments.
+
+    >>> parse_keys(["asset_id=pump-1,pump-2", "position=de,de"]).to_pylist()[1]
+    {'asset_id': 'pump-2', 'position': 'de'}
+    """
+    columns = {}
+    for pair in pairs:
+        name, equals, values = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair!r} is no key", fix="write name=value, e.g. --key asset_id=pump-001")
+        columns[name] = values.split(",")
+    if len({len(values) for values in columns.values()}) > 1:
+        raise InputError("the keys have different numbers of values", fix="give every key one value per entity")
+    return pa.table(columns)
+
+

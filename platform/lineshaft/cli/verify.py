@@ -1,0 +1,116 @@
+"""The proof as a command, on the user's own data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import typer
+
+from lineshaft.cli.app import app
+from lineshaft.cli.data import Json
+from lineshaft.cli.materialize import Names, wanted_views
+from lineshaft.cli.output import console, notes, show
+from lineshaft.ops.jobs import Target
+from lineshaft.ops.proof import entities_of, oracles_of, prove_rebuild, prove_stored, run_stream
+from lineshaft.ops.training_set import AT_COLUMN
+from lineshaft.ops.verify import Check, check_served, total
+from lineshaft.specs import View
+from lineshaft.wiring import Parts, connect, handlers, jobs, scratch
+
+
+@app.command()
+def verify(
+    names: Names = None,
+    asset: Annotated[list[str] | None, typer.Option(help="Only these assets; the oracle is slow.")] = None,
+    stream: Annotated[bool, typer.Option(help="Also run the blocks through the stream job.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Prove that oracle, backfill, stream, online and training agree to the last bit; exit code 1 when they do not."""
+    with connect() as parts:
+        views = wanted_views(parts, names or [])
+        checks = run_proof(parts, views, assets=asset or [], stream=stream)
+    report(checks, as_json=as_json)
+    if not total(checks).equal:
+        raise typer.Exit(1)
+
+
+def run_proof(parts: Parts, views: Sequence[View], *, assets: Sequence[str] = (), stream: bool = True) -> list[Check]:
+    """Hold every path against the oracle, over all views."""
+    checks: list[Check] = []
+    with notes.status("oracle") as status:
+        told = status.update
+        oracles = oracles_of(views, parts.offline, assets=assets, told=told)
+        told("backfill, online and training against the oracle")
+        checks += prove_stored(
+            views, oracles, offline=parts.offline, online=parts.online, path="backfill", assets=assets
+        )
+        told("served answers against training sets")
+        checks += served_checks(parts, views, oracles)
+        if stream and views:
+            folder = parts.settings.home / "verify"
+            shutil.rmtree(folder, ignore_errors=True)
+            other = scratch(parts, folder)
+            for view in views:
+                other.online.clear(view)
+            target = Target(
+                offline=other.offline, redis_url=parts.redis_url, project=other.settings.project, work=folder / "work"
+            )
+            told("stream: starting")
+            run_stream(views, raw=parts.offline, jobs=jobs(), target=target, folder=folder / "in", assets=assets, told=told)
+            checks += prove_stored(views, oracles, offline=other.offline, online=other.online, path="stream", assets=assets)
+        if not assets:
+            told("rebuilding the online store")
+            checks += prove_rebuild(views, offline=parts.offline, online=parts.online)
+    return checks
+
+
+def served_checks(parts: Parts, views: Sequence[View], oracles: dict[str, pa.Table]) -> list[Check]:
+    """Ask every service whose views are all there, at the moment of the newest row, and compare with its training set."""
+    there = {view.name: view for view in views}
+    features = handlers(parts).features
+    checks = []
+    for service in parts.catalog.services():
+        if not all(used.view in there for used in service.views):
+            continue
+        widest = max((there[used.view] for used in service.views), key=lambda view: len(view.entity_keys))
+        entities = entities_of(widest, oracles[widest.name]).slice(0, features.max_rows)
+        at_us = max(_newest(oracles[used.view]) for used in service.views)
+        served = features.get(service.name, entities, at_us=at_us, budget_s=10.0)
+        moments = pa.array(np.full(entities.num_rows, at_us)).cast(pa.timestamp("us", tz="UTC"))
+        asked = entities.append_column(AT_COLUMN, moments)
+        checks.append(check_served(parts.catalog, parts.offline, service.name, entities=asked, served=served.answer))
+    return checks
+
+
+def report(checks: Sequence[Check], *, as_json: bool) -> None:
+    """Print the proof."""
+    rows = [
+        {
+            "path": check.path,
+            "of": check.view,
+            "rows": check.result.rows,
+            "values": check.result.values,
+            "missing": check.result.missing,
+            "extra": check.result.extra,
+            "differing": check.result.differing,
+        }
+        for check in checks
+    ]
+    show(rows, title="every path against the oracle, bit for bit", as_json=as_json)
+    if not as_json:
+        sum_up = total(checks)
+        verdict = "[bold green]EQUAL[/]" if sum_up.equal else "[bold red]NOT EQUAL[/]"
+        console.print(
+            f"{verdict}  {sum_up.values:,} values in {sum_up.rows:,} rows compared: {sum_up.differing:,} differ, "
+            f"{sum_up.missing:,} rows missing, {sum_up.extra:,} extra"
+        )
+
+
+def _newest(rows: pa.Table) -> int:
+    if not rows.num_rows:
+        return 0
+    return int(np.asarray(rows["known_at"].cast(pa.int64()).to_numpy()).max())

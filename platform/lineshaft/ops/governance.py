@@ -1,0 +1,44 @@
+"""What the platform asks of governance, which is found by entry point and never imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+from lineshaft.clock import Clock
+from lineshaft.models.gate import GatePolicy
+from lineshaft.ops.jobs import Verdict
+from lineshaft.specs import View
+
+
+class Governance(Protocol):
+    """Checkpoints, drift checks and the admin page."""
+
+    @classmethod
+    def open(cls, *, policies: Path, folder: Path, clock: Clock) -> Self:
+        """Return governance over a folder of policies and suites, and a folder for its results."""
+        ...
+
+    def gate(self, view: View, rows: pa.Table) -> Verdict:
+        """Judge a materialized batch: good rows, and those quarantined with a reason."""
+        ...
+
+    def drift(
+        self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]
+    ) -> tuple[list[dict[str, Any]], Path]:
+        """Compare served rows with training rows: one line per feature, and the report a person opens."""
+        ...
+
+    def promotion(self, task: str) -> GatePolicy:
+        """Return what a model of a task ("binary", "regression") must show to be promoted."""
+        ...
+
+    def web(self, parts: Any) -> Any:
+        """Return the admin page as an ASGI application over the connected parts."""
+        ...
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        ...
