@@ -77,18 +77,16 @@ class Envelope:
         lines_hz = np.column_stack([orders[:, 0], orders[:, 1], orders[:, 2], 2 * orders[:, 2], orders[:, 3]])
         lines_hz = np.column_stack([lines_hz * shaft[:, None], shaft])
         gain = _gain(length, samples.rate_hz, self.low, self.high)
-        parts = np.zeros((len(spectra), len(self.fields)))
-        step = max(1, SLAB // length)
+        step_hz = samples.rate_hz / length
+        looked_at = max(self.around_high, float(np.nanmax(lines_hz, initial=0.0)) * (1 + self.tolerance))
+        stop = min(length // 2, math.ceil(looked_at / step_hz) + 1) + 1
         with np.errstate(over="ignore", invalid="ignore"):
-            for first in range(0, len(spectra), step):
-                chunk = slice(first, first + step)
-                amplitudes = _envelope_spectrum(spectra[chunk], gain, length)
-                parts[chunk] = self._summary(amplitudes, lines_hz[chunk], samples.rate_hz / length, length)
-        out[rows] = parts
+            amplitudes = _envelope_spectra(spectra, gain, length=length, stop=stop)
+            out[rows] = self._summary(amplitudes, lines_hz, step_hz, length)
         return out
 
     def _summary(self, amplitudes: Floats, lines_hz: Floats, step_hz: float, length: int) -> Floats:
-        """Return the numbers of blocks from their envelope spectra: (m, 16)."""
+        """Return the numbers of blocks from the bins looked at of their envelope spectra: (m, 16)."""
         first = math.ceil(self.around_low / step_hz)
         window = amplitudes[:, first : math.floor(self.around_high / step_hz) + 1]
         values = np.full((len(amplitudes), 1 + len(LINES)), np.nan)
@@ -99,7 +97,9 @@ class Envelope:
             out[:, 0] = window[np.arange(len(window)), strongest]
             out[:, 1] = np.where(out[:, 0] > 0, (first + strongest) * step_hz, 0.0)
         for i in range(len(LINES)):
-            values[:, 1 + i] = _largest_near(amplitudes, lines_hz[:, i] / step_hz, self.tolerance)
+            bins = lines_hz[:, i] / step_hz
+            bins[bins * (1 + self.tolerance) > length // 2] = np.nan
+            values[:, 1 + i] = _largest_near(amplitudes, bins, self.tolerance)
         out[:, 2:] = weighted(values, np.full((len(values), 1), float(length)))
         return out
 
@@ -141,27 +141,34 @@ def _gain(length: int, rate_hz: float, low: float, high: float) -> Floats:
     return gain
 
 
-def _envelope_spectrum(spectra: NDArray[np.complex128], gain: Floats, length: int) -> Floats:
-    """Return 2/N |rfft(envelope - mean)| of each block: (m, length // 2 + 1)."""
-    analytic = np.zeros((len(spectra), length), dtype=np.complex128)
-    np.multiply(spectra, gain, out=analytic[:, : len(gain)])
-    wave = np.fft.ifft(analytic, axis=1)
-    envelope = np.sqrt(wave.real * wave.real + wave.imag * wave.imag)
-    envelope -= (np.add.reduce(envelope, axis=1) / length)[:, None]
-    spectrum = np.fft.rfft(envelope, axis=1)
-    return np.sqrt(spectrum.real * spectrum.real + spectrum.imag * spectrum.imag) * (2.0 / length)
+def _envelope_spectra(spectra: NDArray[np.complex128], gain: Floats, *, length: int, stop: int) -> Floats:
+    """Return 2/N |rfft(envelope - mean)| of each block, up to the last bin anyone looks at: (m, stop)."""
+    rows, step = len(spectra), max(1, SLAB // length)
+    out = np.empty((rows, stop))
+    pairs = np.repeat(gain, 2)  # real and imaginary parts side by side: no complex product
+    buffer = np.zeros((min(step, rows), 2 * length))  # the negative frequencies stay zero
+    for first in range(0, rows, step):
+        chunk = spectra[first : first + step]
+        analytic = buffer[: len(chunk)]
+        np.multiply(chunk.view(np.float64), pairs, out=analytic[:, : len(pairs)])
+        wave = np.fft.ifft(analytic.view(np.complex128), axis=1).view(np.float64)
+        np.multiply(wave, wave, out=wave)
+        envelope = np.sqrt(np.add(wave[:, 0::2], wave[:, 1::2]))
+        envelope -= (np.add.reduce(envelope, axis=1) / length)[:, None]
+        parts = np.fft.rfft(envelope, axis=1)[:, :stop]
+        out[first : first + step] = np.sqrt(parts.real * parts.real + parts.imag * parts.imag) * (2.0 / length)
+    return out
 
 
 def _largest_near(amplitudes: Floats, bins: Floats, tolerance: float) -> Floats:
     """Return the largest amplitude within +- tolerance of fractional bin numbers (m,): (m,), NaN where undefined."""
-    rows, top = len(amplitudes), amplitudes.shape[1] - 1
-    defined = (bins > 0) & (bins * (1 + tolerance) <= top)
+    defined = bins > 0
     bins = np.where(defined, bins, 1.0)
     nearest = np.rint(bins).astype(np.int64)
     first = np.minimum(np.ceil(bins * (1 - tolerance)).astype(np.int64), nearest)
     last = np.maximum(np.floor(bins * (1 + tolerance)).astype(np.int64), nearest)
-    largest = np.zeros(rows)
-    every = np.arange(rows)
+    largest = np.zeros(len(amplitudes))
+    every = np.arange(len(amplitudes))
     for offset in range(int((last - first).max(initial=-1)) + 1):
-        largest = np.maximum(largest, amplitudes[every, np.clip(first + offset, 0, np.minimum(last, top))])
+        largest = np.maximum(largest, amplitudes[every, np.minimum(first + offset, last)])
     return np.where(defined, largest, np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lineshaft.tiles.algebra import Aggregator, Floats, Samples
+from lineshaft.tiles.algebra import Aggregator, Context, Floats, Function, Samples
 
 LENGTHS = (0, 1, 2, 3, 7, 64, 1000)
 RATE_HZ = 12_000.0
@@ -119,3 +119,15 @@ def fold(aggregator: Aggregator, parts: Floats) -> Floats:
     for part in parts:
         total = aggregator.merge(total, part)
     return total
+
+
+def evaluate(function: Function, samples: Samples, *, window_s: float | None = None) -> float:
+    """Return a function's value over one window that holds all blocks of a batch, folded in order.
+
+    `window_s` is the time the blocks span unless given.
+    """
+    state = {a.key: fold(a, a.prepare(samples)) for a in function.needs}
+    blocks, length = samples.values.shape
+    context = Context(window_s=blocks * length / samples.rate_hz if window_s is None else window_s)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(function.finish(state, context))

@@ -75,8 +75,9 @@ def _strongest(spectrum: Spectrum, count: int) -> Floats:
     cells = -(-bins // _CELL)
     energy = np.zeros((rows, cells * _CELL))
     line = (centre > below) & (centre >= above)
-    np.multiply((below + centre) + above, line, out=energy[:, 1 : bins - 1])
-    best = energy.reshape(rows, cells, _CELL).max(axis=2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply((below + centre) + above, line, out=energy[:, 1 : bins - 1])
+    best = np.maximum(np.maximum(energy[:, 0::4], energy[:, 1::4]), np.maximum(energy[:, 2::4], energy[:, 3::4]))
     every = np.arange(rows)
     out = np.tile(_NOTHING, (rows, count)).reshape(rows, count, 3)
     for i in range(count):
@@ -84,9 +85,9 @@ def _strongest(spectrum: Spectrum, count: int) -> Floats:
         strength = best[every, cell]
         k = cell * _CELL + energy.reshape(rows, cells, _CELL)[every, cell].argmax(axis=1)
         best[every, cell] = 0.0
-        found = strength > 0
+        found = (strength > 0) & np.isfinite(strength)
         k = np.clip(k, 1, bins - 2)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             centre_of_gravity = k + (powers[every, k + 1] - powers[every, k - 1]) / strength
         columns = (np.sqrt(2.0 * strength), centre_of_gravity * spectrum.step_hz, cell * (_CELL * spectrum.step_hz))
         out[:, i] = np.where(found[:, None], np.stack(columns, axis=-1), _NOTHING)

@@ -14,7 +14,7 @@ from lineshaft.errors import DefinitionError
 from lineshaft.tiles.algebra import Context, Floats, Function, State
 from lineshaft.tiles.bands import Band
 from lineshaft.tiles.centroid import Centroid
-from lineshaft.tiles.entry import Entry, plain, quotient
+from lineshaft.tiles.entry import Entry, known, plain, quotient
 from lineshaft.tiles.envelope import LINES, Envelope
 from lineshaft.tiles.measures import band_of, band_text, count_of
 from lineshaft.tiles.peaks import Peaks
@@ -209,7 +209,7 @@ def _make_envelope_peak(argument: str, *, name: str, unit: str, index: int) -> F
 
 def _wavelet_energy(state: State, _context: Context, *, index: int) -> Floats:
     packets = state["wavelet_packets"]
-    return np.where(packets[..., 0] > 0, packets[..., 1 + index], np.nan)
+    return known(np.where(packets[..., 0] > 0, packets[..., 1 + index], np.nan))
 
 
 def _wavelet_share(state: State, context: Context, *, index: int) -> Floats:
@@ -232,28 +232,34 @@ def _make_wavelet(argument: str, *, name: str) -> Function:
     )
 
 
-def _entry(pattern: str, *, example: str, make: partial[Function]) -> Entry:
-    """Return an entry described by its own example."""
+def _entry(pattern: str, *, example: str, formula: str, make: partial[Function]) -> Entry:
+    """Return an entry that takes its unit and source from its own example."""
     shown = make(example.partition("[")[2].removesuffix("]"))
     return Entry(
         name=pattern.partition("[")[0],
         pattern=pattern,
         example=example,
         unit=shown.unit,
-        formula=shown.formula,
+        formula=formula,
         source=shown.source,
         make=make,
     )
 
 
-_LINE_PATTERN = f"[{'|'.join(LINES)}@band~tolerance%/background]"
-_peak = partial(_make_envelope_peak, name="envelope_peak", unit="{unit}", index=0)
+_LINE = "[line@band~tolerance%/background]"
+_LINE_NOTE = f"line one of {', '.join(LINES)}; unwritten @2000-5000Hz, ~2%, /5-500Hz; @full for no band-pass"
 
 ENTRIES: tuple[Entry, ...] = (
-    _entry("band_power[low-highHz]", example="band_power[5000-15000Hz]", make=partial(_make_band_power)),
+    _entry(
+        "band_power[low-highHz@segment]",
+        example="band_power[5000-15000Hz]",
+        formula="sum of the one-sided power spectrum over low <= f < high; @ a segment length other than 4096",
+        make=partial(_make_band_power),
+    ),
     _entry(
         "band_ratio[low-highHz/low-highHz]",
         example="band_ratio[5000-15000Hz/0-2000Hz]",
+        formula="power of the first band/power of the second",
         make=partial(_make_band_ratio),
     ),
     plain(
@@ -267,43 +273,61 @@ ENTRIES: tuple[Entry, ...] = (
     _entry(
         "dominant_frequency[rank]",
         example="dominant_frequency[1]",
+        formula=f"frequency of the strongest spectral line (rank 1) of any block, up to rank {MOST_PEAKS}",
         make=partial(_make_dominant, name="dominant_frequency", unit="Hz", column=1),
     ),
     _entry(
         "dominant_amplitude[rank]",
         example="dominant_amplitude[1]",
+        formula=f"amplitude sqrt(2 (P[k-1]+P[k]+P[k+1])) of the strongest line (rank 1), up to rank {MOST_PEAKS}",
         make=partial(_make_dominant, name="dominant_amplitude", unit="{unit}", column=0),
     ),
-    _entry("velocity_rms[low-highHz]", example="velocity_rms[10-1000Hz]", make=partial(_make_velocity)),
     _entry(
-        f"envelope_ratio{_LINE_PATTERN}",
+        "velocity_rms[low-highHz@unit]",
+        example="velocity_rms[10-1000Hz]",
+        formula="sqrt(mean(v^2)), V = A/(i 2 pi f) inside the band, 0 outside; from g, or from m/s^2 with @m/s2",
+        make=partial(_make_velocity),
+    ),
+    _entry(
+        f"envelope_ratio{_LINE}",
         example="envelope_ratio[bpfo]",
+        formula=f"envelope amplitude at a line over the median of the background; {_LINE_NOTE}",
         make=partial(_make_envelope_line, name="envelope_ratio"),
     ),
     _entry(
-        f"envelope_amplitude{_LINE_PATTERN}",
+        f"envelope_amplitude{_LINE}",
         example="envelope_amplitude[bpfi@full]",
+        formula=f"envelope amplitude at a line; {_LINE_NOTE}",
         make=partial(_make_envelope_line, name="envelope_amplitude"),
     ),
-    _entry("envelope_peak[@band]", example="envelope_peak", make=_peak),
     _entry(
-        "envelope_peak_frequency[@band]",
+        "envelope_peak[@band/background]",
+        example="envelope_peak",
+        formula="largest amplitude of the envelope spectrum in the background band (5-500 Hz)",
+        make=partial(_make_envelope_peak, name="envelope_peak", unit="{unit}", index=0),
+    ),
+    _entry(
+        "envelope_peak_frequency[@band/background]",
         example="envelope_peak_frequency[@full]",
+        formula="frequency of that largest amplitude, in the block where it is largest",
         make=partial(_make_envelope_peak, name="envelope_peak_frequency", unit="Hz", index=1),
     ),
     _entry(
-        "envelope_background[@band]",
+        "envelope_background[@band/background]",
         example="envelope_background",
+        formula="median amplitude of the envelope spectrum in the background band (5-500 Hz)",
         make=partial(_make_envelope_peak, name="envelope_background", unit="{unit}", index=2),
     ),
     _entry(
         "wavelet_energy[packet]",
         example="wavelet_energy[3]",
+        formula="sum of squared coefficients of a packet, 0 the lowest of 8 bands",
         make=partial(_make_wavelet, name="wavelet_energy"),
     ),
     _entry(
         "wavelet_share[packet]",
         example="wavelet_share[3]",
+        formula="energy of a packet/energy of all",
         make=partial(_make_wavelet, name="wavelet_share"),
     ),
 )
