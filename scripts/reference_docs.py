@@ -23,6 +23,7 @@ from grpc_tools import protoc
 
 from lineshaft import errors, settings
 from lineshaft.cli import app
+from lineshaft.tiles import ondemand, severity
 from lineshaft.tiles.catalogue import entries
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,10 +109,25 @@ def functions_page() -> str:
         f"| `{entry.pattern}` | {cell(entry.unit)} | {cell(entry.formula)} | {cell(entry.source)} |"
         for entry in sorted(entries(), key=lambda entry: entry.name)
     ]
+    on_demand = [
+        f"| `{entry.pattern}` | {cell(', '.join(shown.inputs))} | {cell(shown.formula)} | {cell(shown.source)} |"
+        for entry in ondemand.entries()
+        for shown in [ondemand.ondemand(entry.example)]
+    ]
+    tables = [
+        f"| `severity_zone[{name}]` | {' / '.join(f'{limit:g}' for limit in table.limits)} | {cell(table.source)} |"
+        for name, table in severity.TABLES.items()
+    ]
     return page(
         "Functions",
         "What an `Aggregation` may name, as `lineshaft functions` lists it. Undefined values are null, never 0.",
-        ["| function | unit | formula | source |", "|---|---|---|---|", *rows],
+        [
+            *("| function | unit | formula | source |", "|---|---|---|---|", *rows),
+            *("", "On-demand functions, of features already answered:", ""),
+            *("| function | inputs | formula | source |", "|---|---|---|---|", *on_demand),
+            *("", "Severity tables, upper limits of zones A / B / C in mm/s rms:", ""),
+            *("| function | limits | source |", "|---|---|---|", *tables),
+        ],
     )
 
 
