@@ -41,6 +41,7 @@ class JobFile:
     name: str
     feeds: tuple[Feed, ...]
     staging: str
+    checkpoints: str
     redis_url: str = ""
     project: str = "dev"
     lag_us: int = 2_000_000
@@ -48,7 +49,6 @@ class JobFile:
     until_us: int = NEVER_US
     parallelism: int = 1
     checkpoint_s: float = 10.0
-    checkpoints: str = ""
     restore: str = ""
     monitor_s: float = 1.0
     batch_rows: int = 1024

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from lineshaft_flink.java import child_environment
 
 _log = logging.getLogger(__name__)
 _LOG_LINES = 25
+_PYTHON_ERROR = re.compile(r"[A-Za-z_.]*(Error|Fault|Exception): ")
 
 
 class JobProcess:
@@ -133,6 +135,7 @@ def kill_group(pid: int) -> None:
 
 def _cause(text: str) -> str:
     """Return the line that says why, out of Java's many."""
-    causes = [line.strip() for line in text.splitlines() if line.startswith("Caused by:")]
-    python = [line.strip() for line in text.splitlines() if "Error: " in line and not line.startswith("\tat")]
-    return (python or causes or [text.splitlines()[0] if text else "no reason given"])[-1][:600]
+    lines = [line.strip() for line in text.splitlines()]
+    java = [line.removeprefix("Caused by:").strip() for line in lines if line.startswith("Caused by:")]
+    python = [line for line in lines[1:] if _PYTHON_ERROR.match(line)]
+    return (python or java or lines or ["no reason given"])[-1][:600]

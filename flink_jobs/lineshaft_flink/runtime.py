@@ -20,6 +20,8 @@ def configuration(job: JobFile) -> Configuration:
         "pipeline.auto-watermark-interval": "200 ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.interval": f"{round(job.checkpoint_s * 1000)} ms",
+        "execution.checkpointing.storage": "filesystem",
+        "execution.checkpointing.dir": _uri(job.checkpoints),
         "execution.checkpointing.timeout": "10 min",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
@@ -34,9 +36,6 @@ def configuration(job: JobFile) -> Configuration:
         # An idle source must hold time back: declared idle, its backlog was dropped as late, silently.
         "table.exec.source.idle-timeout": "0 ms",
     }
-    if job.checkpoints:
-        settings["execution.checkpointing.storage"] = "filesystem"
-        settings["execution.checkpointing.dir"] = _uri(job.checkpoints)
     if job.restore:
         settings["execution.state-recovery.path"] = _uri(job.restore)
     if job.jars:
