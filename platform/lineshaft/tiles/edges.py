@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineshaft.tiles.algebra import Floats, Samples
+from lineshaft.tiles.sums import aligned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Edges:
 
     def merge(self, left: Floats, right: Floats) -> Floats:
         """Keep the earliest and the latest."""
-        left, right = np.broadcast_arrays(left, right)
+        left, right = aligned(left, right)
         first = np.where(left[..., :1] <= right[..., :1], left[..., :2], right[..., :2])
         last = np.where(right[..., 2:3] >= left[..., 2:3], right[..., 2:], left[..., 2:])
         return np.concatenate([first, last], axis=-1)

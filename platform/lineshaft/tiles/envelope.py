@@ -22,7 +22,7 @@ from lineshaft.tiles.algebra import Floats, Samples
 from lineshaft.tiles.measures import band_text
 from lineshaft.tiles.moments import SLAB
 from lineshaft.tiles.spectrum import transform
-from lineshaft.tiles.sums import weighted
+from lineshaft.tiles.sums import aligned, weighted
 
 LINES = ("bpfo", "bpfi", "bsf", "2bsf", "ftf", "1x")
 """The lines looked at: the bearing's defect frequencies, twice the spin (both races are struck), the shaft itself."""
@@ -105,7 +105,7 @@ class Envelope:
 
     def merge(self, left: Floats, right: Floats) -> Floats:
         """Add the weighted amplitudes; keep the stronger peak, between equals the earlier."""
-        left, right = np.broadcast_arrays(left, right)
+        left, right = aligned(left, right)
         peak = np.where(right[..., :1] > left[..., :1], right[..., :2], left[..., :2])
         with np.errstate(over="ignore", invalid="ignore"):
             return np.concatenate([peak, left[..., 2:] + right[..., 2:]], axis=-1)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from lineshaft.tiles.algebra import Floats, Samples
+from lineshaft.tiles.sums import aligned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +32,11 @@ class Extremes:
 
     def merge(self, left: Floats, right: Floats) -> Floats:
         """Keep the outer ones."""
-        left, right = np.broadcast_arrays(left, right)
-        return np.stack(
-            [np.minimum(left[..., 0], right[..., 0]), np.maximum(left[..., 1], right[..., 1])],
-            axis=-1,
-        )
+        left, right = aligned(left, right)
+        out = np.empty(left.shape)
+        np.minimum(left[..., 0], right[..., 0], out=out[..., 0])
+        np.maximum(left[..., 1], right[..., 1], out=out[..., 1])
+        return out
 
     def empty(self) -> Floats:
         """Return no samples."""

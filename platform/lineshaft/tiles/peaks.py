@@ -9,6 +9,7 @@ import numpy as np
 
 from lineshaft.tiles.algebra import Floats, Samples
 from lineshaft.tiles.spectrum import Spectrum, power_spectrum
+from lineshaft.tiles.sums import aligned
 
 _CELL = 4
 """Bins per cell: as wide as the main lobe of a Hann window, so that one line is found once."""
@@ -50,7 +51,7 @@ class Peaks:
 
     def merge(self, left: Floats, right: Floats) -> Floats:
         """Keep the strongest line of each cell, then the strongest cells; between equals the earlier part's."""
-        left, right = np.broadcast_arrays(left, right)
+        left, right = aligned(left, right)
         shape = left.shape[:-1]
         a = left.reshape(*shape, self.count, 3)
         b = right.reshape(*shape, self.count, 3)

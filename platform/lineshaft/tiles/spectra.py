@@ -28,7 +28,7 @@ _UNITS = {"g": 1000.0 * STANDARD_GRAVITY, "m/s2": 1000.0}
 
 _WELCH = "scipy.signal.welch, density x bin width, Hann, 4096-sample segments of each block"
 _ENVELOPE = "Randall & Antoni 2011; MATLAB envspectrum: amplitude of the envelope, not of its square"
-MOST_PEAKS = 5
+MOST_PEAKS = 3
 
 
 def _mean_of(state: State, key: str, index: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What all summaries made of plain sums share: merge is addition, nothing is zero."""
+"""What merges share: plain sums add, an empty part changes nothing, equal shapes need no broadcasting."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ def add(left: Floats, right: Floats) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         total: Floats = left + right
     return total
+
+
+def aligned(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Broadcast two parts against each other; nothing to do, and no time spent, where their shapes agree."""
+    if left.shape == right.shape:
+        return left, right
+    wide, other = np.broadcast_arrays(left, right)
+    return wide, other
+
+
+def keep_identity(merged: Floats, left: Floats, right: Floats) -> Floats:
+    """Put back, bit for bit, the other part where one has no samples: field 0 counts them."""
+    for count, other in ((right[..., 0], left), (left[..., 0], right)):
+        nothing = count == 0
+        if nothing.any():
+            merged = np.where(nothing[..., None], other, merged)
+    return merged
 
 
 def weighted(values: Floats, weight: Floats) -> Floats:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from lineshaft.tiles.algebra import Dense, Floats, Samples
+from lineshaft.tiles.sums import aligned, keep_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Trend:
 
     def merge(self, left: Floats, right: Floats) -> Floats:
         """Merge by Chan's formula for co-moments, elementwise over leading axes."""
-        left, right = np.broadcast_arrays(left, right)
+        left, right = aligned(left, right)
         na, nb = left[..., 0], right[..., 0]
         out = np.empty(left.shape)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -48,8 +49,7 @@ class Trend:
             out[..., 3] = left[..., 3] + dx * (nb / n)
             out[..., 4] = left[..., 4] + right[..., 4] + dt * dt * share
             out[..., 5] = left[..., 5] + right[..., 5] + dt * dx * share
-        out = np.where((nb == 0)[..., None], left, out)
-        return np.where((na == 0)[..., None], right, out)
+        return keep_identity(out, left, right)
 
     def empty(self) -> Floats:
         """Return no samples."""

@@ -46,7 +46,7 @@ def test_one_meaning_has_one_name(text: str, name: str) -> None:
     "text",
     [
         *("", "kurtosis[3]", "Kurtosis", "band_power", "band_power[15000-5000Hz]", "band_power[5-6]", "os.system(1)"),
-        *("dominant_frequency[0]", "dominant_frequency[6]", "velocity_rms[0-1000Hz]", "velocity_rms[10-1000Hz@mm]"),
+        *("dominant_frequency[0]", "dominant_frequency[4]", "velocity_rms[0-1000Hz]", "velocity_rms[10-1000Hz@mm]"),
         *("envelope_ratio", "envelope_ratio[bpfx]", "envelope_ratio[bpfo@fast]", "envelope_peak[bpfo]"),
         *("wavelet_energy[8]", "wavelet_energy[-1]", "deviation_from_baseline[0]", "band_ratio[1-2Hz]"),
     ],
