@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -253,9 +254,8 @@ def test_only_the_features_asked_for_come_back(store: OfflineStore) -> None:
 
 def test_a_pinned_version_never_changes(store: OfflineStore) -> None:
     """What a version answered it answers for ever, whatever is appended."""
-    pins = [(store.version(VIEW), None)]
-    for number in (1, 2, 3):
-        pins.append((store.write_rows(VIEW, rows(("a", 1, number, number, number)), batch=f"b{number}"), number))
+    pins: list[tuple[int, int | None]] = [(store.version(VIEW), None)]
+    pins += [(store.write_rows(VIEW, rows(("a", 1, n, n, n)), batch=f"b{n}"), n) for n in (1, 2, 3)]
 
     for version, number in pins:
         assert numbers(ask(store, ("a", 1, 99), version=version)[0]) == [number]
@@ -345,14 +345,14 @@ def test_the_join_is_what_a_loop_over_all_rows_says(
     history: list[Any],
     requests: list[Any],
     cuts: list[int],
-    compacted: bool,  # noqa: FBT001 - drawn by hypothesis
+    compacted: bool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Whatever the rows, their batches, order and compaction: the answers are those of the definition."""
     edges = [0, *sorted(min(cut, len(history)) for cut in cuts), len(history)]
     for make in STORES.values():
         store = make(tmp_path_factory.mktemp("store"))
-        for batch, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for batch, (start, end) in enumerate(pairwise(edges)):
             part = [(*e, event, known, start + i) for i, (e, event, known) in enumerate(history[start:end])]
             store.write_rows(VIEW, rows(*part), batch=f"b{batch}")
         if compacted and isinstance(store, DeltaOfflineStore):

@@ -143,15 +143,15 @@ class DeltaOfflineStore:
         if first is None:
             raise InputError("a training set needs at least one chunk", fix="pass the schema as an empty table")
         folder = self._folder("training", fingerprint, Layout(schema=first.schema))
-        folder.ensure()
-        if folder.has(fingerprint):
-            return folder.version()
+        opened = folder.ensured()
+        if opened.transaction_version(fingerprint) is not None:
+            return int(opened.version())
 
         def stream() -> Iterator[pa.Table]:
             yield first
             yield from chunks
 
-        return folder.append([write_stream(folder, stream())], batch=fingerprint)
+        return folder.append(opened, [write_stream(folder, stream())], batch=fingerprint)
 
     def read_training(self, fingerprint: str) -> Iterator[pa.Table]:
         """Return a kept training set, in the order it was written.
@@ -200,10 +200,10 @@ class DeltaOfflineStore:
 
     def _write(self, folder: DeltaFolder, table: pa.Table, batch: str) -> int:
         table = conform(table, folder.layout.schema, where=folder.uri)
-        folder.ensure()
-        if not table.num_rows or folder.has(batch):
-            return folder.version()
-        return folder.append(write_files(folder, table), batch=batch)
+        opened = folder.ensured()
+        if not table.num_rows or opened.transaction_version(batch) is not None:
+            return int(opened.version())
+        return folder.append(opened, write_files(folder, table), batch=batch)
 
     def _snapshot(self, folder: DeltaFolder, version: int | None) -> Snapshot:
         files = tuple(folder.files(version))

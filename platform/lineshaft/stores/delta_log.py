@@ -128,11 +128,6 @@ class DeltaFolder:
         table = self.open()
         return -1 if table is None else int(table.version())
 
-    def has(self, batch: str) -> bool:
-        """Say whether a batch of this name was committed."""
-        table = self.open()
-        return table is not None and table.transaction_version(batch) is not None
-
     def files(self, version: int | None = None) -> list[DataFile]:
         """Return the files of a version, those with the newest rows first."""
         table = self.open(version)
@@ -160,17 +155,17 @@ class DeltaFolder:
     def _bounds(self) -> tuple[str, str, str]:
         return f"min.{self.layout.time}", f"max.{self.layout.time}", f"partition.{self.layout.day}"
 
-    def ensure(self) -> None:
-        """Create the table unless it is there; losing the race to another creator is as good as winning."""
+    def ensured(self) -> DeltaTable:
+        """Return the table, created if need be; losing the race to another creator is as good as winning."""
         layout = self.layout
         schema = layout.schema
         if layout.day:
             schema = schema.append(pa.field(layout.day, pa.date32(), nullable=False))
         with reaching(self.uri):
             if DeltaTable.is_deltatable(self.uri, self._options):
-                return
+                return DeltaTable(self.uri, storage_options=self._options)
             try:
-                DeltaTable.create(
+                return DeltaTable.create(
                     self.uri,
                     schema,
                     mode="ignore",
@@ -181,8 +176,9 @@ class DeltaFolder:
             except DeltaError:
                 if not DeltaTable.is_deltatable(self.uri, self._options):
                     raise
+            return DeltaTable(self.uri, storage_options=self._options)
 
-    def append(self, files: Sequence[NewFile], *, batch: str) -> int:
+    def append(self, table: DeltaTable, files: Sequence[NewFile], *, batch: str) -> int:
         """Commit finished files once under the name of their batch; return a version that holds them.
 
         Raises
@@ -190,12 +186,13 @@ class DeltaFolder:
         ConflictError
             If other committers never let this one through.
         """
+        actions = [self._add(file, change=True) for file in files]
         for _ in range(3):
-            table = self._opened()
             if table.transaction_version(batch) is not None:
                 return int(table.version())
-            if self._commit(table, [self._add(file, change=True) for file in files], Transaction(batch, 1)):
+            if self._commit(table, actions, Transaction(batch, 1)):
                 return self.version()
+            table = self.ensured()
         raise ConflictError(f"batch {batch!r} was not committed", where=self.uri, fix="write it again: it is safe")
 
     def rearrange(self, table: DeltaTable, *, remove: Sequence[DataFile], add: Sequence[NewFile]) -> int:
@@ -242,18 +239,12 @@ class DeltaFolder:
             )
         return len(gone)
 
-    def _opened(self) -> DeltaTable:
-        table = self.open()
-        if table is None:
-            raise UnavailableError("the table vanished while it was written", where=self.uri, fix=_FIX)
-        return table
-
-    def _commit(self, table: DeltaTable, actions: list[AddAction | RemoveAction], turn: Transaction) -> bool:
+    def _commit(self, table: DeltaTable, actions: Sequence[AddAction | RemoveAction], turn: Transaction) -> bool:
         """Commit; return False where a rival with the same application transaction, or too many others, won."""
         with reaching(self.uri):
             try:
                 table.create_write_transaction(
-                    actions,
+                    list(actions),
                     mode="append",
                     schema=table.schema(),
                     partition_by=[self.layout.day] if self.layout.day else None,

@@ -43,7 +43,7 @@ class EntityCodes:
             here = (code >= 0) & (part >= 0)
             pair = code * len(values) + part
             code = pair
-            if len(known) != len(values):  # otherwise every value is a pair of its own, in the same order
+            if values is not self._values[0]:  # every value of the first key is a pair of its own, in the same order
                 code = np.minimum(np.searchsorted(known, pair), max(0, len(known) - 1)).astype(np.int64)
                 here &= known[code] == pair
             code = code if here.all() else np.where(here, code, -1)
@@ -54,6 +54,7 @@ class EntityCodes:
         if low is None or high is None:
             return 0, self.count - 1
         values = self._values[0]
+        low, high = pa.scalar(low, values.type), pa.scalar(high, values.type)
         within = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high)).fill_null(False)  # noqa: FBT003
         inside = np.flatnonzero(within.to_numpy(zero_copy_only=False))
         if not len(inside):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from lineshaft.stores.columns import column_for, width
 from lineshaft.stores.delta_log import DataFile, reaching
 from lineshaft.stores.parquet_read import Snapshot, ahead
-from lineshaft.tiles.asof import AsOf
+from lineshaft.tiles.asof import AsOf, order_by
 
 Ints = NDArray[np.int64]
 Slice = Callable[[int, int], pa.Table]
@@ -27,7 +26,7 @@ Slice = Callable[[int, int], pa.Table]
 class Budget:
     """How much a join may hold: bytes of answers before they are spilled, rows of one chunk it gives back."""
 
-    answer_bytes: int = 96 * 2**20
+    answer_bytes: int = 64 * 2**20
     chunk_rows: int = 65_536
 
 
@@ -44,7 +43,7 @@ class Visit:
 def plan(asof: AsOf, groups: Sequence[tuple[DataFile, int]]) -> list[Visit]:
     """Return the row groups that hold answers, each with its answers in order of rows."""
     group, row = asof.group, asof.row
-    order = np.lexsort((row, group))
+    order = order_by(group, row)
     order = order[np.searchsorted(group[order], 0) :]
     held, starts = np.unique(group[order], return_index=True)
     ends = [*starts.tolist(), len(order)][1:]
@@ -76,8 +75,8 @@ def shares(columns: Sequence[pa.Field], *, size: int, budget: Budget) -> list[li
 class Fetched:
     """The fetched columns, to be read in rows; a context that owns the temporary files."""
 
-    def __init__(self, snapshot: Snapshot, visits: Sequence[Visit], missing: NDArray[np.bool_], budget: Budget) -> None:
-        self._snapshot, self._visits, self._missing, self._budget = snapshot, visits, missing, budget
+    def __init__(self, snapshot: Snapshot, missing: NDArray[np.bool_], budget: Budget) -> None:
+        self._snapshot, self._missing, self._budget = snapshot, missing, budget
         self._slices: list[Slice] = []
         self._owned = ExitStack()
 
@@ -87,12 +86,12 @@ class Fetched:
     def __exit__(self, *error: object) -> None:
         self._owned.close()
 
-    def fetch(self, columns: Sequence[pa.Field]) -> None:
+    def fetch(self, visits: Sequence[Visit], columns: Sequence[pa.Field]) -> None:
         """Decode and place all columns, each once; spill them when they outgrow the budget."""
         parts = shares(columns, size=len(self._missing), budget=self._budget)
         folder = self._owned.enter_context(TemporaryDirectory(prefix="lineshaft-join-")) if len(parts) > 1 else None
         for number, part in enumerate(parts):
-            table = self._gather(part)
+            table = self._gather(visits, part)
             self._slices.append(table.slice if folder is None else self._spill(table, Path(folder, f"{number}.arrow")))
 
     def rows(self, start: int, length: int) -> dict[str, pa.ChunkedArray]:
@@ -100,10 +99,10 @@ class Fetched:
         parts = [part(start, length) for part in self._slices]
         return {name: part[name] for part in parts for name in part.column_names}
 
-    def _gather(self, columns: Sequence[pa.Field]) -> pa.Table:
+    def _gather(self, visits: Sequence[Visit], columns: Sequence[pa.Field]) -> pa.Table:
         names = [column.name for column in columns]
         filled = [column_for(column.type, len(self._missing)) for column in columns]
-        decoded = ahead(iter(self._visits), lambda visit: self._snapshot.group(visit.file, visit.number, names))
+        decoded = ahead(iter(visits), lambda visit: self._snapshot.group(visit.file, visit.number, names))
         for visit, table in decoded:
             for name, column in zip(names, filled, strict=True):
                 column.put(table[name], take=visit.take, to=visit.to)

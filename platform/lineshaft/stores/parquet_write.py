@@ -84,7 +84,7 @@ def _write(
     rows, bounds = 0, None
     with reaching(folder.uri):
         target = folder.filesystem
-        if "://" not in folder.uri:
+        if prefix and "://" not in folder.uri:
             target.create_dir(prefix.rstrip("/"), recursive=True)
         with (
             target.open_output_stream(path) as sink,

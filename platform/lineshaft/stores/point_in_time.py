@@ -38,16 +38,16 @@ def join(
 ) -> Iterator[Found]:
     """Answer every ask, in the order asked, in chunks; one empty chunk where nothing was asked."""
     budget = budget or Budget()
-    keys = request_keys(wanted.view, wanted.keys)
     schema = answer_schema(wanted.view, wanted.features)
-    codes = EntityCodes(keys)
+    codes = EntityCodes(request_keys(wanted.view, wanted.keys))
     asof = AsOf(code=codes.of_request, at_us=at_us, known_us=known_us)
     visits = plan(asof, _find(snapshot, codes, asof))
     times = {"event_time": asof.event_us, "known_at": asof.known_us}
-    del asof, codes
+    del asof, codes  # a million asks keep 100 MB in them
     missing = times["event_time"] == NEVER
-    with Fetched(snapshot, visits, missing, budget) as fetched:
-        fetched.fetch([field for field in schema if field.name not in _TIMES])
+    with Fetched(snapshot, missing, budget) as fetched:
+        fetched.fetch(visits, [field for field in schema if field.name not in _TIMES])
+        del visits
         for start, length in cuts(len(missing), budget):
             rows = slice(start, start + length)
             columns: dict[str, pa.Array | pa.ChunkedArray] = dict(fetched.rows(start, length))

@@ -86,6 +86,21 @@ def _descend(known_us: Ints, at: Ints, limit_us: Ints) -> Ints:
     return at
 
 
+def order_by(major: Ints, minor: Ints) -> Ints:
+    """Return the order of pairs, as one sort of one integer where they fit (several times faster than two).
+
+    >>> order_by(np.array([1, 0, 1]), np.array([5, 9, 4])).tolist()
+    [1, 2, 0]
+    """
+    if not len(major):
+        return np.zeros(0, np.int64)
+    first, low = int(major.min()), int(minor.min())
+    span = int(minor.max()) - low + 1
+    if (int(major.max()) - first + 1) * span < 2**62:
+        return np.argsort((major - first) * span + (minor - low))
+    return np.lexsort((minor, major))
+
+
 class AsOf:
     """The answers to a set of asks, improved by one group of rows after another.
 
@@ -95,7 +110,7 @@ class AsOf:
 
     def __init__(self, *, code: Ints, at_us: Ints, known_us: Ints) -> None:
         asks = len(code)
-        self._order = np.lexsort((at_us, code))
+        self._order = order_by(code, at_us)
         self._code, self._at, self._known = code[self._order], at_us[self._order], known_us[self._order]
         entities = int(code.max()) + 1 if asks else 0
         self._starts = np.searchsorted(self._code, np.arange(entities + 1))
@@ -114,10 +129,10 @@ class AsOf:
         return bool(np.any((self._at[here] >= oldest_us) & (self._best_event[here] <= newest_us)))
 
     def fold(self, group: int, *, code: Ints, event_us: Ints, known_us: Ints) -> None:
-        """Take in one group of rows, in any order; code -1 is an entity nobody asked for."""
+        """Take in one group of rows, in any order; a code that is not among the asks is of an entity nobody asked for."""
         place: Ints | None = None
-        if len(code) and int(code.min()) < 0:
-            place = np.flatnonzero(code >= 0)
+        if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(self._starts) - 1:
+            place = np.flatnonzero((code >= 0) & (code < len(self._starts) - 1))
             code, event_us, known_us = code[place], event_us[place], known_us[place]
         if not len(code):
             return
@@ -139,9 +154,7 @@ class AsOf:
         hit = found >= 0
         self._improve(asks[hit], group, event_us[found[hit]], known_us[found[hit]], found[hit], place)
 
-    def _improve(
-        self, asks: Ints, group: int, event_us: Ints, known_us: Ints, found: Ints, place: Ints | None
-    ) -> None:
+    def _improve(self, asks: Ints, group: int, event_us: Ints, known_us: Ints, found: Ints, place: Ints | None) -> None:
         best = self._best_event[asks]
         newer = (event_us > best) | ((event_us == best) & (known_us > self._best_known[asks]))
         asks, found = asks[newer], found[newer]
