@@ -65,8 +65,14 @@ class Parts:
 
 
 @contextmanager
-def connect(settings: Settings | None = None, *, clock: Clock | None = None) -> Iterator[Parts]:
-    """Connect all parts; an embedded online server that this call started is stopped at the end."""
+def connect(
+    settings: Settings | None = None, *, clock: Clock | None = None, keep_online: bool = True
+) -> Iterator[Parts]:
+    """Connect all parts. Without a Redis URL an embedded server is started, or found running.
+
+    With `keep_online` it goes on after the end, so that one command finds what the last one wrote; `lineshaft down`
+    stops it. Without, a server that this call started is stopped.
+    """
     settings = settings or Settings()
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database())
@@ -74,7 +80,10 @@ def connect(settings: Settings | None = None, *, clock: Clock | None = None) -> 
         if settings.redis_url is not None:
             redis_url = settings.redis_url.get_secret_value()
         else:
-            redis_url = stack.enter_context(EmbeddedValkey(settings.home / "online")).url
+            server = EmbeddedValkey(settings.home / "online")
+            redis_url = server.start()
+            if not keep_online:
+                stack.callback(server.stop)
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s)
         yield Parts(
             settings=settings,

@@ -13,7 +13,9 @@ from lineshaft.cli.data import Json
 from lineshaft.cli.output import notes, show
 from lineshaft.ops.jobs import JobResult, Progress, Report
 from lineshaft.ops.rebuild import rebuild
+from lineshaft.settings import Settings
 from lineshaft.specs import View
+from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.wiring import Parts, connect, gated_target, jobs
 
 online_app = typer.Typer(no_args_is_help=True, help="The online store: status, rebuild.")
@@ -58,6 +60,13 @@ def online_status(as_json: Json = False) -> None:
             for view in parts.catalog.views()
         ]
     show(rows, title="entities", as_json=as_json)
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded online server of this home."""
+    stopped = EmbeddedValkey(Settings().home / "online").shut_down()
+    notes.print("embedded online server stopped" if stopped else "no embedded online server was running")
 
 
 def wanted_views(parts: Parts, names: Sequence[str]) -> list[View]:

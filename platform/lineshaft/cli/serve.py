@@ -44,11 +44,16 @@ def web(address: Annotated[str, typer.Option(help="host:port")] = "") -> None:
 
 
 @app.command()
-def features(service: str, key: Key, as_json: Json = False) -> None:
+def features(
+    service: str,
+    key: Key,
+    at: Annotated[str, typer.Option(help="Count ages to this moment (ISO), not to now: for recorded data.")] = "",
+    as_json: Json = False,
+) -> None:
     """Ask for the newest values of a service: what a model would be given now."""
     entities = parse_keys(key)
     with connect() as parts:
-        served = handlers(parts).features.get(service, entities, budget_s=1.0)
+        served = handlers(parts).features.get(service, entities, at_us=moment_us(at) if at else None, budget_s=1.0)
     answer = served.answer
     rows = []
     for i, column in enumerate(answer.columns.column_names):
@@ -104,6 +109,18 @@ def read_entities(path: Path) -> pa.Table:
         place = table.column_names.index("event_time")
         table = table.set_column(place, "event_time", table["event_time"].cast(pa.timestamp("us")))
     return table
+
+
+def moment_us(text: str) -> int:
+    """Return microseconds UTC of a moment in ISO form; a naive one is UTC.
+
+    >>> moment_us("1970-01-01T00:00:01")
+    1000000
+    """
+    try:
+        return int(pa.scalar(text).cast(pa.timestamp("us")).cast(pa.int64()).as_py())
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{text!r} is no moment", fix="write it like 2024-01-31T12:00:00") from error
 
 
 def parse_keys(pairs: list[str]) -> pa.Table:
