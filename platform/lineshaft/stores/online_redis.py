@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -43,6 +45,7 @@ class RedisOnlineStore:
         self._project = quote(project, safe="")
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
+        self._filled: set[bytes] = set()  # views that hold rows, as far as this process knows
 
     def write(self, view: View, rows: pa.Table) -> Written:
         """Keep each row that is newer by (event_time, known_at) than the stored one.
@@ -50,23 +53,18 @@ class RedisOnlineStore:
         At equal times the larger bytes stay; a row that is there already counts as `older`. Raises
         `UnavailableError`; what was written before it stays, and writing all again is harmless.
         """
+        if not rows.num_rows:
+            return Written(kept=0, older=0)
         prefix = self._prefix(view)
 
         def work(session: Session) -> int:
-            kept = waiting = 0
-            session.call("SCRIPT", "LOAD", _SCRIPT)
+            writing = _Writing(session, first=prefix not in self._filled, step_s=self._write_timeout_s)
             for keys, values in codec_of(view).pack(rows, batch=_WRITE_BATCH):
-                session.allow(self._write_timeout_s)
-                session.send("EVALSHA", _SHA, len(keys), *[prefix + key for key in keys], *values)
-                waiting += 1
-                if waiting > _IN_FLIGHT:  # the server works on one batch while the next is packed
-                    kept += session.receive()
-                    waiting -= 1
-            for _ in range(waiting):
-                kept += session.receive()
-            return kept
+                writing.send([prefix + key for key in keys], values)
+            return writing.finish()
 
-        kept = self._link.run(work, budget_s=self._write_timeout_s) if rows.num_rows else 0
+        kept = self._link.run(work, budget_s=self._write_timeout_s)
+        self._filled.add(prefix)
         return Written(kept=kept, older=rows.num_rows - kept)
 
     def read(self, wanted: Sequence[Wanted], *, timeout_s: float | None = None) -> list[Found]:
@@ -94,6 +92,7 @@ class RedisOnlineStore:
 
     def clear(self, view: View) -> int:
         """Forget every entity of a view; return how many were there."""
+        self._filled.discard(self._prefix(view))
         return sum(self._unlink(keys) for keys in self._keys(view))
 
     def scan(self, view: View) -> Iterator[pa.Table]:
@@ -156,3 +155,49 @@ class RedisOnlineStore:
         for keys in self._keys(view):
             values = self._call("MGET", *keys)
             yield [(key[width:], value) for key, value in zip(keys, values, strict=True) if value is not None]
+
+
+class _Writing:
+    """One write on its way: some batches in flight, so that the server works on one while the next is packed.
+
+    A batch goes through the script. The first rows of an empty view do not have to: MSETNX sets all of a batch if none
+    of its keys exists, at a third of the server's time, and a batch it refuses is sent again through the script.
+    """
+
+    def __init__(self, session: Session, *, first: bool, step_s: float) -> None:
+        self._session = session
+        self._first = first
+        self._step_s = step_s
+        self._waiting: deque[tuple[bool, list[bytes], list[bytes]]] = deque()
+        self._kept = 0
+        session.call("SCRIPT", "LOAD", _SCRIPT)
+
+    def send(self, keys: list[bytes], values: list[bytes]) -> None:
+        """Send one batch; wait for an earlier one when enough are in flight."""
+        self._session.allow(self._step_s)
+        first = self._first and len(set(keys)) == len(keys)
+        if first:
+            self._session.send("MSETNX", *chain.from_iterable(zip(keys, values, strict=True)))
+        else:
+            self._session.send("EVALSHA", _SHA, len(keys), *keys, *values)
+        self._waiting.append((first, keys, values))
+        if len(self._waiting) > _IN_FLIGHT:
+            self._settle()
+
+    def finish(self) -> int:
+        """Wait for every reply; return how many rows were kept."""
+        while self._waiting:
+            self._settle()
+        return self._kept
+
+    def _settle(self) -> None:
+        self._session.allow(self._step_s)
+        reply = self._session.receive()
+        first, keys, values = self._waiting.popleft()
+        if not first:
+            self._kept += reply
+        elif reply:
+            self._kept += len(keys)
+        else:
+            self._first = False
+            self.send(keys, values)

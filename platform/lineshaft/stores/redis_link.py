@@ -169,9 +169,8 @@ def _fix_of(refusal: str) -> str:
         "OOM": "raise the server's maxmemory or remove views that no model needs",
         "NOAUTH": "put the password into LINESHAFT_REDIS_URL",
         "WRONGPASS": "put the right user and password into LINESHAFT_REDIS_URL",
-        "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, GETRANGE, SET, SCAN and UNLINK on its project's keys",
+        "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, MSET, MSETNX, SCAN and UNLINK on its project's keys",
         "LOADING": "wait until the server has read its data set",
         "READONLY": "name the primary, not a replica, in LINESHAFT_REDIS_URL",
-        "WRONGTYPE": "another program keeps keys under this project's prefix: use a database of its own",
         "MISCONF": 'the server cannot save its snapshots: mend its disk or set save ""',
     }.get(kind, "read the server's log")

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from lineshaft.errors import UnavailableError
-from lineshaft.specs import Feature, Source, View, row_schema
+from lineshaft.specs import Feature, Source, Status, View, row_schema
 from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.ports import Wanted
@@ -97,18 +97,33 @@ def test_foreign_keys_stay(url: str, raw: Any) -> None:
     assert sorted(raw.keys()) == [b"dev", b"session:dev/pumps@"]
 
 
-def test_a_key_of_another_kind_under_our_prefix_is_named(url: str, raw: Any) -> None:
-    """A hash where a packed row should be stops the write and says whose it may be."""
+def test_a_key_of_another_kind_under_our_prefix_gives_way(url: str, raw: Any) -> None:
+    """The prefix is the project's: a hash where a packed row should be is not found, and the next write replaces it."""
     store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
     store.write(VIEWS[0], rows(VIEWS[0], 1))
     key = raw.keys()[0]
     raw.delete(key)
     raw.hset(key, "f", "v")
+    wanted = [Wanted(view=VIEWS[0], features=("rms",), keys=rows(VIEWS[0], 1).select(["asset_id"]))]
 
-    with pytest.raises(UnavailableError) as caught:
-        store.write(VIEWS[0], rows(VIEWS[0], 1))
+    before = store.read(wanted)[0].status.tolist()
+    store.write(VIEWS[0], rows(VIEWS[0], 1))
 
-    assert "another program" in caught.value.fix
+    assert (before, store.read(wanted)[0].status.tolist()) == ([Status.NOT_FOUND], [Status.PRESENT])
+
+
+@pytest.mark.usefixtures("raw")
+def test_a_view_that_somebody_else_filled_meanwhile_is_no_empty_view(url: str) -> None:
+    """The short way for empty views never replaces a newer row, in whichever batch it hides."""
+    hurried, other = (RedisOnlineStore(url, project="dev", timeout_s=5.0) for _ in range(2))
+    other.write(VIEWS[0], rows(VIEWS[0], 2000, event=9).slice(1700, 1))
+
+    written = hurried.write(VIEWS[0], rows(VIEWS[0], 2000, event=1))
+    keys = pa.table({"asset_id": ["a1699", "a1700"]})
+    found = hurried.read([Wanted(view=VIEWS[0], features=("rms",), keys=keys)])[0]
+
+    assert (written.kept, written.older) == (1999, 1)
+    assert found.rows["event_time"].cast(pa.int64()).to_pylist() == [1, 9]
 
 
 def test_a_flushed_script_cache_is_no_matter(url: str, raw: Any) -> None:
