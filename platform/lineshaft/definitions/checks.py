@@ -8,7 +8,7 @@ from typing import Any
 from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView
 from feast.data_source import DataSource
 
-from lineshaft.definitions.compiler import DTYPES, KEY_DTYPES, TEAM_TAG, inputs_of, referenced
+from lineshaft.definitions.compiler import DTYPES, KEY_DTYPES, TEAM_TAG, inputs_of, referenced, source_of
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
@@ -31,8 +31,15 @@ def check(repository: Repository) -> tuple[tuple[Fault, ...], frozenset[int]]:
         faults += own
         if any(not fault.warning for fault in own):
             broken.add(id(declared.value))
+    broken |= {id(d.value) for d in repository.of(FeatureView) if _stands_on(repository, d.value) & broken}
     faults += _duplicates(repository)
     return tuple(sorted(dict.fromkeys(faults), key=lambda f: (_place(f.where), f.code))), frozenset(broken)
+
+
+def _stands_on(repository: Repository, view: Any) -> set[int]:
+    """Return the ids of the sources and entities a view cannot be compiled without."""
+    entities = {id(repository.keys[name]) for name in view.entities if name in repository.keys}
+    return {id(source_of(view)), *entities}
 
 
 def _place(where: str) -> tuple[str, int]:

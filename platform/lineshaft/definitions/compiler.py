@@ -128,7 +128,7 @@ def inputs_of(aggregation: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in aggregation.column.split(",") if part.strip())
 
 
-def stream_name(view: FeatureView) -> Any:
+def source_of(view: FeatureView) -> Any:
     """Return the stream source of a view, or the batch source of a plain one."""
     return getattr(view, "stream_source", None) or view.batch_source
 
@@ -147,7 +147,7 @@ def _keys(view: FeatureView, entities: Mapping[str, Entity] | None) -> tuple[tup
 
 
 def _block_source(view: Any) -> Source:
-    source = stream_name(view)
+    source = source_of(view)
     channels = parse_channels(source.tags[CHANNELS_TAG])
     return Source(name=source.name, channels=tuple(n for n, _ in channels), units=tuple(u for _, u in channels))
 

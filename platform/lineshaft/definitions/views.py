@@ -10,7 +10,7 @@ from typing import Any
 from feast import FeatureView, PushSource, StreamFeatureView
 from feast.data_source import KafkaSource
 
-from lineshaft.definitions.compiler import CHANNELS_TAG, DTYPES, GRACE_TAG, LATENESS_TAG, stream_name
+from lineshaft.definitions.compiler import CHANNELS_TAG, DTYPES, GRACE_TAG, LATENESS_TAG, source_of
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions, spells
@@ -97,7 +97,7 @@ def check_stream_view(repository: Repository, declared: Declared) -> Iterator[Fa
         if channels is not None and aggregation.column not in channels:
             yield declared.fault(
                 "LS-DEF-012",
-                f'column "{aggregation.column}" is not a channel of source "{stream_name(view).name}"',
+                f'column "{aggregation.column}" is not a channel of source "{source_of(view).name}"',
                 fix=nearest(aggregation.column, channels),
                 near=mentions(aggregation.column),
             )
@@ -106,7 +106,7 @@ def check_stream_view(repository: Repository, declared: Declared) -> Iterator[Fa
 def _channels(view: Any) -> list[str] | None:
     """Return the source's channels, or None where the source itself is at fault (and says so)."""
     try:
-        return [name for name, _ in parse_channels(stream_name(view).tags.get(CHANNELS_TAG, ""))]
+        return [name for name, _ in parse_channels(source_of(view).tags.get(CHANNELS_TAG, ""))]
     except ValueError:
         return None
 
@@ -214,7 +214,7 @@ def _function(declared: Declared, aggregation: Any) -> Iterator[Fault]:
         yield declared.fault("LS-DEF-011", error.what, fix=error.fix, near=near)
         return
     band = _BAND.search(aggregation.function)
-    rate = str(stream_name(declared.value).tags.get(RATE_TAG, ""))
+    rate = str(source_of(declared.value).tags.get(RATE_TAG, ""))
     if band and rate.replace(".", "", 1).isdigit() and float(band["high"]) > float(rate) / 2:
         yield declared.fault(
             "LS-DEF-030",
