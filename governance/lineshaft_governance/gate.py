@@ -23,7 +23,7 @@ from lineshaft_governance.worker import Worker
 logger = logging.getLogger(__name__)
 
 PASSED, FAILED, COULD_NOT_RUN = "passed", "failed", "could_not_run"
-REASON = "quarantine_reason"
+REASON = "reason"
 MODULE = "lineshaft_governance.expectations"
 ENVIRONMENT = {"GX_ANALYTICS_ENABLED": "false"}
 

@@ -24,7 +24,7 @@ class ResultFolder:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{at_us:020d}-{_safe(ident)}.json"
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(_finite(content), sort_keys=True, allow_nan=False), encoding="utf-8")
+        partial.write_text(json.dumps(json_ready(content), sort_keys=True, allow_nan=False), encoding="utf-8")
         partial.replace(path)
         return path
 
@@ -53,12 +53,12 @@ def _safe(name: str) -> str:
     return name
 
 
-def _finite(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
     """Replace NaN and infinities by null, all the way down."""
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: json_ready(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [json_ready(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
