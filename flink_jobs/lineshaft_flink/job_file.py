@@ -51,7 +51,7 @@ class JobFile:
     checkpoint_s: float = 10.0
     restore: str = ""
     monitor_s: float = 1.0
-    batch_rows: int = 1024
+    batch_rows: int = 4096
     bundle_ms: int = 1000
     restarts: int = 20
     restart_delay_s: float = 1.0

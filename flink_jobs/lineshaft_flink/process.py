@@ -44,7 +44,8 @@ class JobProcess:
                 start_new_session=True,
             )
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     @property
     def pid(self) -> int:
@@ -96,6 +97,7 @@ class JobProcess:
             _log.warning("job process %d does not end; killing it", self.pid)
         kill_group(self.pid)
         self._process.wait()
+        self._listener.join(10.0)
 
     def _await(self, wanted: str, timeout_s: float) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
@@ -112,13 +114,18 @@ class JobProcess:
                 raise kind(f"the Flink job failed: {_cause(what)}", where=str(self._log_file), fix=self._tail())
 
     def _listen(self) -> None:
-        for line in self._process.stdout or ():
-            try:
-                self._events.put(json.loads(line))
-            except ValueError:
-                _log.debug("job said: %s", line.rstrip())
+        if self._process.stdout is not None:
+            with self._process.stdout as lines:
+                for line in lines:
+                    self._hear(line)
         self._process.wait()
         self._events.put({"event": "gone"})
+
+    def _hear(self, line: str) -> None:
+        try:
+            self._events.put(json.loads(line))
+        except ValueError:
+            _log.debug("job said: %s", line.rstrip())
 
     def _tail(self) -> str:
         lines = self._log_file.read_text(errors="replace").splitlines()[-_LOG_LINES:]

@@ -33,6 +33,7 @@ def configuration(job: JobFile) -> Configuration:
         "python.fn-execution.bundle.size": str(job.batch_rows),
         "python.fn-execution.bundle.time": str(job.bundle_ms),
         "python.metric.enabled": "true",
+        "pipeline.object-reuse": "true",
         # An idle source must hold time back: declared idle, its backlog was dropped as late, silently.
         "table.exec.source.idle-timeout": "0 ms",
     }

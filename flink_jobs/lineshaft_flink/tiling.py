@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lineshaft.errors import DefinitionError
+from lineshaft.sources.blocks import HEARTBEAT_ASSET, spans_us
 from lineshaft.sources.checks import validate_blocks
 from lineshaft.specs import BLOCK_SCHEMA, View
 from lineshaft.tiles.plan import TilePlan
@@ -95,8 +96,7 @@ class Tiling:
         start, known, sequence = (blocks[name].to_numpy() for name in ("start_us", "known_us", "sequence"))
         items = np.array([_ITEM_BYTES[dtype] for dtype in blocks["dtype"].to_pylist()], dtype=np.int64)
         sizes = pc.binary_length(blocks["payload"]).to_numpy()
-        # the same float64 expression as `block_end_us`: Python and NumPy both round half to even
-        span = np.round((sizes // items // channels) * 1_000_000 / blocks["rate_hz"].to_numpy()).astype(np.int64)
+        span = spans_us(sizes // items // channels, blocks["rate_hz"].to_numpy())
         lanes = np.zeros(len(blocks), dtype=np.int64)
         if "position" not in self.keys:
             lanes[:] = [zlib.crc32(position.encode()) for position in blocks["position"].to_pylist()]
@@ -128,11 +128,8 @@ def blocks_of(columns: Sequence[Any]) -> pa.Table:
 
 
 def _is_block(blocks: pa.Table) -> pa.ChunkedArray:
-    """Tell blocks from heartbeats: a heartbeat has neither asset nor payload, and only moves time on."""
-    empty = pc.and_kleene(
-        pc.equal(blocks["asset_id"], ""), pc.equal(pc.binary_length(blocks["payload"]), 0)
-    )
-    return pc.invert(pc.fill_null(empty, fill_value=False))
+    """Tell blocks from heartbeats, which hold no data and only let time pass."""
+    return pc.fill_null(pc.not_equal(blocks["asset_id"], HEARTBEAT_ASSET), fill_value=True)
 
 
 def _refusals(refused: pa.Table) -> list[tuple[str, str]]:
