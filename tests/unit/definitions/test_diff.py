@@ -1,0 +1,118 @@
+"""A plan says what is new, what changes, what it recomputes, and who keeps the old."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("feast")
+from lineshaft.definitions.diff import Plan, plan_changes
+from lineshaft.definitions.faults import Fault
+from lineshaft.definitions.reader import Definitions
+from lineshaft.errors import DefinitionError
+from lineshaft.registry.catalog import FixedCatalog
+from lineshaft.specs import Feature, Service, ServiceView, Source, View
+
+MEAN = Feature(name="mean_1m", column="temperature", function="mean", window_us=60_000_000, unit="degC")
+HEAT = View(
+    name="heat",
+    source=Source(name="readings", channels=("temperature",), units=("degC",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(MEAN,),
+    team="process",
+    owner="process@x",
+)
+
+
+def service_of(view: View) -> Service:
+    """Return a service that pins a view."""
+    used = ServiceView(view=view.name, version=view.version, features=view.feature_names)
+    return Service(name="health", views=(used,), team="process")
+
+
+def plan_of(view: View, *had: View, faults: tuple[Fault, ...] = (), pins: dict[str, list[str]] | None = None) -> Plan:
+    """Plan a repository of one view against a catalogue of others."""
+    definitions = Definitions(views=(view,), on_demand=(), services=(service_of(view),), faults=faults)
+    present = FixedCatalog(all_views=had, all_services=tuple(service_of(v) for v in had[:1]), generation=7)
+    return plan_changes(definitions, present, pins=pins)
+
+
+def test_nothing_changed_is_an_empty_plan() -> None:
+    """Exit code 0, and it says so."""
+    plan = plan_of(HEAT, HEAT)
+
+    assert (plan.empty, plan.exit_code, plan.text()) == (True, 0, "no changes")
+
+
+def test_a_new_view_must_be_backfilled() -> None:
+    """The plan names the command."""
+    plan = plan_of(HEAT)
+
+    assert plan.exit_code == 2
+    assert plan.changes[0].verdict == "new"
+    assert "lineshaft backfill heat" in plan.text()
+
+
+def test_a_changed_meaning_is_a_new_version_and_its_pins_are_named() -> None:
+    """A model keeps the version it was trained on; services move on."""
+    newer = replace(HEAT, features=(MEAN, replace(MEAN, name="max_1m", function="max")), grace_us=30_000_000)
+
+    plan = plan_of(newer, HEAT, pins={HEAT.ref: ["overheating@3"]})
+
+    view, service = plan.changes
+    assert (view.verdict, view.before, view.after) == ("new version", HEAT.version, newer.version)
+    assert "+ max_1m" in view.details
+    assert any(line.startswith("grace") for line in view.details)
+    assert view.pinned_by == ("overheating@3",)
+    assert service.details == (f"reads heat@{newer.version} instead of @{HEAT.version}",)
+
+
+def test_a_new_code_version_is_a_change_of_meaning() -> None:
+    """A function that computes otherwise makes every view that uses it anew."""
+    plan = plan_of(replace(HEAT, code_versions=(("mean", 2),)), replace(HEAT, code_versions=(("mean", 1),)))
+
+    assert plan.changes[0].details == ("code of mean: 1 → 2",)
+
+
+def test_words_change_without_a_backfill() -> None:
+    """Owner, ttl and prose make no version."""
+    plan = plan_of(replace(HEAT, ttl_us=5), HEAT)
+
+    (change,) = plan.changes
+    assert (change.verdict, change.recomputes) == ("reworded", "")
+    assert change.details == ("ttl_us: 0 → 5",)
+
+
+def test_a_removed_view_is_said_to_stay_readable() -> None:
+    """Removal takes nothing from those who pin it."""
+    plan = plan_of(HEAT, HEAT, replace(HEAT, name="cold"))
+
+    assert [(change.name, change.verdict) for change in plan.changes] == [("cold", "removed")]
+
+
+def test_another_teams_name_is_a_fault() -> None:
+    """Whose name it is, is found while it is still a plan."""
+    plan = plan_of(replace(HEAT, team="vibration"), HEAT)
+
+    assert [fault.code for fault in plan.faults] == ["LS-DEF-028"]
+    assert plan.exit_code == 1
+    with pytest.raises(DefinitionError, match="belongs to team process"):
+        plan.checked()
+
+
+def test_what_could_not_be_read_is_not_removed() -> None:
+    """A fault hides an object from the reading; the plan does not take that for a removal."""
+    plan = plan_of(HEAT, HEAT, replace(HEAT, name="cold"), faults=(Fault(code="LS-DEF-011", what="cold is faulty"),))
+
+    assert plan.changes == ()
+    assert plan.exit_code == 1
+
+
+def test_a_plan_can_be_read_by_a_machine() -> None:
+    """JSON with faults and changes, for a pull request's comment."""
+    written = json.loads(plan_of(HEAT).to_json())
+
+    assert [change["name"] for change in written["changes"]] == ["heat", "health"]
+    assert written["faults"] == []
