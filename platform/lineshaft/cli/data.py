@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,8 @@ from lineshaft.ops.tables import keep_tables
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.data_sets import detect, read_data_set
 from lineshaft.sources.reading import Reading
+from lineshaft.sources.simulator.fleet import Fleet
+from lineshaft.sources.simulator.plans import VibrationPlan
 from lineshaft.wiring import Parts, connect
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -32,6 +34,31 @@ def ingest_command(
     name = name or detect(path).name
     with connect() as parts:
         show(summary(take_in(parts, read_data_set(path, name=name), label=name)), title=f"ingested {name}", as_json=as_json)
+
+
+@app.command()
+def simulate(
+    assets: Annotated[int, typer.Option(help="Machines.")] = 8,
+    hours: Annotated[float, typer.Option(help="Length of the watch.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Everything follows from it.")] = 7,
+    life_days: Annotated[float, typer.Option(help="Mean life of a part.")] = 20.0,
+    every_s: Annotated[int, typer.Option(help="Seconds between vibration snapshots.")] = 60,
+    as_json: Json = False,
+) -> None:
+    """Make a fleet by physics and take its blocks in, with its maintenance log."""
+    fleet = Fleet(
+        assets=assets, hours=hours, seed=seed, life_days=life_days, vibration=VibrationPlan(every_s=every_s)
+    )
+    with connect() as parts:
+        show(summary(take_in(parts, fleet_readings(fleet), label="fleet")), title="simulated fleet", as_json=as_json)
+
+
+def fleet_readings(fleet: Fleet) -> Iterator[Reading]:
+    """Return a fleet's blocks, hour by hour, and its logs."""
+    for source in ("vibration_blocks", "process_readings"):
+        for blocks in fleet.blocks(source):
+            yield Reading(blocks={source: blocks})
+    yield Reading(tables={"maintenance": fleet.maintenance(), "fleet_truth": fleet.truth()})
 
 
 @app.command()

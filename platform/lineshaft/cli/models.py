@@ -1,1 +1,96 @@
 """Commands about models: train, promote, predict, models."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from lineshaft.cli.app import app
+from lineshaft.cli.data import Json
+from lineshaft.cli.output import notes, show
+from lineshaft.cli.serve import Key, moment_us, parse_keys
+from lineshaft.errors import LineshaftError
+from lineshaft.ops.learning import RECIPES, lesson
+from lineshaft.ops.model_release import Origin, Release, release
+from lineshaft.specs import Status
+from lineshaft.wiring import Parts, connect, governance, handlers, models
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")], as_json: Json = False
+) -> None:
+    """Train a model on a point-in-time training set, register it with its pins, promote it if its gate passes."""
+    with connect() as parts, notes.status(f"training {name}"):
+        outcome = run_training(parts, name)
+    show(release_rows(outcome), title=f"{outcome.version.ref}: {outcome.judgement.outcome}", as_json=as_json)
+
+
+@app.command("models")
+def models_command(as_json: Json = False) -> None:
+    """List models with their versions and champions."""
+    with connect() as parts:
+        registry = models(parts)
+        rows = []
+        for model in registry.models():
+            try:
+                champion = registry.champion(model.name, parts.settings.project).number
+            except LineshaftError:
+                champion = None
+            for version in registry.versions(model.name):
+                figures = ", ".join(f"{k} {v:.4g}" for k, v in list(version.metrics.items())[:3])
+                state = "champion" if version.number == champion else ""
+                rows.append({"model": version.ref, "task": version.task, "role": state, "metrics": figures})
+    show(rows, title="models", as_json=as_json)
+
+
+@app.command()
+def predict(
+    model: str,
+    key: Key,
+    at: Annotated[str, typer.Option(help="Count ages to this moment (ISO), not to now: for recorded data.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask a model's champion about entities: score, version, and what moved it."""
+
+
+    entities = parse_keys(key)
+    with connect() as parts:
+        predictor = handlers(parts).predictor
+        if predictor is None:
+            return
+        times = np.full(entities.num_rows, moment_us(at), dtype=np.int64) if at else None
+        found = predictor.predict(model, entities, at_us=times)
+    rows = [
+        {
+            **{name: entities[name][row].as_py() for name in entities.column_names},
+            "score": float(found.scores[row]),
+            "model": found.version,
+            "status": Status(int(found.statuses[row])).name,
+            "because": ", ".join(f"{n}={v:.4g} ({c:+.3f})" for n, v, c in found.top(row, count=3)),
+        }
+        for row in range(entities.num_rows)
+    ]
+    show(rows, title=f"{found.version}", as_json=as_json)
+
+
+def run_training(parts: Parts, name: str) -> Release:
+    """Train, register and judge a model."""
+    work = lesson(name, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
+    origin = Origin(service=work.service, table_versions=work.table_versions, actor=getpass.getuser())
+    with governance(parts) as checks:
+        policy = checks.promotion(work.spec.task)
+    return release(
+        models(parts), work.spec, work.table, origin=origin, policy=policy, environment=parts.settings.project
+    )
+
+
+def release_rows(outcome: Release) -> list[dict[str, object]]:
+    """Return what came of a training as rows to show."""
+    rows: list[dict[str, object]] = [{"figure": name, "value": value} for name, value in outcome.version.metrics.items()]
+    rows.append({"figure": "gate", "value": f"{outcome.judgement.outcome}: {outcome.judgement.detail}"})
+    rows.append({"figure": "champion", "value": "yes" if outcome.assignment else "no"})
+    return rows
