@@ -8,6 +8,9 @@ from pathlib import Path
 
 from lineshaft.errors import EnvironmentFault
 
+MARK = "LINESHAFT_FLINK_CLUSTER"
+"""Environment variable that marks everything a cluster of ours starts, so that what is left behind can be found."""
+
 
 def java_home() -> Path:
     """Return the Java to use: JAVA_HOME where it is set, else the one that came as a wheel.
@@ -27,10 +30,11 @@ def java_home() -> Path:
 
 
 def child_environment(*, heap: str, logs: Path) -> dict[str, str]:
-    """Return the environment of a job's process: Java, its heap, where its logs go, which Python its workers are."""
+    """Return the environment of a job's process: Java, its heap (empty: Java's own), its logs, its workers' Python."""
     environment = os.environ.copy()  # noqa: TID251  a child's environment
     environment["JAVA_HOME"] = str(java_home())
-    environment["JVM_ARGS"] = f"-Xmx{heap} -XX:+UseSerialGC"
+    if heap:
+        environment["JVM_ARGS"] = f"-Xmx{heap} -XX:+UseSerialGC"
     environment["FLINK_LOG_DIR"] = str(logs)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "ARROW_NUM_THREADS"):

@@ -21,7 +21,7 @@ from pyflink.table.udf import udf
 
 from lineshaft_flink.job_file import Feed, JobFile
 from lineshaft_flink.operators import OUTPUT, MakeTiles, Windows, WriteOnline, element_key
-from lineshaft_flink.runtime import configuration
+from lineshaft_flink.runtime import configuration, uri
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def build(job: JobFile) -> tuple[StreamExecutionEnvironment, Any]:
     statements = tables.create_statement_set()
     tables.execute_sql(
         "CREATE TEMPORARY TABLE `staging` (`view` STRING, `entity` STRING, `payload` BYTES) WITH ('connector'="
-        f"'filesystem', 'format'='parquet', 'path'='{_uri(job.staging)}', 'parquet.compression'='UNCOMPRESSED')"
+        f"'filesystem', 'format'='parquet', 'path'='{uri(job.staging)}', 'parquet.compression'='UNCOMPRESSED')"
     )
     statements.add_insert("staging", tables.from_data_stream(merged, _output_schema()))
     statements.attach_as_datastream()
@@ -95,7 +95,7 @@ def _folder_table(name: str, folder: str, *, lag_ms: int | None, monitor_s: floa
     return (
         f"CREATE TEMPORARY TABLE {name} ({_COLUMNS}, `known` AS {clock}, "
         f"WATERMARK FOR `known` AS `known` - {_interval(lag_ms or 0)}) "
-        f"WITH ('connector'='filesystem', 'format'='parquet', 'path'='{_uri(folder)}'{monitor})"
+        f"WITH ('connector'='filesystem', 'format'='parquet', 'path'='{uri(folder)}'{monitor})"
     )
 
 
@@ -124,22 +124,21 @@ def _output_schema() -> Schema:
     return builder.build()
 
 
-def _uri(folder: str) -> str:
-    return folder if "://" in folder else Path(folder).resolve().as_uri()
-
-
-def run(path: Path) -> None:
-    """Build the job that a job file describes and run it to its end, or submit it to the cluster that called."""
+def run(path: Path, *, detached: bool = False) -> None:
+    """Build the job that a job file describes and run it to its end; detached, only hand it to the cluster."""
     job = JobFile.read(path)
     environment, _ = build(job)
     client = environment.execute_async(job.name)
     _log.info("job %s started", client.get_job_id())
-    client.get_job_execution_result().result()
+    if not detached:
+        client.get_job_execution_result().result()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job file named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job_file", type=Path, help="what `lineshaft_flink.job_file.JobFile.write` wrote")
-    run(parser.parse_args(arguments).job_file)
+    parser.add_argument("--detached", action="store_true", help="do not wait for its end (`flink run -d`)")
+    given = parser.parse_args(arguments)
+    run(given.job_file, detached=given.detached)
     return 0

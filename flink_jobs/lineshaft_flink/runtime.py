@@ -21,7 +21,7 @@ def configuration(job: JobFile) -> Configuration:
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.interval": f"{round(job.checkpoint_s * 1000)} ms",
         "execution.checkpointing.storage": "filesystem",
-        "execution.checkpointing.dir": _uri(job.checkpoints),
+        "execution.checkpointing.dir": uri(job.checkpoints),
         "execution.checkpointing.timeout": "10 min",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
@@ -38,14 +38,16 @@ def configuration(job: JobFile) -> Configuration:
         "table.exec.source.idle-timeout": "0 ms",
     }
     if job.restore:
-        settings["execution.state-recovery.path"] = _uri(job.restore)
+        settings["execution.state-recovery.path"] = uri(job.restore)
     if job.jars:
-        settings["pipeline.jars"] = ";".join(_uri(jar) for jar in job.jars)
+        settings["pipeline.jars"] = ";".join(uri(jar) for jar in job.jars)
     made = Configuration()
     for name, value in {**settings, **job.options}.items():
         made.set_string(name, value)
     return made
 
 
-def _uri(path: str) -> str:
-    return path if "://" in path else Path(path).resolve().as_uri()
+def uri(path: str) -> str:
+    """Return a path as a URI; what names a scheme already stays (Flink writes `file:/x`, others `s3://x`)."""
+    scheme = path.partition(":")[0]
+    return path if ":" in path and scheme.isalnum() else Path(path).resolve().as_uri()

@@ -1,0 +1,84 @@
+"""The unbounded Flink job, following a folder that grows, makes the oracle's rows, stopped and started again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lineshaft.ops.jobs import Inlet, Target
+from lineshaft.ops.verify import check_offline, check_online, stored_rows
+from lineshaft.sources.blocks import heartbeat_block
+from lineshaft.sources.checks import validate_blocks
+from lineshaft.stores.delta import DeltaOfflineStore
+from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.testing import oracle_rows
+from lineshaft_flink.block_files import write_blocks_file
+from lineshaft_flink.launch import FlinkJobs
+from lineshaft_flink.rehearsal import MINUTE_US, SOURCE, Rehearsal, rehearsal_view
+from lineshaft_flink.stream import FlinkStream
+
+pytestmark = pytest.mark.heavy
+
+PARTS = 8
+JOBS = FlinkJobs(heap="768m", checkpoint_s=2.0)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Run a Valkey of our own."""
+    with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        yield valkey.url
+
+
+def test_a_stream_stopped_and_started_again_makes_every_version_the_oracle_makes(tmp_path: Path, server: str) -> None:
+    """Two files lie there as history, two are followed, the job stops, two come meanwhile, and two after."""
+    view = rehearsal_view("streamed")
+    blocks = Rehearsal().blocks()
+    inlet = Inlet(source=SOURCE.name, folder=tmp_path / "live")
+    (tmp_path / "live").mkdir()
+    offline = DeltaOfflineStore(str(tmp_path / "offline"))
+    target = Target(offline=offline, redis_url=server, project="streamed", work=tmp_path / "work")
+    drop(blocks, tmp_path / "live", parts=(1, 0))  # history may be read in any order
+    with JOBS.stream([view], [inlet], target=target) as stream:
+        drop(blocks, tmp_path / "live", parts=(2, 3))
+        before = until_rows(stream, more_than=0)
+        stream.stop()
+    drop(blocks, tmp_path / "live", parts=(4,))
+    with JOBS.stream([view], [inlet], target=target) as stream:
+        for part in (5, 6, 7):
+            drop(blocks, tmp_path / "live", parts=(part,))
+            time.sleep(2.0)  # found one after the other, as a feed would be
+        last_us = blocks["known_us"].to_pylist()[-1]
+        beat = heartbeat_block(source=SOURCE, end_us=last_us + 10 * MINUTE_US)
+        truth = oracle_rows(view, validate_blocks(blocks, SOURCE)[0])
+        write_blocks_file(beat, tmp_path / "live" / "beat.parquet")
+        until_rows(stream, more_than=truth.num_rows - before - 1)
+        stream.stop()
+    assert stored_rows(view, offline).num_rows == truth.num_rows
+    checked = check_offline(view, offline, truth, path="stream")
+    assert checked.result.equal, checked
+    online = check_online(view, RedisOnlineStore(server, project="streamed", timeout_s=5.0), truth, path="online")
+    assert online.result.equal, online
+
+
+def drop(blocks: pa.Table, folder: Path, *, parts: tuple[int, ...]) -> None:
+    """Put some eighths of the feed into the folder, a file each, whole at once."""
+    size = -(-blocks.num_rows // PARTS)
+    for part in parts:
+        write_blocks_file(blocks.slice(part * size, size), folder / f"blocks-{part:03d}.parquet")
+
+
+def until_rows(stream: FlinkStream, *, more_than: int, timeout_s: float = 150.0) -> int:
+    """Commit until the stream has written more than so many rows; return how many."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        rows = sum(stream.commit().rows.values())
+        if rows > more_than:
+            return rows
+        assert time.monotonic() < deadline, f"{rows} rows after {timeout_s} s, more than {more_than} were expected"
+        time.sleep(0.5)

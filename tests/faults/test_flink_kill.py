@@ -1,0 +1,124 @@
+"""A stream whose task manager and Python worker are killed again and again loses nothing and repeats nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lineshaft.ops.verify import check_offline, check_online, stored_rows
+from lineshaft.sources.blocks import heartbeat_block
+from lineshaft.sources.checks import validate_blocks
+from lineshaft.stores.delta import DeltaOfflineStore
+from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.testing import oracle_rows
+from lineshaft_flink.block_files import write_blocks_file
+from lineshaft_flink.cluster import PYTHON_JAR, StandaloneCluster
+from lineshaft_flink.committer import Committer
+from lineshaft_flink.jars import PARQUET, fetch
+from lineshaft_flink.job_file import Feed, JobFile
+from lineshaft_flink.orphans import kill_orphans, marked
+from lineshaft_flink.rehearsal import MINUTE_US, SOURCE, Rehearsal, rehearsal_view
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(480)]
+
+SCRIPT = Path(__file__).parents[2] / "flink_jobs" / "stream_features.py"
+KILLS = ("task manager", "worker", "task manager", "worker", "task manager")
+
+
+def test_five_kills_mid_window_lose_nothing_repeat_nothing_and_change_nothing(tmp_path: Path) -> None:
+    """On a standalone cluster; each kill falls between checkpoints, with windows open and files half read."""
+    view = rehearsal_view("killed")
+    blocks = Rehearsal(assets=8, minutes=24, step_s=2).blocks()
+    truth = oracle_rows(view, validate_blocks(blocks, SOURCE)[0])
+    offline = DeltaOfflineStore(str(tmp_path / "offline"))
+    live, staging = tmp_path / "live", tmp_path / "staging"
+    for folder in (live, staging):
+        folder.mkdir()
+    with EmbeddedValkey(tmp_path / "valkey") as valkey, StandaloneCluster(folder=tmp_path / "cluster") as cluster:
+        job = JobFile(
+            name="killed",
+            feeds=(Feed(views=(view,), live=str(live)),),
+            staging=str(staging),
+            checkpoints=str(tmp_path / "checkpoints"),
+            redis_url=valkey.url,
+            project="killed",
+            checkpoint_s=2.0,
+            monitor_s=0.5,
+            bundle_ms=200,
+            batch_rows=64,
+            jars=(*map(str, fetch(PARQUET)), str(PYTHON_JAR)),
+        )
+        job_id = cluster.submit(SCRIPT, job.write(tmp_path / "job.json"))
+        committer = Committer(views=[view], offline=offline, staging=staging, aside=tmp_path)
+        written = 0
+        size = -(-blocks.num_rows // (4 * len(KILLS)))
+        for number in range(4 * len(KILLS)):
+            write_blocks_file(blocks.slice(number * size, size), live / f"blocks-{number:03d}.parquet")
+            time.sleep(1.5)  # one after the other, as a feed would be
+            written += sum(committer.commit().rows.values())
+            if number % 4 == 2:
+                kill(KILLS[number // 4], cluster)
+                until(lambda: settled(cluster, job_id), what="recovery")
+        last_us = blocks["known_us"].to_pylist()[-1]
+        write_blocks_file(heartbeat_block(source=SOURCE, end_us=last_us + 10 * MINUTE_US), live / "beat.parquet")
+
+        def complete() -> bool:
+            nonlocal written
+            written += sum(committer.commit().rows.values())
+            return written >= truth.num_rows
+
+        until(complete, what="the last rows")
+        cluster.rest.stop(job_id, savepoints=(tmp_path / "savepoints").as_uri(), drain=False)
+        committed = committer.commit()
+        assert sum(committed.rows.values()) == 0
+        assert written == truth.num_rows == stored_rows(view, offline).num_rows
+        checked = check_offline(view, offline, truth, path="killed")
+        assert checked.result.equal, checked
+        online = check_online(view, RedisOnlineStore(valkey.url, project="killed", timeout_s=5.0), truth, path="online")
+        assert online.result.equal, online
+    assert not marked(tmp_path / "cluster")
+
+
+def kill(what: str, cluster: StandaloneCluster) -> None:
+    """Kill one of the job's processes with SIGKILL, as the kernel does when memory runs out, and start what is lost."""
+    if what == "worker":
+        workers = [pid for pid in marked(cluster.folder) if is_worker(pid)]
+        assert workers, "no Python worker was found"
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        return
+    os.kill(cluster.task_manager_pid(), signal.SIGKILL)
+    time.sleep(0.5)
+    kill_orphans(cluster.folder)
+    cluster.start_task_manager(0)
+
+
+def is_worker(pid: int) -> bool:
+    """Tell a Python worker by its command line."""
+    try:
+        return b"pyflink.fn_execution.beam" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def settled(cluster: StandaloneCluster, job_id: str) -> bool:
+    """Tell whether all tasks run again and a checkpoint was made since."""
+    if cluster.rest.job_state(job_id) != "RUNNING" or not cluster.rest.tasks_running(job_id):
+        return False
+    before = cluster.rest.checkpoints(job_id)
+    time.sleep(2.5)
+    return cluster.rest.checkpoints(job_id) > before
+
+
+def until(done: Callable[[], bool], *, what: str, timeout_s: float = 120.0) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s for {what}"
+        time.sleep(0.5)
