@@ -31,81 +31,11 @@ from lineshaft.specs import BLOCK_SCHEMA
 feast = pytest.importorskip("feast")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 FEAST = Path(sys.executable).with_name("feast")
 NOW = datetime.fromtimestamp(SystemClock().now_us() // 1_000_000, tz=UTC)
 TINY = timedelta(microseconds=123_457)
-
-CONFIG = """
-project: dev
-provider: lineshaft.feast_plugin.provider.LineshaftProvider
-registry: {registry_type: file, path: ../.lineshaft/feast_registry.db}
-online_store: {type: lineshaft.feast_plugin.online.LineshaftOnlineStore, home: ../.lineshaft}
-offline_store: {type: lineshaft.feast_plugin.offline.LineshaftOfflineStore, home: ../.lineshaft}
-batch_engine: {type: lineshaft.feast_plugin.engine.LineshaftEngine, jobs: "oracle_jobs:OracleJobs"}
-entity_key_serialization_version: 3
-"""
-
-DEFINITIONS = '''
-"""One plain view over a Parquet file, one computed view, one on-demand view."""
-from datetime import timedelta
-
-from feast import (
-    Aggregation, Entity, FeatureService, FeatureView, Field, FileSource, OnDemandFeatureView, PushSource,
-    StreamFeatureView, ValueType,
-)
-from feast.types import Float32, Float64, Int64, String, UnixTimestamp
-
-OWNED = {"owner": "a@lineshaft.example", "tags": {"team": "a"}}
-machine = Entity(name="machine", join_keys=["asset_id"], value_type=ValueType.STRING, owner="a@lineshaft.example")
-file = FileSource(
-    name="lab", path="lab.parquet", timestamp_field="at", created_timestamp_column="created"
-)
-lab = FeatureView(
-    name="lab", entities=[machine], source=file, ttl=timedelta(hours=1), **OWNED,
-    schema=[
-        Field(name="level", dtype=Float32, tags={"unit": "mm/s"}), Field(name="serial", dtype=Int64),
-        Field(name="grade", dtype=String), Field(name="serviced", dtype=UnixTimestamp),
-    ],
-)
-readings = PushSource(
-    name="readings", tags={"lineshaft.channels": "temperature [degC]"},
-    batch_source=FileSource(name="readings_rows", path="none.parquet", timestamp_field="event_time"),
-)
-windows = [
-    Aggregation(column="temperature", function=function, name=f"{function}_1m",
-                time_window=timedelta(minutes=1), slide_interval=timedelta(minutes=1))
-    for function in ("mean", "max")
-]
-heat = StreamFeatureView(
-    name="heat", entities=[machine], source=readings, timestamp_field="event_time", aggregations=windows,
-    schema=[Field(name=w.name, dtype=Float64) for w in windows], ttl=timedelta(days=1), **OWNED,
-)
-excess = OnDemandFeatureView(
-    name="excess", sources=[heat], schema=[Field(name="peak_over_mean", dtype=Float64)], **OWNED,
-    aggregations=[Aggregation(column="heat__max_1m,heat__mean_1m", function="difference", name="peak_over_mean")],
-)
-health = FeatureService(name="health", features=[lab, heat, excess], **OWNED)
-'''
-
-JOBS = '''
-"""A job engine that is the oracle: brute force in this process, where a test needs no Flink."""
-from lineshaft.ops.jobs import JobResult
-from lineshaft.stores.online_redis import RedisOnlineStore
-from lineshaft.tiles.oracle import oracle_rows
-import pyarrow as pa
-
-class OracleJobs:
-    def backfill(self, views, *, target, assets=(), until_us=None, report=None):
-        counts = {}
-        for view in views:
-            blocks = pa.concat_tables(target.offline.read_blocks(view.source))
-            rows = oracle_rows(view, blocks)
-            target.offline.write_rows(view, rows, batch="oracle")
-            RedisOnlineStore(target.redis_url, project=target.project).write(view, rows)
-            counts[view.ref] = rows.num_rows
-        return JobResult(rows=counts)
-'''
 
 LEVELS = ["lab:level", "lab:serial", "lab:grade", "lab:serviced"]
 BIG = 2**53 + 1
@@ -157,21 +87,17 @@ def blocks() -> pa.Table:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Return Feast's FeatureStore on an applied and materialized repository."""
     base = tmp_path_factory.mktemp("feast")
-    repo, modules = base / "feature_repo", base / "modules"
-    repo.mkdir()
-    modules.mkdir()
-    (repo / "feature_store.yaml").write_text(CONFIG)
-    (repo / "machines.py").write_text(DEFINITIONS)
-    (modules / "oracle_jobs.py").write_text(JOBS)
+    repo, modules = base / "feature_repo", str(HERE / "feast_jobs")
+    shutil.copytree(HERE / "feast_repo", repo, ignore=shutil.ignore_patterns("__pycache__"))
     pq.write_table(lab_rows(), repo / "lab.parquet")
-    sys.path.insert(0, str(modules))
+    sys.path.insert(0, modules)
     apply(repo)
     opened = feast.FeatureStore(str(repo))
     parts = parts_of(opened)
     parts.offline.write_blocks(parts.catalog().view("heat").source, blocks(), batch="hour")
     opened.materialize(NOW - timedelta(days=1), NOW + timedelta(minutes=1))
     yield opened
-    sys.path.remove(str(modules))
+    sys.path.remove(modules)
 
 
 def apply(repo: Path) -> None:
@@ -380,9 +306,9 @@ def test_a_retired_project_does_not_take_another_with_it(store: Any) -> None:
 def test_a_faulty_repository_is_refused_whole(tmp_path: Path) -> None:
     """`feast apply` goes through the same checks as `lineshaft apply`, before anything is written."""
     repo = tmp_path / "feature_repo"
-    repo.mkdir()
-    (repo / "feature_store.yaml").write_text(CONFIG)
-    (repo / "machines.py").write_text(DEFINITIONS.replace('("mean", "max")', '("mean", "maximum")'))
+    shutil.copytree(HERE / "feast_repo", repo, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (repo / "machines.py").read_text(encoding="utf-8")
+    (repo / "machines.py").write_text(text.replace('("mean", "max")', '("mean", "maximum")'), encoding="utf-8")
 
     with pytest.raises(DefinitionError, match="LS-DEF-011"):
         apply(repo)
