@@ -15,7 +15,10 @@ from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.worker import Worker
 
 MODULE = "lineshaft_governance.drift_report"
-ENVIRONMENT = {"DO_NOT_TRACK": "1"}  # Evidently phones home otherwise
+ENVIRONMENT = {
+    "DO_NOT_TRACK": "1",  # Evidently phones home otherwise
+    "PYTHONWARNINGS": "ignore",  # it divides by the spread of constant columns, and says so twice a column
+}
 REPORT_ROWS = 2_000
 REPORT_COLUMNS = 12
 

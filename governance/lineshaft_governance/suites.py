@@ -57,18 +57,25 @@ class Expectation:
         >>> Expectation(kind="between", columns=("rms",), low=0, high=50, mostly=1, unit="g", why="").text
         'rms between 0 and 50 g'
         """
-        low, high = (
-            ("-inf" if self.low is None else f"{self.low:g}"),
-            ("inf" if self.high is None else f"{self.high:g}"),
-        )
         said = {
-            "between": f"{self.columns[0]} between {low} and {high} {self.unit}".rstrip(),
+            "between": f"{self.columns[0]} {_range(self.low, self.high)} {self.unit.removesuffix('1')}".rstrip(),
             "not_null": f"{self.columns[0]} is not null",
             "pair_ge": f"{' >= '.join(self.columns)}",
             "unique_key": f"({', '.join(self.columns)}) is unique",
             "finite": "every feature is null or finite",
         }[self.kind]
         return said if self.mostly == 1 else f"{said}, in {self.mostly:.0%} of rows"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    """Say a range that may be open.
+
+    >>> _range(0, 1.5), _range(1, None), _range(None, 3)
+    ('between 0 and 1.5', 'at least 1', 'at most 3')
+    """
+    if low is not None and high is not None:
+        return f"between {low:g} and {high:g}"
+    return f"at most {high:g}" if high is not None else f"at least {low or 0:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
