@@ -17,9 +17,13 @@ from lineshaft.specs import Status
 from lineshaft.specs.rows import ARROW_TYPES
 
 _CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
-_WIRE = {kind: _CODES[dtype] for dtype, kind in ARROW_TYPES.items()}
+_WIRE = {kind.id: _CODES[dtype] for dtype, kind in ARROW_TYPES.items()}  # by id: hashing a type costs more than a copy
 _ARROW = {_CODES[dtype]: kind for dtype, kind in ARROW_TYPES.items()}
-_WIDTHS = {kind: kind.bit_width // 8 for kind in ARROW_TYPES.values() if pa.types.is_primitive(kind)}
+_WIDTHS = {
+    kind.id: kind.bit_width // 8
+    for kind in ARROW_TYPES.values()
+    if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
+}
 _PRESENT = int(Status.PRESENT)
 
 
@@ -67,23 +71,19 @@ def entities_to(table: pa.Table) -> list[types_pb2.EntityColumn]:
 def column_to(name: str, column: pa.Array, statuses: NDArray[np.int8] | None) -> types_pb2.Column:
     """Return a column as it goes over the wire; `statuses` None means that every value is PRESENT."""
     kind = column.type
-    validity = b""
+    message = types_pb2.Column(name=name, type=_WIRE[kind.id])
     if column.null_count:
-        validity = np.packbits(column.is_valid().to_numpy(zero_copy_only=False), bitorder="little").tobytes()
+        valid = column.is_valid().to_numpy(zero_copy_only=False)
+        message.validity = np.packbits(valid, bitorder="little").tobytes()
         column = column.fill_null(_filler(kind))  # what is withheld does not leave under a null
-    offsets = b""
-    if kind in _WIDTHS:
-        width, start = _WIDTHS[kind], column.offset
-        values = (
-            bytes(memoryview(column.buffers()[1])[start * width : (start + len(column)) * width])
-            if len(column)
-            else b""
-        )
+    width = _WIDTHS.get(kind.id)
+    if width is not None:
+        raw = column.buffers()[1]
+        message.values = raw.slice(column.offset * width, len(column) * width).to_pybytes() if raw is not None else b""
     elif pa.types.is_boolean(kind):
-        values = np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little").tobytes()
+        message.values = np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little").tobytes()
     else:
-        values, offsets = _text_to(column)
-    message = types_pb2.Column(name=name, type=_WIRE[kind], values=values, validity=validity, offsets=offsets)
+        message.values, message.offsets = _text_to(column)
     if statuses is not None:
         message.statuses = statuses.tobytes()
     return message
@@ -95,14 +95,16 @@ def column_from(message: types_pb2.Column, rows: int) -> pa.Array:
     if kind is None:
         raise InputError(f"column {message.name!r} has an unknown type", fix="use a client of the server's version")
     validity = pa.py_buffer(message.validity) if message.validity else None
-    if kind in _WIDTHS or pa.types.is_boolean(kind):
+    if kind.id in _WIDTHS or pa.types.is_boolean(kind):
         return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(message.values)])
     return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(message.offsets), pa.py_buffer(message.values)])
 
 
-def statuses_from(message: bytes, rows: int) -> NDArray[np.int8]:
-    """Return one status a row; no bytes mean that all are PRESENT."""
-    return np.frombuffer(message, np.int8) if message else np.full(rows, _PRESENT, np.int8)
+def statuses_from(messages: Iterable[tuple[str, bytes]], rows: int) -> dict[str, NDArray[np.int8]]:
+    """Return one status a row for each named column; no bytes mean that all are PRESENT."""
+    present = np.full(rows, _PRESENT, np.int8)
+    present.flags.writeable = False  # shared by all columns that are whole
+    return {name: np.frombuffer(raw, np.int8) if raw else present for name, raw in messages}
 
 
 def views_to(versions: Mapping[str, str], ages: Mapping[str, NDArray[np.int64]]) -> list[types_pb2.ServedView]:

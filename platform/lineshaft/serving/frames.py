@@ -75,7 +75,7 @@ def frame_from(entities: pa.Table, reply: features_pb2.GetFeaturesResponse) -> F
     arrays = [*entities.columns, *(convert.column_from(column, rows) for column in reply.columns)]
     return FeatureFrame(
         table=pa.Table.from_arrays(arrays, names),
-        statuses={column.name: convert.statuses_from(column.statuses, rows) for column in reply.columns},
+        statuses=convert.statuses_from(((column.name, column.statuses) for column in reply.columns), rows),
         ages=convert.ages_from(reply.views),
         view_versions={view.name: view.version for view in reply.views},
         served_at_us=reply.served_at_us,
@@ -88,7 +88,7 @@ def part_from(reply: features_pb2.GetTrainingSetResponse) -> FeatureFrame:
     part = convert.arrow_from(reply.batch)
     return FeatureFrame(
         table=part,
-        statuses={one.name: convert.statuses_from(one.statuses, part.num_rows) for one in reply.statuses},
+        statuses=convert.statuses_from(((one.name, one.statuses) for one in reply.statuses), part.num_rows),
         ages=convert.ages_from(reply.views),
         view_versions={view.name: view.version for view in reply.views},
     )

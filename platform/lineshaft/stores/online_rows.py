@@ -23,10 +23,13 @@ class ViewCodec:
         self.keys = KeyCodec(view)
 
     def pack(self, rows: pa.Table, *, batch: int) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Yield keys and values of `batch` rows at a time."""
-        for at in range(0, rows.num_rows, batch):
-            part = rows.slice(at, batch)
-            yield self.keys.encode(part), self.rows.encode(part)
+        """Yield keys and values of `batch` rows at a time; packed in larger pieces, which costs less a row."""
+        piece = batch * 8
+        for start in range(0, rows.num_rows, piece):
+            part = rows.slice(start, piece)
+            keys, values = self.keys.encode(part), self.rows.encode(part)
+            for at in range(0, len(keys), batch):
+                yield keys[at : at + batch], values[at : at + batch]
 
     def unpack(self, values: Sequence[bytes | None], features: Sequence[str]) -> Found:
         """Return the answer to one view of a request."""

@@ -58,12 +58,13 @@ def answer_view(
         row_status = np.where(here & (age_us > view.ttl_us), np.int8(Status.STALE), row_status)
     usable = row_status == Status.PRESENT
     status = np.repeat(row_status[:, None], len(features), axis=1)
+    all_usable = bool(usable.all())
     columns = []
-    for i, name in enumerate(features):
-        column = rows[name].combine_chunks()
-        valid = np.asarray(pc.is_valid(column)) if column.null_count else np.full(len(column), fill_value=True)
-        status[usable & ~valid, i] = Status.NULL
-        columns.append(column if bool(usable.all()) else pc.if_else(pa.array(usable), column, pa.scalar(None, column.type)))
+    for i, name in enumerate(features):  # a request runs this once a feature: whole columns take the short way
+        column = rows[name]
+        if column.null_count:
+            status[usable & ~np.asarray(pc.is_valid(column)), i] = Status.NULL
+        columns.append(column if all_usable else pc.if_else(pa.array(usable), column, pa.scalar(None, column.type)))
     return ViewAnswer(columns=pa.Table.from_arrays(columns, names=list(features)), status=status, age_us=age_us)
 
 
@@ -85,9 +86,7 @@ def answer_service(service: Service, views: Sequence[ViewAnswer]) -> Answer:
     return Answer(columns=table, status=status, age_us=ages)
 
 
-def _on_demand(
-    demand: OnDemandView, table: pa.Table, status: NDArray[np.int8]
-) -> tuple[pa.Table, NDArray[np.int8]]:
+def _on_demand(demand: OnDemandView, table: pa.Table, status: NDArray[np.int8]) -> tuple[pa.Table, NDArray[np.int8]]:
     """Add one on-demand view's columns; a value whose inputs are not all present takes the worst input's status."""
     index = {name: i for i, name in enumerate(table.column_names)}
     for feature in demand.features:
@@ -99,7 +98,9 @@ def _on_demand(
             usable &= np.isfinite(values)
             column = pa.array(values, mask=~usable)
         else:
-            column = pa.array([v if ok and v else None for v, ok in zip(values.tolist(), usable, strict=True)], pa.string())
+            column = pa.array(
+                [v if ok and v else None for v, ok in zip(values.tolist(), usable, strict=True)], pa.string()
+            )
             usable = np.asarray(pc.is_valid(column))
         own = np.where((worst == Status.PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)
         table = table.append_column(f"{demand.name}__{feature.name}", column)

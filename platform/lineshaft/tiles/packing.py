@@ -35,6 +35,7 @@ _CRC_WIDTH = 4
 _CRC_RESIDUE = 0x2144DF1C  # crc32(m + crc32(m)) is this for every m
 _NO_LENGTH = 0xFFFFFFFF
 _NO_BOOL = 2
+_BOOL = pa.bool_()
 _GROUPS = (
     ("float64", "<f8", ("float64",)),
     ("int64", "<i8", ("int64", "timestamp")),
@@ -193,16 +194,19 @@ class RowCodec:
     def _sorted_out(self, values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
         """Return the fixed parts as a matrix, blank where nothing usable is, and the status of each row."""
         width, n = self.fixed_width, len(values)
-        status = np.full(n, Status.PRESENT, np.int8)
-        checks = [_CRC_RESIDUE if value is None else zlib.crc32(value) for value in values]
         least = width + _CRC_WIDTH
-        for i, (value, check) in enumerate(zip(values, checks, strict=True)):
-            if value is None:
-                status[i] = Status.NOT_FOUND
-            elif check != _CRC_RESIDUE or len(value) < least or (len(value) > least and not self._has_tail):
-                status[i] = Status.CORRUPT
+        status = np.full(n, Status.PRESENT, np.int8)
         parts = values
-        if self._has_tail or (status != Status.PRESENT).any():
+        if self._has_tail or not _all_whole(values, least):
+            for i, value in enumerate(values):
+                if value is None:
+                    status[i] = Status.NOT_FOUND
+                elif (
+                    len(value) < least
+                    or zlib.crc32(value) != _CRC_RESIDUE
+                    or (len(value) > least and not self._has_tail)
+                ):
+                    status[i] = Status.CORRUPT
             usable = (status == Status.PRESENT).tolist()
             parts = [value[:least] if ok and value else self._blank for ok, value in zip(usable, values, strict=True)]
         matrix = np.frombuffer(bytearray(b"".join(parts)), np.uint8).reshape(n, least)  # type: ignore[arg-type]
@@ -225,9 +229,13 @@ class RowCodec:
         else:
             bits = np.unpackbits(matrix[:, self._bits_at : self.fixed_width], axis=1, bitorder="little")
             valid = bits[:, block.bit : block.bit + len(block.names)].T.astype(bool)
-        whole = bool(valid.all())
+        if valid.all() and block.kind == "float64":  # the usual case, cut from one array
+            n = cells.shape[1]
+            every = pa.Array.from_buffers(ARROW_TYPES["float64"], cells.size, [None, pa.py_buffer(cells)])
+            columns.update({name: every.slice(j * n, n) for j, name in picked})
+            return
         for j, name in picked:
-            columns[name] = _array(cells[j], ARROW_TYPES[self._types[name]], None if whole else valid[j])
+            columns[name] = _array(cells[j], ARROW_TYPES[self._types[name]], valid[j])
 
     def _tails(
         self,
@@ -278,6 +286,15 @@ def _lay_out(types: dict[str, str]) -> tuple[list[_Block], int]:
     return blocks, bits
 
 
+def _all_whole(values: Sequence[bytes | None], width: int) -> bool:
+    """Return whether every value is there, of the one width, and passes its checksum: the usual case, and quick."""
+    return (
+        None not in values
+        and {len(value) for value in values if value} <= {width}
+        and all(zlib.crc32(value) == _CRC_RESIDUE for value in values if value is not None)
+    )
+
+
 def _biased(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     flipped: NDArray[np.uint64] = column.cast(pa.int64()).to_numpy().view(np.uint64) ^ _SIGN
     return flipped
@@ -308,7 +325,7 @@ def _array(cells: NDArray[Any], kind: pa.DataType, valid: NDArray[np.bool_] | No
     if valid is not None and not valid.all():
         bits = pa.py_buffer(np.packbits(valid, bitorder="little"))
     n = len(cells)
-    if pa.types.is_boolean(kind):
+    if kind == _BOOL:
         cells = np.packbits(cells == 1, bitorder="little")
     return pa.Array.from_buffers(kind, n, [bits, pa.py_buffer(cells)])
 

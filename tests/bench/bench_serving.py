@@ -1,0 +1,322 @@
+"""Online serving and materialize against Feast 0.67: the same data, the same Valkey, both sides called in turn.
+
+    python tests/bench/bench_serving.py --peers ../shared/bench            everything, about five minutes
+    python tests/bench/bench_serving.py --peers ../shared/bench --pairs 10 --repeats 1     a quick look
+
+10,000 assets, 60 features (50 float64, 10 int64) in three views, as the scripts in `--peers` make them; `wide` is the
+same in one view. Feast materializes by `bench_feast_materialize.py`, serves by `feast listen`; Lineshaft materializes
+from its offline store, newer-wins rule on, and serves from a process of its own. Every pair of calls gives one ratio,
+so that what else the machine does cancels out. Ratio = Feast's time / ours; p10, median, p90 over pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pyarrow as pa
+import pyarrow.parquet as pq
+import redis
+
+from lineshaft.clock import SystemClock
+from lineshaft.rpc.v1 import features_pb2
+from lineshaft.serving import convert
+from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.frames import frame_from
+from lineshaft.serving.server import Handlers, Limits, serve
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.delta import DeltaOfflineStore
+from lineshaft.stores.embedded import server_binary
+from lineshaft.stores.online_redis import RedisOnlineStore
+
+ASSETS = 10_000
+FLOATS = {"motor": 20, "bearing": 20, "process": 10}
+INTS = {"motor": 0, "bearing": 0, "process": 10}
+PROJECT = "bench"
+GET_FEATURES = "/lineshaft.rpc.v1.FeatureService/GetFeatures"
+CHANNEL = [("grpc.max_receive_message_length", 64 << 20)]
+
+
+def features_of(name: str) -> tuple[Feature, ...]:
+    """Return the features of one of Feast's views, by its own column names."""
+    floats = [Feature(name=f"{name[:3]}_f{i:02d}") for i in range(FLOATS[name])]
+    return (*floats, *(Feature(name=f"{name[:3]}_i{i:02d}", dtype="int64") for i in range(INTS[name])))
+
+
+def view_of(name: str, features: tuple[Feature, ...]) -> View:
+    """Return a view of these features, keyed by asset."""
+    source = Source(name=name, channels=("x",), units=("",), kind="rows")
+    return View(name=name, source=source, entity_keys=(("asset_id", "string"),), features=features)
+
+
+THREE = tuple(view_of(name, features_of(name)) for name in FLOATS)
+WIDE = view_of("wide", tuple(feature for view in THREE for feature in view.features))
+SHAPES = {"three": THREE, "wide": (WIDE,)}
+SERVICES = {
+    name: Service(
+        name=name, views=tuple(ServiceView(view=v.name, version=v.version, features=v.feature_names) for v in views)
+    )
+    for name, views in SHAPES.items()
+}
+
+
+class BenchCatalog:
+    """The two services and their views."""
+
+    def view(self, name: str, version: str | None = None) -> View:
+        """Return a view by name."""
+        return next(view for view in self.views() if view.name == name)
+
+    def views(self) -> Sequence[View]:
+        """Return every view."""
+        return (*THREE, WIDE)
+
+    def service(self, name: str) -> Service:
+        """Return a service by name."""
+        return SERVICES[name]
+
+    def services(self) -> Sequence[Service]:
+        """Return every service."""
+        return list(SERVICES.values())
+
+
+def rows_from(repo: Path) -> dict[str, pa.Table]:
+    """Return each view's rows from Feast's own Parquet files."""
+    tables = {}
+    for view in THREE:
+        table = pq.read_table(repo / f"fv_{view.name}.parquet")
+        names = {"event_timestamp": "event_time", "created": "known_at"}
+        table = table.rename_columns([names.get(name, name) for name in table.column_names])
+        tables[view.name] = table.select(row_schema(view).names).cast(row_schema(view))
+    wide = tables["motor"]
+    for view in THREE[1:]:
+        for name in view.feature_names:
+            wide = wide.append_column(name, tables[view.name][name])
+    return {**tables, "wide": wide.cast(row_schema(WIDE))}
+
+
+def materialize(views: Sequence[View], offline: DeltaOfflineStore, online: RedisOnlineStore) -> None:
+    """Write the newest row of each entity from the offline store."""
+    for view in views:
+        for table in offline.latest(view):
+            online.write(view, table)
+
+
+def bench_materialize(
+    args: argparse.Namespace, offline: DeltaOfflineStore, port: int, repo: Path
+) -> Iterator[dict[str, Any]]:
+    """Let Feast and Lineshaft fill the emptied server in turn; yield one line a shape."""
+    client = redis.Redis(port=port)
+    feast_rate: list[float] = []
+    feast_bytes = 0
+    ours: dict[str, list[float]] = {name: [] for name in SHAPES}
+    size: dict[str, int] = {}
+    script = [sys.executable, "bench_feast_materialize.py", "--dir", str(repo), "--redis-port", str(port)]
+    for _ in range(args.repeats):
+        output = run([*script, "--rows", str(ASSETS), "--repeats", "1"], args.peers)
+        line = json.loads(output.strip().splitlines()[-1])
+        feast_rate.append(line["rows_per_s"][1])
+        feast_bytes = line["redis_bytes_per_row"]
+        for name, views in SHAPES.items():
+            client.flushall()
+            empty = client.info("memory")["used_memory"]  # type: ignore[index]
+            online = RedisOnlineStore(f"redis://127.0.0.1:{port}", project=PROJECT)
+            start = time.perf_counter()
+            materialize(views, offline, online)
+            ours[name].append(ASSETS / (time.perf_counter() - start))
+            size[name] = round((client.info("memory")["used_memory"] - empty) / ASSETS)  # type: ignore[index]
+            online.close()
+    for name in SHAPES:
+        ratios = sorted(mine / theirs for mine, theirs in zip(ours[name], feast_rate, strict=True))
+        yield {
+            "case": "materialize",
+            "shape": name,
+            "feast_rows_per_s": round(statistics.median(feast_rate)),
+            "rows_per_s": round(statistics.median(ours[name])),
+            "ratio_p10_p50_p90": quantiles(ratios),
+            "feast_bytes_per_row": feast_bytes,
+            "bytes_per_row": size[name],
+            "bytes_ratio": round(size[name] / feast_bytes, 2),
+        }
+
+
+def bench_reads(args: argparse.Namespace, feast_address: str, address: str) -> Iterator[dict[str, Any]]:
+    """Call both servers in turn with the same keys; yield one line for each shape, size and way of reading."""
+    feast_bytes, feast_values = feast_calls(args.peers, feast_address)
+    channel = grpc.insecure_channel(address, CHANNEL)
+    call = channel.unary_unary(GET_FEATURES)
+    rnd = random.Random(3)
+
+    def request(service: str, keys: list[str]) -> tuple[pa.Table, bytes]:
+        entities = pa.table({"asset_id": keys})
+        message = features_pb2.GetFeaturesRequest(feature_service=service, entities=convert.entities_to(entities))
+        return entities, message.SerializeToString()
+
+    def raw(service: str) -> Callable[[list[str]], Any]:
+        return lambda keys: call(request(service, keys)[1])
+
+    def decoded(service: str) -> Callable[[list[str]], Any]:
+        def read(keys: list[str]) -> Any:
+            entities, message = request(service, keys)
+            return frame_from(entities, features_pb2.GetFeaturesResponse.FromString(call(message)))
+
+        return read
+
+    for shape in SHAPES:
+        ways = {"bytes": (feast_bytes, raw(shape)), "values": (feast_values, decoded(shape))}
+        for way, (theirs, mine) in ways.items():
+            for n in args.sizes:
+                times = paired(theirs, mine, n, pairs=max(5, args.pairs * 100 // max(n, 100)), rnd=rnd)
+                yield {"case": "get_features", "shape": shape, "to": way, "rows": n, **times}
+    channel.close()
+
+
+def feast_calls(peers: Path, address: str) -> tuple[Callable[[list[str]], Any], Callable[[list[str]], Any]]:
+    """Return Feast's call that leaves bytes, and the one that makes values of them."""
+    from feast.protos.feast.serving import ServingService_pb2 as serving  # the peer, needed by this script alone
+
+    sys.path.insert(0, str(peers))
+    from feast_repo import feature_refs  # type: ignore[import-not-found]  # the peers' own script
+
+    call = grpc.insecure_channel(address, CHANNEL).unary_unary("/GrpcFeatureServer/GetOnlineFeatures")
+    refs = feature_refs()
+
+    def raw(keys: list[str]) -> Any:
+        message = serving.GetOnlineFeaturesRequest()
+        message.features.val.extend(refs)
+        for key in keys:
+            message.entities["asset_id"].val.add().string_val = key
+        return call(message.SerializeToString())
+
+    def values(keys: list[str]) -> Any:
+        reply = serving.GetOnlineFeaturesResponse.FromString(raw(keys))
+        return [[getattr(v, v.WhichOneof("val")) for v in column.values] for column in reply.results[1:]]
+
+    return raw, values
+
+
+def paired(
+    theirs: Callable[[list[str]], Any], mine: Callable[[list[str]], Any], n: int, *, pairs: int, rnd: random.Random
+) -> dict[str, Any]:
+    """Time both sides in turn, one call each on the same keys."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for i in range(pairs + 2):
+        keys = [f"asset_{k:07d}" for k in rnd.sample(range(ASSETS), n)]
+        for side, call in enumerate((theirs, mine)):
+            start = time.perf_counter_ns()
+            call(keys)
+            if i >= 2:  # the first two warm up
+                took[side].append((time.perf_counter_ns() - start) / 1e6)
+    ratios = sorted(a / b for a, b in zip(*took, strict=True))
+    return {
+        "feast_ms": round(statistics.median(took[0]), 3),
+        "ms": round(statistics.median(took[1]), 3),
+        "p90_ms": round(sorted(took[1])[int(0.9 * pairs)], 3),
+        "ratio_p10_p50_p90": quantiles(ratios),
+        "pairs": pairs,
+    }
+
+
+def quantiles(ratios: list[float]) -> list[float]:
+    """Return p10, median and p90 of sorted ratios."""
+    last = len(ratios) - 1
+    return [round(ratios[round(q * last)], 1) for q in (0.1, 0.5, 0.9)]
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Run a peer's script in its own folder; return what it prints."""
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
+    """Run a server until it is needed no more; wait for its port first."""
+    with (folder / f"server_{port}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def serve_bench(port: int, redis_port: int) -> None:
+    """Serve the bench's services from this process."""
+    online = RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT, timeout_s=1.0)
+    plans = Plans(catalog=BenchCatalog())
+    features = FeatureHandler(plans=plans, online=online, clock=SystemClock())
+    training = TrainingSetHandler(plans=plans, offline=DeltaOfflineStore(tempfile.gettempdir()))
+    handlers = Handlers(plans=plans, features=features, training=training)
+    serve(handlers, f"127.0.0.1:{port}", limits=Limits(store_timeout_s=1.0))
+
+
+def main() -> None:
+    """Run the whole bench and print one JSON line a case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, default=Path("../shared/bench"))
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100, 500])
+    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--serve", type=int, nargs=2, metavar=("PORT", "REDIS_PORT"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        serve_bench(*args.serve)
+        return
+    args.peers = args.peers.resolve()
+    redis_port, feast_port, port = free_port(), free_port(), free_port()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
+        valkey = [str(server_binary()), "--port", str(redis_port), "--save", "", "--bind", "127.0.0.1"]
+        stack.enter_context(running(valkey, redis_port, folder))
+        repo = folder / "repo"
+        make = [sys.executable, "feast_repo.py", "--dir", str(repo), "--assets", str(ASSETS), "--apply"]
+        run([*make, "--redis", f"127.0.0.1:{redis_port}"], args.peers)
+        offline = DeltaOfflineStore(str(folder / "offline"))
+        for name, table in rows_from(repo).items():
+            offline.write_rows(BenchCatalog().view(name), table, batch="bench")
+        for line in bench_materialize(args, offline, redis_port, repo):
+            report(line)
+        script = [sys.executable, "bench_feast_materialize.py", "--dir", str(repo), "--redis-port", str(redis_port)]
+        run([*script, "--rows", str(ASSETS), "--repeats", "1"], args.peers)
+        materialize((*THREE, WIDE), offline, RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT))
+        feast = [str(Path(sys.executable).with_name("feast")), "-c", str(repo), "listen", "-r", "3600"]
+        stack.enter_context(running([*feast, "-a", f"127.0.0.1:{feast_port}"], feast_port, folder))
+        mine = [sys.executable, str(Path(__file__).resolve()), "--serve", str(port), str(redis_port)]
+        stack.enter_context(running(mine, port, folder))
+        for line in bench_reads(args, f"127.0.0.1:{feast_port}", f"127.0.0.1:{port}"):
+            report(line)
+
+
+def report(line: dict[str, Any]) -> None:
+    """Print one case."""
+    sys.stdout.write(json.dumps({**line, "load1": round(os.getloadavg()[0], 1)}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
