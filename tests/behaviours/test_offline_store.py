@@ -104,6 +104,8 @@ def collected(tables: Any) -> pa.Table:
 STORES: dict[str, Callable[[Path], OfflineStore]] = {
     "memory": lambda _: MemoryOfflineStore(),
     "delta": lambda root: DeltaOfflineStore(str(root / "offline")),
+    # The code of object stores (s3://, ...), which reach files through delta-rs.
+    "delta-url": lambda root: DeltaOfflineStore((root / "offline").as_uri()),
     # So small a budget that every column is spilled and every chunk is short.
     "delta-spilling": lambda root: DeltaOfflineStore(
         str(root / "offline"), budget=Budget(answer_bytes=1, chunk_rows=3)
@@ -339,7 +341,7 @@ history = st.lists(st.tuples(entity, moment, moment), unique=True, max_size=40)
 requests = st.lists(st.tuples(entity, moment, moment), max_size=25)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=history, requests=requests, cuts=st.lists(st.integers(0, 40), max_size=4), compacted=st.booleans())
 def test_the_join_is_what_a_loop_over_all_rows_says(
     history: list[Any],

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow.fs import LocalFileSystem
 
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import InputError, NotFoundError
@@ -30,7 +31,7 @@ class DeltaOfflineStore:
     `<root>/blocks/<source>` and `<root>/rows/<view>.<version>` are partitioned by UTC day and sorted by entity and
     time; `<root>/training/<fingerprint>` holds training sets as they were given out. Any Parquet reader can read them.
     Several processes may write at once; a batch name belongs to one writer at a time. `storage_options` are those of
-    delta-rs for the URL's scheme (for S3: `AWS_REGION`, `AWS_ENDPOINT_URL`, ...); only local folders are tested.
+    delta-rs for the URL's scheme (for S3: `AWS_REGION`, `AWS_ENDPOINT_URL`, ...); tested are folders and `file://`.
     """
 
     def __init__(
@@ -207,4 +208,7 @@ class DeltaOfflineStore:
 
     def _snapshot(self, folder: DeltaFolder, version: int | None) -> Snapshot:
         files = tuple(folder.files(version))
-        return Snapshot(source=folder.filesystem, where=folder.uri, files=files, keys=folder.layout.keys)
+        keys = folder.layout.keys
+        # delta-rs opens no file system where there is no folder yet; without files none is needed.
+        source = folder.filesystem if files else LocalFileSystem()
+        return Snapshot(source=source, where=folder.uri, files=files, keys=keys)

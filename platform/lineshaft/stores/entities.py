@@ -37,6 +37,8 @@ class EntityCodes:
 
     def number(self, keys: pa.Table) -> Ints:
         """Return the number of each row's entity, -1 for one nobody asked for."""
+        if not self.count:
+            return np.full(keys.num_rows, -1)
         code: Ints = np.zeros(keys.num_rows, np.int64)
         for column, values, known in zip(keys.columns, self._values, self._pairs, strict=True):
             part = _lookup(column, values)
@@ -44,7 +46,7 @@ class EntityCodes:
             pair = code * len(values) + part
             code = pair
             if values is not self._values[0]:  # every value of the first key is a pair of its own, in the same order
-                code = np.minimum(np.searchsorted(known, pair), max(0, len(known) - 1)).astype(np.int64)
+                code = np.minimum(np.searchsorted(known, pair), len(known) - 1).astype(np.int64)
                 here &= known[code] == pair
             code = code if here.all() else np.where(here, code, -1)
         return code

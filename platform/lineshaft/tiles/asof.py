@@ -129,7 +129,7 @@ class AsOf:
         return bool(np.any((self._at[here] >= oldest_us) & (self._best_event[here] <= newest_us)))
 
     def fold(self, group: int, *, code: Ints, event_us: Ints, known_us: Ints) -> None:
-        """Take in one group of rows, in any order; a code that is not among the asks is of an entity nobody asked for."""
+        """Take in one group of rows, in any order; codes that no ask has are of entities nobody asked for."""
         place: Ints | None = None
         if len(code) and not 0 <= int(code.min()) <= int(code.max()) < len(self._starts) - 1:
             place = np.flatnonzero((code >= 0) & (code < len(self._starts) - 1))

@@ -107,7 +107,8 @@ def test_the_second_of_two_compactions_is_refused(store: DeltaOfflineStore) -> N
     assert everything(store).equals(before)
 
 
-def test_other_readers_see_plain_parquet(store: DeltaOfflineStore, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_other_readers_see_plain_parquet(tmp_path: Path) -> None:
     """Files are zstd, one folder per day, with statistics of keys and times, and Delta's own reader agrees."""
     table = DeltaTable(str(folder(tmp_path)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineshaft.stores.entities import EntityCodes
@@ -18,6 +18,7 @@ def table(rows: list[tuple[str, int, str]]) -> pa.Table:
     return pa.table({n: pa.array([r[i] for r in rows], t) for i, (n, t) in enumerate(types.items())})
 
 
+@settings(deadline=None)
 @given(asked=entities, stored=entities, low=names, high=names)
 def test_numbers_follow_the_order_of_keys(
     asked: list[tuple[str, int, str]], stored: list[tuple[str, int, str]], low: str, high: str

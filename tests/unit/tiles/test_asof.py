@@ -91,6 +91,7 @@ def test_rows_older_than_every_answer_are_not_wanted() -> None:
     assert not asof.wants(oldest_us=51, newest_us=99, first=0, last=1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(far, far), max_size=30))
 def test_pairs_are_ordered_whatever_their_size(pairs: list[tuple[int, int]]) -> None:
     """Pairs that do not fit one integer are ordered all the same."""
