@@ -169,7 +169,11 @@ class Client:
 def _entities(entities: pa.Table | Mapping[str, Sequence[Any]] | None, keys: Mapping[str, Sequence[Any]]) -> pa.Table:
     if isinstance(entities, pa.Table):
         return entities
-    return pa.table({name: pa.array(column) for name, column in {**(entities or {}), **keys}.items()})
+    columns = {**(entities or {}), **keys}
+    sizes = {name: len(column) for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        raise errors.InputError(f"keys of different length: {sizes}", fix="give one value of each key for each row")
+    return pa.table({name: pa.array(column) for name, column in columns.items()})
 
 
 def _summary(one: features_pb2.FeatureServiceSummary) -> ServiceSummary:
