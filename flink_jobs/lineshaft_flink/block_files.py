@@ -1,4 +1,4 @@
-"""Blocks from the offline store into plain Parquet folders that a bounded job reads, split into runs that fit memory."""
+"""Blocks from the offline store into plain Parquet folders for a bounded job, split into runs that fit memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A standalone Flink cluster from the wheel, for one machine: the same scripts, settings and faults as a larger one.
 
-Processes are started in the foreground and held here, not by Flink's pid files: those go stale when a process is killed.
+Processes run in the foreground and are held here, not by Flink's pid files: those go stale when one is killed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -65,13 +64,18 @@ class StandaloneCluster:
             if time.monotonic() > deadline:
                 self.stop()
                 raise EnvironmentFault(
-                    f"the cluster is not up after {timeout_s:.0f} s", where=str(self.folder / "log"), fix="read its logs"
+                    f"the cluster is not up after {timeout_s:.0f} s",
+                    where=str(self.folder / "log"),
+                    fix="read its logs",
                 )
             time.sleep(0.5)
         return self
 
     def start_task_manager(self, number: int) -> int:
         """Start a task manager, again if it was killed; return its pid."""
+        killed = self._processes.get(f"taskmanager-{number}")
+        if killed is not None:
+            killed.wait(10.0)
         return self._launch("taskmanager", number)
 
     def task_manager_pid(self, number: int = 0) -> int:
@@ -83,15 +87,31 @@ class StandaloneCluster:
 
         Raises `UnavailableError` with Flink's words where the cluster refuses it.
         """
-        command = [str(_HOME / "bin" / "flink"), "run", "-d", "-pyclientexec", sys.executable, "-pyexec", sys.executable]
+        command = [
+            str(_HOME / "bin" / "flink"),
+            "run",
+            "-d",
+            "-pyclientexec",
+            sys.executable,
+            "-pyexec",
+            sys.executable,
+        ]
         command += ["-py", str(script), str(job_file), "--detached"]
         run = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, check=False, timeout=timeout_s, cwd=self.folder
+            command,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            cwd=self.folder,
         )
         found = re.search(r"JobID ([0-9a-f]{32})", run.stdout)
         if found is None:
             raise UnavailableError(
-                f"the cluster did not take the job: {(run.stdout + run.stderr)[-2000:]}", where=str(script), fix="read above"
+                f"the cluster did not take the job: {(run.stdout + run.stderr)[-2000:]}",
+                where=str(script),
+                fix="read above",
             )
         return found.group(1)
 
@@ -146,6 +166,7 @@ class StandaloneCluster:
             "taskmanager.memory.process.size": "1300m",
             "taskmanager.memory.managed.fraction": "0.2",
             "taskmanager.numberOfTaskSlots": str(self.slots),
+            "web.refresh-interval": "500",  # the REST interface answers from a cache this old
             "heartbeat.timeout": "10000",
             "heartbeat.interval": "2000",
             "python.executable": sys.executable,
@@ -155,7 +176,10 @@ class StandaloneCluster:
         config = folder / "config.yaml"
         text = config.read_text(encoding="utf-8")
         opts = next(line.strip() for line in text.splitlines() if line.strip().startswith("all: --add"))
-        lines = [f"env.java.opts.all: {opts.removeprefix('all: ')}", *(f"{name}: {value}" for name, value in settings.items())]
+        lines = [
+            f"env.java.opts.all: {opts.removeprefix('all: ')}",
+            *(f"{name}: {value}" for name, value in settings.items()),
+        ]
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return folder
 

@@ -47,7 +47,7 @@ def drive(path: Path, *, commands: TextIO, answers: TextIO) -> int:
         tell(event="started", job_id=str(client.get_job_id()))
         threading.Thread(target=_obey, args=(client, commands, tell), daemon=True).start()
         client.get_job_execution_result().result()
-    except Exception as error:  # the edge of this process: whatever it was, the parent is told
+    except Exception as error:  # noqa: BLE001  the edge of this process: whatever it was, the parent is told
         tell(event="failed", error=f"{type(error).__name__}: {error}"[:20_000])
         return 1
     tell(event="ended")
@@ -60,7 +60,7 @@ def _obey(client: Any, commands: TextIO, tell: Any) -> None:
         if word in ("stop", "drain"):
             try:
                 tell(event="stopped", savepoint=stop_with_savepoint(client, Path(folder), drain=word == "drain"))
-            except Exception as error:  # the job may have failed meanwhile; the parent decides
+            except Exception as error:  # noqa: BLE001  the job may have failed meanwhile; the parent decides
                 tell(event="stop_failed", error=str(error)[:4000])
     _log.warning("the parent is gone: cancelling")
     client.cancel().result()

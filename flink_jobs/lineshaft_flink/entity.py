@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lineshaft.tiles.plan import TilePlan
 from lineshaft.tiles.timeline import BlockTile, Timeline
@@ -53,7 +54,13 @@ class Entity:
             for start, end, sequence, known, lane, digest, tile in zip(*columns, digests, tiles, strict=True):
                 reason = timeline.add(
                     BlockTile(
-                        start_us=start, end_us=end, sequence=sequence, known_us=known, digest=digest, tile=tile, lane=lane
+                        start_us=start,
+                        end_us=end,
+                        sequence=sequence,
+                        known_us=known,
+                        digest=digest,
+                        tile=tile,
+                        lane=lane,
                     )
                 )
                 if reason:
@@ -93,11 +100,11 @@ class Entity:
 
 def first_due_us(plans: Sequence[TilePlan], blocks: TiledBlocks) -> int:
     """Return the earliest known time at which any of these blocks makes a row, in any view."""
-    start, end, _, known, _ = blocks.times
+    _, end, _, known, _ = blocks.times
     return min(_first_due(plan, end, known) for plan in plans)
 
 
-def _first_due(plan: TilePlan, end: np.ndarray, known: np.ndarray) -> int:  # type: ignore[type-arg]
+def _first_due(plan: TilePlan, end: NDArray[np.int64], known: NDArray[np.int64]) -> int:
     view = plan.view
     tile = -(-end // view.tile_us) * view.tile_us + view.grace_us
     seen = -(-(known - view.grace_us) // view.tile_us) * view.tile_us + view.grace_us

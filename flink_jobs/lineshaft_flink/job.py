@@ -82,14 +82,16 @@ def _tiles_query(tables: StreamTableEnvironment, views: Sequence[str], *, table:
     function = f"tiles_{table}"
     arguments = [DataTypes.BYTES()] if wire else None
     tables.create_temporary_function(
-        function, udf(MakeTiles(views, wire=wire), input_types=arguments, result_type=DataTypes.BYTES(), func_type="pandas")
+        function,
+        udf(MakeTiles(views, wire=wire), input_types=arguments, result_type=DataTypes.BYTES(), func_type="pandas"),
     )
     columns = "`value`" if wire else _NAMES
-    return f"SELECT packed FROM (SELECT {function}({columns}) AS packed FROM {table}) WHERE packed IS NOT NULL"
+    # the names are ours: a function and a table made just now
+    return f"SELECT packed FROM (SELECT {function}({columns}) AS packed FROM {table}) WHERE packed IS NOT NULL"  # noqa: S608
 
 
 def _folder_table(name: str, folder: str, *, lag_ms: int | None, monitor_s: float) -> str:
-    """Return the table of a folder. Without a lag it is history: read in any order, it lets no time pass till its end."""
+    """Return the table of a folder. Without a lag it is history: read in any order, no time passes till its end."""
     clock = "TO_TIMESTAMP_LTZ(0, 3)" if lag_ms is None else "TO_TIMESTAMP_LTZ(`known_us` / 1000, 3)"
     monitor = f", 'source.monitor-interval'='{round(monitor_s * 1000)} ms'" if monitor_s else ""
     return (

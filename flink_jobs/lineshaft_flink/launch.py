@@ -125,7 +125,9 @@ class FlinkJobs:
         )
         (work / "staging").mkdir(parents=True, exist_ok=True)
         process = JobProcess(job.write(work / "job.json"), logs=work / "logs", heap=self.heap, isolated=self.isolated)
-        stream = FlinkStream(process=process, committer=_committer(job, target, aside=target.work), work=work, report=report)
+        stream = FlinkStream(
+            process=process, committer=_committer(job, target, aside=target.work), work=work, report=report
+        )
         try:
             report(Progress(job="stream", phase="starting"))
             process.wait_started()
@@ -134,9 +136,7 @@ class FlinkJobs:
             raise
         return stream
 
-    def _run(
-        self, job: JobFile, *, work: Path, target: Target, batch: str, told: Report, blocks: int
-    ) -> JobResult:
+    def _run(self, job: JobFile, *, work: Path, target: Target, batch: str, told: Report, blocks: int) -> JobResult:
         """Run one bounded job to its end and commit its rows as one batch."""
         started = time.monotonic()
         (work / "staging").mkdir(parents=True, exist_ok=True)

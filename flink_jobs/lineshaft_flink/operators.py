@@ -15,15 +15,13 @@ from pyflink.table.udf import ScalarFunction
 
 from lineshaft.specs import View
 from lineshaft.tiles.plan import TilePlan
-from lineshaft_flink.entity import Entity, first_due_us
+from lineshaft_flink.entity import Entity, Refused, first_due_us
 from lineshaft_flink.job_file import NEVER_US
 from lineshaft_flink.online import OnlineWriter
-from lineshaft_flink.packing import Reject, RowBatch, TiledBlocks, packed_key
+from lineshaft_flink.packing import REJECTS, Reject, RowBatch, TiledBlocks, packed_key
 from lineshaft_flink.tiling import Tiling, blocks_of
 from lineshaft_flink.wire import unpack_blocks
 
-REJECTS = "rejects"
-"""Stands where a view's reference stands, in elements that carry refused blocks."""
 OUTPUT = Types.ROW_NAMED(
     ["view", "entity", "payload"], [Types.STRING(), Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE())]
 )
@@ -67,6 +65,7 @@ class Windows(KeyedProcessFunction):  # type: ignore[misc]
         """Decide the plans and name the state."""
         data = Types.PRIMITIVE_ARRAY(Types.BYTE())
         self._plans = [TilePlan.of(View.from_json(text)) for text in self._views]
+        self._key_names = [name for name, _ in self._plans[0].view.entity_keys]
         self._inbox = runtime_context.get_list_state(ListStateDescriptor("inbox", data))
         self._buckets = runtime_context.get_map_state(MapStateDescriptor("buckets", Types.STRING(), data))
         self._done = runtime_context.get_state(ValueStateDescriptor("done_us", Types.LONG()))
@@ -98,8 +97,8 @@ class Windows(KeyedProcessFunction):  # type: ignore[misc]
         refused: list[Reject] = []
         disordered = entity.disordered
         for packed in self._inbox:
-            for one in entity.add(TiledBlocks.from_bytes(packed)):
-                refused.append((key, one.view, one.start_us, one.known_us, one.reason))
+            blamed = entity.add(TiledBlocks.from_bytes(packed))
+            refused += [_reject(self._key_names, key, one) for one in blamed]
         self._inbox.clear()
         for view, rows in entity.advance(upto_us, after_us=self._after_us).items():
             for part in rows.chunks():
@@ -175,6 +174,12 @@ class WriteOnline(MapFunction):  # type: ignore[misc]
 def element_key(value: Any) -> str:
     """Return the entity that an element of the tiled stream belongs to."""
     return packed_key(value[0])
+
+
+def _reject(names: Sequence[str], key: str, refused: Refused) -> Reject:
+    known = dict(zip(names, json.loads(key), strict=True))
+    place = (str(known.get("asset_id", "")), str(known.get("position", "")))
+    return (*place, refused.start_us, refused.known_us, f"{refused.reason}: {refused.view}")
 
 
 def _refusals(key: str, rejects: Sequence[Reject]) -> Row:

@@ -25,6 +25,9 @@ _TILES_MAGIC = b"LST1"
 _ROWS = struct.Struct("<4sII")
 _ROWS_MAGIC = b"LSR1"
 
+REJECTS = "rejects"
+"""Stands where a view's reference stands, in elements that carry refused blocks."""
+
 Reject = tuple[str, str, int, int, str]
 """A block that makes no row: asset, position, start_us, known_us, reason."""
 

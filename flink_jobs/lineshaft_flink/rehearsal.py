@@ -1,4 +1,4 @@
-"""A small, ugly feed to rehearse a job with: late, repeated, replaced, too late and broken blocks, always the same ones.
+"""A small, ugly feed to rehearse a job with: late, repeated, replaced, refused and broken blocks, always the same.
 
 The tests, the kill rehearsal and the benchmarks feed it; run it against a cluster of your own to see it recover.
 """
@@ -52,7 +52,7 @@ class Rehearsal:
     seed: int = 7
 
     def blocks(self) -> pa.Table:
-        """Return the blocks in order of receipt: about 1 in 8 late, 1 in 20 sent twice, 1 in 50 replaced, a few refused."""
+        """Return the blocks in order of receipt: 1 in 8 late, 1 in 20 sent twice, 1 in 50 replaced, a few refused."""
         generator = np.random.default_rng(self.seed)
         records = []
         for start_us in range(EPOCH_US, EPOCH_US + self.minutes * MINUTE_US, self.step_s * 1_000_000):

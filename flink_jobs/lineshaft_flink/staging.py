@@ -7,17 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lineshaft.specs import View
 from lineshaft.tiles.rows import rows_table
 from lineshaft.tiles.timeline import Emitted
-from lineshaft_flink.packing import RowBatch
+from lineshaft_flink.packing import REJECTS, RowBatch
 
-REJECTS = "rejects"
-"""Stands where a view's reference stands, in elements that carry refused blocks."""
 REJECT_SCHEMA = pa.schema(
     [
         ("asset_id", pa.string()),

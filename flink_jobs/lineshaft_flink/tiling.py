@@ -61,7 +61,7 @@ class Tiling:
         """Prepare all views side by side; blocks on which a kernel fails are set aside one by one."""
         try:
             return np.hstack([plan.prepare(blocks) for plan in self.plans]), blocks, []
-        except Exception as error:  # a kernel may fail on one block of thousands; the others go on
+        except Exception as error:  # noqa: BLE001  a kernel may fail on one block of thousands; the others go on
             if blocks.num_rows == 1:
                 reason = f"kernel_failed: {type(error).__name__}: {error}"
                 width = sum(plan.width for plan in self.plans)
@@ -80,7 +80,7 @@ class Tiling:
         for row, key in enumerate(zip(*(blocks[name].to_pylist() for name in self.keys), strict=True)):
             entities.setdefault(key, []).append(row)
         times, digests = self._times(blocks), self._digests(blocks)
-        packed = []
+        packed: list[bytes] = []
         for key, rows in entities.items():
             told = rejects if not packed else ()
             packed.append(self._element(json.dumps(key), times[:, rows], digests[rows], tiles[rows], told))
@@ -123,7 +123,9 @@ class Tiling:
 
 def blocks_of(columns: Sequence[Any]) -> pa.Table:
     """Return columns (in the order of BLOCK_SCHEMA, NaN for null numbers) as a table of nullable columns."""
-    arrays = [pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, BLOCK_SCHEMA, strict=True)]
+    arrays = [
+        pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, BLOCK_SCHEMA, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, names=BLOCK_SCHEMA.names)
 
 
@@ -137,8 +139,8 @@ def _refusals(refused: pa.Table) -> list[tuple[str, str]]:
 
 
 def _reject(record: dict[str, Any], reason: str) -> Reject:
-    numbers = (int(record.get(name) or 0) for name in ("start_us", "known_us"))
-    return (str(record.get("asset_id") or ""), str(record.get("position") or ""), *numbers, reason)
+    start_us, known_us = (int(record.get(name) or 0) for name in ("start_us", "known_us"))
+    return (str(record.get("asset_id") or ""), str(record.get("position") or ""), start_us, known_us, reason)
 
 
 def _no_times() -> np.ndarray[Any, Any]:

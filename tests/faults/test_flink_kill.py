@@ -34,7 +34,7 @@ KILLS = ("task manager", "worker", "task manager", "worker", "task manager")
 def test_five_kills_mid_window_lose_nothing_repeat_nothing_and_change_nothing(tmp_path: Path) -> None:
     """On a standalone cluster; each kill falls between checkpoints, with windows open and files half read."""
     view = rehearsal_view("killed")
-    blocks = Rehearsal(assets=8, minutes=24, step_s=2).blocks()
+    blocks = Rehearsal(assets=4, minutes=20, step_s=4).blocks()
     truth = oracle_rows(view, validate_blocks(blocks, SOURCE)[0])
     offline = DeltaOfflineStore(str(tmp_path / "offline"))
     live, staging = tmp_path / "live", tmp_path / "staging"
@@ -63,8 +63,9 @@ def test_five_kills_mid_window_lose_nothing_repeat_nothing_and_change_nothing(tm
             time.sleep(1.5)  # one after the other, as a feed would be
             written += sum(committer.commit().rows.values())
             if number % 4 == 2:
+                made = cluster.rest.checkpoints(job_id)
                 kill(KILLS[number // 4], cluster)
-                until(lambda: settled(cluster, job_id), what="recovery")
+                recovered(cluster, job_id, made=made)
         last_us = blocks["known_us"].to_pylist()[-1]
         write_blocks_file(heartbeat_block(source=SOURCE, end_us=last_us + 10 * MINUTE_US), live / "beat.parquet")
 
@@ -107,13 +108,10 @@ def is_worker(pid: int) -> bool:
         return False
 
 
-def settled(cluster: StandaloneCluster, job_id: str) -> bool:
-    """Tell whether all tasks run again and a checkpoint was made since."""
-    if cluster.rest.job_state(job_id) != "RUNNING" or not cluster.rest.tasks_running(job_id):
-        return False
-    before = cluster.rest.checkpoints(job_id)
-    time.sleep(2.5)
-    return cluster.rest.checkpoints(job_id) > before
+def recovered(cluster: StandaloneCluster, job_id: str, *, made: int) -> None:
+    """Wait until all tasks run again and two checkpoints were completed since the kill."""
+    until(lambda: cluster.rest.checkpoints(job_id) >= made + 2, what="two checkpoints after a kill")
+    until(lambda: cluster.rest.tasks_running(job_id), what="all tasks to run again")
 
 
 def until(done: Callable[[], bool], *, what: str, timeout_s: float = 120.0) -> None:

@@ -1,0 +1,116 @@
+"""The unbounded Flink job, reading blocks from a real Kafka broker, makes the oracle's rows."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jgo
+import pyarrow as pa
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from lineshaft.ops.jobs import Inlet, Target
+from lineshaft.ops.verify import check_offline, check_online
+from lineshaft.sources.blocks import heartbeat_block
+from lineshaft.sources.checks import validate_blocks
+from lineshaft.stores.delta import DeltaOfflineStore
+from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.testing import oracle_rows
+from lineshaft_flink.java import java_home
+from lineshaft_flink.launch import FlinkJobs
+from lineshaft_flink.rehearsal import MINUTE_US, SOURCE, Rehearsal, rehearsal_view
+from lineshaft_flink.wire import pack_block
+
+pytestmark = pytest.mark.heavy
+
+TOPIC = "raw.rehearsal"
+PARTITIONS = 2
+
+
+@pytest.fixture
+def brokers(tmp_path: Path) -> Iterator[str]:
+    """Run a Kafka 4 broker, its own controller, and tell its address."""
+    jars = [
+        str(artifact.resolve())
+        for artifact in jgo.resolve("org.apache.kafka:kafka_2.13:4.1.2+org.slf4j:slf4j-simple:1.7.36")
+    ]
+    port, controller = free_port(), free_port()
+    properties = tmp_path / "kraft.properties"
+    properties.write_text(
+        "process.roles=broker,controller\nnode.id=1\n"
+        f"controller.quorum.voters=1@127.0.0.1:{controller}\ncontroller.listener.names=CONTROLLER\n"
+        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
+        f"log.dirs={tmp_path / 'kafka'}\noffsets.topic.replication.factor=1\n"
+        "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
+        # the feed is of another year: without this Kafka would delete it as outdated
+        "log.retention.ms=-1\nlog.message.timestamp.before.max.ms=9223372036854775807\n"
+    )
+    java = [str(java_home() / "bin" / "java"), "-Xmx384m", "-cp", ":".join(jars)]
+    cluster = "bGluZXNoYWZ0LXRlc3QtMQ"
+    subprocess.run(
+        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+        check=True,
+        capture_output=True,
+    )
+    with (tmp_path / "kafka.log").open("wb") as log:
+        process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
+    try:
+        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+        topic = NewTopic(TOPIC, num_partitions=PARTITIONS, replication_factor=1)
+        for created in admin.create_topics([topic], operation_timeout=60, request_timeout=60).values():
+            created.result()
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_blocks_from_kafka_make_the_oracles_rows(tmp_path: Path, brokers: str) -> None:
+    """Two partitions, keyed by asset; one record is no block; heartbeats go to every partition."""
+    view = rehearsal_view("from_kafka")
+    blocks = Rehearsal().blocks()
+    truth = oracle_rows(view, validate_blocks(blocks, SOURCE)[0])
+    offline = DeltaOfflineStore(str(tmp_path / "offline"))
+    inlet = Inlet(source=SOURCE.name, brokers=brokers, topic=TOPIC)
+    with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        target = Target(offline=offline, redis_url=valkey.url, project="kafka", work=tmp_path / "work")
+        send(blocks, brokers)
+        with FlinkJobs(heap="768m", checkpoint_s=2.0).stream([view], [inlet], target=target) as stream:
+            deadline = time.monotonic() + 150
+            while sum(stream.commit().rows.values()) < truth.num_rows:
+                assert time.monotonic() < deadline, stream.total
+                time.sleep(0.5)
+            done = stream.stop()
+        assert done.rows == {view.ref: truth.num_rows}
+        assert done.rejected["missing_field"] == 1  # the record that is no block
+        assert check_offline(view, offline, truth, path="kafka").result.equal
+        online = RedisOnlineStore(valkey.url, project="kafka", timeout_s=5.0)
+        assert check_online(view, online, truth, path="online").result.equal
+
+
+def send(blocks: pa.Table, brokers: str) -> None:
+    """Send the feed as gateways would: key = asset, timestamp = receipt, a heartbeat to every partition at the end."""
+    producer = Producer({"bootstrap.servers": brokers})
+    for block in blocks.to_pylist():
+        producer.produce(TOPIC, pack_block(block), key=block["asset_id"], timestamp=block["known_us"] // 1000)
+    first_ms, last_us = blocks["known_us"][0].as_py() // 1000, blocks["known_us"][-1].as_py()
+    producer.produce(TOPIC, b"no block at all", key="stray", timestamp=first_ms)
+    beat_us = last_us + 10 * MINUTE_US
+    (beat,) = heartbeat_block(source=SOURCE, end_us=beat_us).to_pylist()
+    for partition in range(PARTITIONS):
+        producer.produce(TOPIC, pack_block(beat), partition=partition, timestamp=beat_us // 1000)
+    assert producer.flush(60) == 0
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
