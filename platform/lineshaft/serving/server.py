@@ -22,8 +22,7 @@ from lineshaft.errors import EnvironmentFault, InputError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import ErrorInterceptor
-from lineshaft.serving.predict import Predictor
-from lineshaft.serving.servicers import FeatureServicer, PredictionServicer
+from lineshaft.serving.servicers import FeatureServicer, PredictionServicer, Predicts
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ class Handlers:
     plans: Plans
     features: FeatureHandler
     training: TrainingSetHandler
-    predictor: Predictor | None = None
+    predictor: Predicts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

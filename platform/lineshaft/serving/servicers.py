@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.errors import InputError, UnavailableError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving import convert
 from lineshaft.serving.features import FeatureHandler, Plan, Plans, TrainingSetHandler, page
-from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predict import Predictions
 
 T = TypeVar("T")
 
@@ -25,6 +27,14 @@ _MESSAGE_BYTES = 4 << 20
 """About the size of one streamed message: large enough to fill the wire, small enough for any client's limit."""
 _RESERVE_S = 0.002
 """Kept back of a caller's deadline for converting and sending the answer."""
+
+
+class Predicts(Protocol):
+    """Whoever predicts: `lineshaft.serving.predict.Predictor`."""
+
+    def predict(self, model: str, keys: pa.Table, *, at_us: NDArray[np.int64] | None = None) -> Predictions:
+        """Return the champion's predictions for entities, as of now or of one time for each."""
+        ...
 
 
 class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
@@ -80,7 +90,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
     """`lineshaft.rpc.v1.PredictionService`."""
 
-    def __init__(self, *, predictor: Predictor, timeout_s: float, pool: Executor) -> None:
+    def __init__(self, *, predictor: Predicts, timeout_s: float, pool: Executor) -> None:
         self._predictor = predictor
         self._timeout_s = timeout_s
         self._pool = pool
