@@ -16,6 +16,7 @@ from lineshaft_governance.drift_check import Window, check_drift, draw_report, o
 from lineshaft_governance.gate import REASON, Gate
 from lineshaft_governance.policies import drift_policy, promotion_policy
 from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.web.parts import WebParts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,23 @@ class GovernanceParts:
         remember(check, self.results)
         lines = [{"model": model, **asdict(one)} for one in check.features]
         return lines, self.folder / "drift" / check.report
+
+    def web(self, parts: Any) -> Any:
+        """Return the admin page over the connected parts (`lineshaft.wiring.Parts`)."""
+        from lineshaft_governance.web.app import create_app  # noqa: PLC0415  a job that only checks needs no page
+
+        return create_app(
+            WebParts(
+                catalog=parts.catalog,
+                offline=parts.offline,
+                online=parts.online,
+                registry=parts.registry,
+                results=self.results,
+                reports=self.folder / "drift",
+                clock=self.clock,
+                project=parts.settings.project,
+            )
+        )
 
     def promotion(self, task: str) -> GatePolicy:
         """Return what a model of a task must show to be promoted."""

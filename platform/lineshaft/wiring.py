@@ -41,6 +41,7 @@ class Parts:
     catalog: SqlCatalog
     offline: OfflineStore
     online: RedisOnlineStore
+    registry: ModelRegistry
     redis_url: str
 
     @property
@@ -73,7 +74,7 @@ def connect(
     With `keep_online` it goes on after the end, so that one command finds what the last one wrote; `lineshaft down`
     stops it. Without, a server that this call started is stopped.
     """
-    settings = settings or Settings()
+    settings, clock = settings or Settings(), clock or SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database())
     with ExitStack() as stack:
@@ -87,10 +88,11 @@ def connect(
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s)
         yield Parts(
             settings=settings,
-            clock=clock or SystemClock(),
+            clock=clock,
             catalog=SqlCatalog(settings.database(), project=settings.project),
             offline=DeltaOfflineStore(settings.offline_root()),
             online=online,
+            registry=open_registry(database_url=settings.database(), artifacts=settings.home / "artifacts", clock=clock),
             redis_url=redis_url,
         )
 
@@ -146,19 +148,12 @@ def handlers(parts: Parts) -> Handlers:
         features=features,
         training=TrainingSetHandler(plans=plans, offline=parts.offline),
         predictor=Predictor(
-            registry=models(parts),
+            registry=parts.registry,
             features=features,
             environment=parts.settings.project,
             clock=parts.clock,
             sink=PredictionLog(root=parts.settings.home / "predictions"),
         ),
-    )
-
-
-def models(parts: Parts) -> ModelRegistry:
-    """Return the model registry."""
-    return open_registry(
-        database_url=parts.settings.database(), artifacts=parts.settings.home / "artifacts", clock=parts.clock
     )
 
 

@@ -16,7 +16,7 @@ from lineshaft.errors import LineshaftError
 from lineshaft.ops.learning import RECIPES, lesson
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.specs import Status
-from lineshaft.wiring import Parts, connect, governance, handlers, models
+from lineshaft.wiring import Parts, connect, governance, handlers
 
 
 @app.command()
@@ -33,7 +33,7 @@ def train(
 def models_command(as_json: Json = False) -> None:
     """List models with their versions and champions."""
     with connect() as parts:
-        registry = models(parts)
+        registry = parts.registry
         rows = []
         for model in registry.models():
             try:
@@ -84,7 +84,7 @@ def run_training(parts: Parts, name: str) -> Release:
     with governance(parts) as checks:
         policy = checks.promotion(work.spec.task)
     return release(
-        models(parts), work.spec, work.table, origin=origin, policy=policy, environment=parts.settings.project
+        parts.registry, work.spec, work.table, origin=origin, policy=policy, environment=parts.settings.project
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,8 @@ from lineshaft.specs import View, format_duration
 from lineshaft.tiles.catalogue import entries
 from lineshaft.wiring import Parts, connect
 
-CHANGES = 2
-"""Exit code of `plan` when there is something to apply."""
+if TYPE_CHECKING:
+    from lineshaft.definitions.diff import Plan
 
 
 @app.command()
@@ -57,15 +57,15 @@ def services(as_json: Json = False) -> None:
 
 @app.command()
 def plan(as_json: Json = False) -> None:
-    """Show what an apply would change; exit code 2 when there is something to apply."""
+    """Show what an apply would change; exit code 2 when there is something to apply, 1 when there are faults."""
     with connect() as parts:
         changes = make_plan(parts)
         if as_json:
             console.print_json(changes.to_json())
         else:
-            console.print(changes.text())
-    if not changes.empty:
-        raise typer.Exit(CHANGES)
+            console.print(changes.text(), markup=False, highlight=False)
+    if changes.exit_code:
+        raise typer.Exit(changes.exit_code)
 
 
 @app.command()
@@ -78,7 +78,7 @@ def apply(
         changes = make_plan(parts)
         generation = parts.catalog.apply(changes, actor=actor or getpass.getuser())
         rows = [view_row(parts, view) for view in parts.catalog.views()]
-    notes.print(changes.text())
+    notes.print(changes.text(), markup=False, highlight=False)
     show(rows, title=f"current views, generation {generation}", as_json=as_json)
 
 
@@ -96,7 +96,7 @@ def view_row(parts: Parts, view: View) -> dict[str, object]:
     }
 
 
-def make_plan(parts: Parts):  # type: ignore[no-untyped-def]
+def make_plan(parts: Parts) -> Plan:
     """Read the repository (this imports Feast, some seconds) and hold it against the catalogue."""
     from lineshaft.definitions.diff import plan_changes  # noqa: PLC0415  Feast is imported by nobody else
     from lineshaft.definitions.reader import read_repo  # noqa: PLC0415

@@ -60,7 +60,7 @@ def run_proof(parts: Parts, views: Sequence[View], *, assets: Sequence[str] = ()
                 offline=other.offline, redis_url=parts.redis_url, project=other.settings.project, work=folder / "work"
             )
             told("stream: starting")
-            run_stream(views, raw=parts.offline, jobs=jobs(), target=target, folder=folder / "in", assets=assets, told=told)
+            run_stream(views, oracles, raw=parts.offline, jobs=jobs(), target=target, folder=folder / "in", assets=assets, told=told)
             checks += prove_stored(views, oracles, offline=other.offline, online=other.online, path="stream", assets=assets)
         if not assets:
             told("rebuilding the online store")

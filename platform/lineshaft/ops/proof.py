@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lineshaft.ops.jobs import Inlet, Jobs, Target
+from lineshaft.errors import UnavailableError
+from lineshaft.ops.jobs import Inlet, Jobs, Stream, Target
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.verify import Check, check_offline, check_online, check_training, stored_blocks, truth
 from lineshaft.specs import View
@@ -18,6 +20,8 @@ from lineshaft.tiles.oracle import Comparison
 
 HISTORY_SHARE = 0.5
 LIVE_FILES = 8
+LAG_US = 2_000_000
+PATIENCE_S = 600.0
 
 
 def prove_stored(
@@ -50,6 +54,7 @@ def oracles_of(
 
 def run_stream(
     views: Sequence[View],
+    oracles: dict[str, pa.Table],
     *,
     raw: OfflineStore,
     jobs: Jobs,
@@ -60,7 +65,7 @@ def run_stream(
 ) -> None:
     """Stream the stored blocks through the job as if they came now: half as history, half file by file in a live folder.
 
-    The target's stores receive the rows.
+    The target's stores receive the rows. Raises `UnavailableError` when rows that are due do not come.
     """
     sources = {view.source.name: view for view in views}
     inlets, live = [], []
@@ -73,13 +78,30 @@ def run_stream(
         step = max(1, -(-(blocks.num_rows - half) // LIVE_FILES))
         live += [(inlet, blocks.slice(start, step), start) for start in range(half, blocks.num_rows, step)]
         inlets.append(Inlet(source=name, folder=inlet))
-    with jobs.stream(views, inlets, target=target) as stream:
+    with jobs.stream(views, inlets, target=target, lag_us=LAG_US) as stream:
         for number, (inlet, blocks, start) in enumerate(sorted(live, key=lambda item: item[2])):
             told(f"stream: live file {number + 1} of {len(live)}")
             write_blocks(blocks, inlet, f"live-{start:09d}")
-        stream.commit()
+        _await_rows(stream, sum(_due(view, oracles[view.name]) for view in views), told)
         told("stream: draining")
         stream.stop(drain=True)
+
+
+def _due(view: View, oracle: pa.Table) -> int:
+    """Count the row versions that a watermark which trails the newest receipt must have let out."""
+    known_us = np.asarray(oracle["known_at"].cast(pa.int64()).to_numpy())
+    newest = int(known_us.max(initial=0)) - view.tile_us - LAG_US
+    return int((known_us <= newest).sum())
+
+
+def _await_rows(stream: Stream, wanted: int, told: Callable[[str], None]) -> None:
+    """Commit until the rows that are due have come."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (seen := sum(stream.commit().rows.values())) < wanted:
+        told(f"stream: {seen:,} of {wanted:,} rows due")
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"the stream gave {seen:,} of {wanted:,} rows in {PATIENCE_S:.0f} s", fix="see its log")
+        time.sleep(1.0)
 
 
 def prove_rebuild(views: Sequence[View], *, offline: OfflineStore, online: OnlineStore) -> Iterator[Check]:

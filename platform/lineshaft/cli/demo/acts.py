@@ -1,0 +1,231 @@
+"""The acts of the demo; each does one job with the parts a user has, and notes what came of it."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+import urllib.request
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+
+from lineshaft.cli.data import take_in as ingest_readings
+from lineshaft.cli.demo.inputs import Cast
+from lineshaft.cli.demo.pictures import paint
+from lineshaft.cli.demo.story import Story
+from lineshaft.cli.materialize import run_backfill, wanted_views
+from lineshaft.cli.models import run_training
+from lineshaft.cli.repo import make_plan
+from lineshaft.cli.verify import report, run_proof
+from lineshaft.errors import NotFoundError
+from lineshaft.ops.learning import lesson, moments
+from lineshaft.ops.training_set import training_set
+from lineshaft.ops.verify import total
+from lineshaft.serving.client import Client
+from lineshaft.serving.server import background_server
+from lineshaft.specs import Service, Status, View
+from lineshaft.wiring import Parts, governance, handlers
+
+CALLS = 50
+ASKED_MOMENTS = 2_000
+SERVED_MOMENTS = 60
+
+
+def declare(story: Story, parts: Parts) -> None:
+    """Read the feature repository and make it current."""
+    with story.act("Declare: feature_repo/ → catalogue") as facts:
+        parts.catalog.apply(make_plan(parts), actor="demo")
+        views = parts.catalog.views()
+        teams = Counter(view.team for view in views)
+        count = sum(len(view.features) for view in views)
+        facts.append(f"{count} features in {len(views)} views of {len(teams)} teams, {len(parts.catalog.services())} services")
+
+
+def take_in(story: Story, parts: Parts, cast: Cast) -> None:
+    """Ingest the input."""
+    with story.act("Take in: raw samples → offline store") as facts:
+        result = ingest_readings(parts, cast.readings(), label=cast.name)
+        blocks = ", ".join(f"{count:,} blocks of {name}" for name, count in result.blocks.items())
+        facts.append(f"{blocks}; {sum(result.samples.values()):,} samples")
+        facts += [f"rejected {count:,}: {reason}" for reason, count in result.rejected.items()]
+        facts += [f"noted {count:,}: {reason}" for reason, count in result.notes.items()]
+
+
+def materialize(story: Story, parts: Parts) -> None:
+    """Backfill with PyFlink through the Great Expectations gate."""
+    with story.act("Materialize: PyFlink → Parquet and Redis, checked by Great Expectations") as facts:
+        result = run_backfill(parts, wanted_views(parts, []))
+        rows = sum(result.rows.values())
+        held = sum(result.quarantined.values())
+        facts.append(f"{rows:,} feature rows stored, {held:,} quarantined, {sum(result.rejected.values()):,} blocks rejected")
+        facts += [f"{ref}: {count:,} rows" for ref, count in result.rows.items()]
+        facts += [f"[yellow]quarantined[/] {count:,} rows of {ref}" for ref, count in result.quarantined.items()]
+
+
+def serve(story: Story, parts: Parts, cast: Cast) -> None:
+    """Ask for features and a training set over gRPC."""
+    found = busiest_service(parts)
+    if found is None:
+        return
+    service, view = found
+    with story.act("Serve: gRPC GetFeatures and GetTrainingSet") as facts, background_server(handlers(parts)) as address:
+        keys, at_us = newest_entities(parts, view)
+        with Client(address) as client:
+            took = []
+            for _ in range(CALLS):
+                started = time.perf_counter()
+                frame = client.features(service.name, keys, at_us=at_us)
+                took.append(time.perf_counter() - started)
+            columns = len(frame.statuses)
+            facts.append(
+                f"{service.name}: {keys.num_rows} entities × {columns} features, median {1000 * statistics.median(took):.1f} ms"
+                f" a call over {CALLS} calls on this machine"
+            )
+            facts.append(f"first entity: {_sample(frame.table)}")
+            asked = moments(view, parts.offline, every_us=view.tile_us).slice(0, ASKED_MOMENTS)
+            rows = client.training_set(service.name, asked).to_arrow()
+            facts.append(f"training set: {rows.num_rows:,} rows × {rows.num_columns} columns, point in time, every row back")
+        if cast.planted:
+            facts.append(_planted(parts, view, cast.planted))
+
+
+def learn(story: Story, parts: Parts, cast: Cast) -> None:
+    """Train, register, promote, predict."""
+    if not cast.model:
+        return
+    with story.act("Learn: training set → XGBoost → registry → Predict") as facts:
+        outcome = run_training(parts, cast.model)
+        figures = outcome.version.metrics
+        facts.append(f"{outcome.version.ref} {outcome.judgement.outcome}: {outcome.judgement.detail}")
+        facts.append(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        pins = ", ".join(f"{pin.view}@{pin.version} (table version {pin.table_version})" for pin in outcome.version.pins)
+        facts.append(f"pinned: {pins}")
+        if outcome.assignment is None:
+            facts.append("not promoted: a gate that cannot tell does not let through")
+            return
+        _, view = service_of(parts, outcome.version.service)
+        with background_server(handlers(parts)) as address, Client(address) as client:
+            keys, at_us = newest_entities(parts, view)
+            reply = client.predict(cast.model, keys, at_us=at_us)
+            scored = sorted(
+                zip(reply.predictions, keys.to_pylist(), strict=True), key=lambda pair: -pair[0].score
+            )
+            for prediction, key in scored[:2]:
+                because = ", ".join(f"{c.feature} = {c.value:.4g} ({c.contribution:+.2f})" for c in prediction.contributions[:3])
+                facts.append(f"{key['asset_id']}: {prediction.score:.3f} because {because}")
+
+
+def watch(story: Story, parts: Parts, cast: Cast) -> None:
+    """Compare served rows with training rows; draw the report."""
+    if not cast.model:
+        return
+    with story.act("Watch: served rows against training rows, with an Evidently report") as facts:
+        try:
+            champion = parts.registry.champion(cast.model, parts.settings.project)
+        except NotFoundError:
+            facts.append("no champion to watch")
+            return
+        learned = lesson(cast.model, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
+        _, view = service_of(parts, champion.service)
+        asked = moments(view, parts.offline, every_us=view.tile_us)
+        newest = asked.sort_by([("event_time", "descending")]).slice(0, max(asked.num_rows // 5, SERVED_MOMENTS))
+        served = pa.concat_tables(
+            chunk.table() for chunk in training_set(parts.catalog, parts.offline, champion.service, newest)
+        )
+        with governance(parts) as checks:
+            lines, page = checks.drift(
+                name=champion.ref, model=cast.model, reference=learned.table, current=served, features=champion.features
+            )
+        drifted = [line["feature"] for line in lines if line["outcome"] == "drift"]
+        facts.append(f"{len(drifted)} of {len(lines)} features drifted: {', '.join(drifted[:3]) or 'none'}")
+        facts.append(f"report: {page}")
+
+
+def draw(story: Story, parts: Parts, cast: Cast) -> None:
+    """Paint what people look at rather than read."""
+    with story.act("Draw: pictures worth looking at") as facts:
+        facts += [f"picture: {path}" for path in paint(parts, cast, story.home / "pictures")]
+
+
+def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
+    """Hold every path against the oracle."""
+    views = wanted_views(parts, [])
+    assets = proved_assets(parts, views, cast)
+    with story.act("Prove: oracle = backfill = stream = online = training") as facts:
+        checks = run_proof(parts, views, assets=assets, stream=stream)
+        summed = total(checks)
+        verdict = "[bold green]EQUAL[/]" if summed.equal else "[bold red]NOT EQUAL[/]"
+        whole = f"{len(assets)} assets" if assets else "all assets"
+        facts.append(f"{verdict}: {summed.values:,} values in {summed.rows:,} rows of {whole}, {summed.differing:,} differ")
+    report(checks, as_json=False)
+    return summed.equal
+
+
+def show_page(story: Story, parts: Parts) -> None:
+    """Start the admin page, fetch every page once, stop it."""
+    import uvicorn  # noqa: PLC0415  from the extra that brings the page
+
+    with story.act("Show: the admin page") as facts, governance(parts) as checks:
+        config = uvicorn.Config(checks.web(parts), host="127.0.0.1", port=0, log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.05)
+        address = "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+        for page in ("/", "/views", "/services", "/checkpoints", "/drift", "/models"):
+            with urllib.request.urlopen(f"{address}{page}") as reply:  # noqa: S310  our own page
+                facts.append(f"{page}: {reply.status}, {len(reply.read()):,} bytes")
+        server.should_exit = True
+        thread.join()
+    story.lines[-1] = (story.lines[-1][0], "every page answered; see them with `lineshaft web`", story.lines[-1][2])
+
+
+def proved_assets(parts: Parts, views: list[View], cast: Cast) -> list[str]:
+    """Return the assets to prove: all of a small set; of a large one the first few, for the oracle is slow."""
+    names: dict[str, None] = {}
+    for view in views:
+        for rows in parts.offline.latest(view):
+            names.update(dict.fromkeys(rows["asset_id"].to_pylist()))
+    ordered = sorted(name for name in names if name != cast.planted)
+    return [] if len(ordered) <= cast.proved and not cast.planted else ordered[: cast.proved]
+
+
+def busiest_service(parts: Parts) -> tuple[Service, View] | None:
+    """Return the service with most features whose views all hold rows, and its view with most keys."""
+    ready = [s for s in parts.catalog.services() if all(parts.offline.version(parts.catalog.view(v.view)) >= 0 for v in s.views)]
+    if not ready:
+        return None
+    return service_of(parts, max(ready, key=lambda s: sum(len(v.features) for v in s.views)).name)
+
+
+def service_of(parts: Parts, name: str) -> tuple[Service, View]:
+    """Return a service and its view with most keys: the one whose entities it is asked about."""
+    service = parts.catalog.service(name)
+    views = [parts.catalog.view(used.view, used.version) for used in service.views]
+    return service, max(views, key=lambda view: len(view.entity_keys))
+
+
+def newest_entities(parts: Parts, view: View) -> tuple[pa.Table, int]:
+    """Return a view's entities, and the moment of its newest row: recorded data is asked about at its end."""
+    rows = pa.concat_tables(list(parts.offline.latest(view)))
+    at_us = int(np.asarray(rows["known_at"].cast(pa.int64()).to_numpy()).max())
+    return rows.select([name for name, _ in view.entity_keys]), at_us
+
+
+def _planted(parts: Parts, view: View, asset: str) -> str:
+    rows = sum(table.num_rows for table in parts.offline.read_rows(view, features=(), assets=[asset]))
+    keys = pa.table({name: [asset if name == "asset_id" else "drive_end"] for name, _ in view.entity_keys})
+    service = next(s for s in parts.catalog.services() if any(used.view == view.name for used in s.views))
+    served = handlers(parts).features.get(service.name, keys, budget_s=1.0)
+    place = next(i for i, name in enumerate(served.answer.columns.column_names) if name.startswith(f"{view.name}__"))
+    status = Status(int(served.answer.status[0, place])).name
+    return f"planted fault ({asset}): {rows} rows of {view.name} stored, and it is served as {status}"
+
+
+def _sample(table: pa.Table) -> str:
+    row = table.slice(0, 1).to_pylist()[0]
+    shown = [(name, value) for name, value in row.items() if value is not None][:6]
+    return ", ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in shown)
