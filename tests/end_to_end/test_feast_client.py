@@ -97,6 +97,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     parts.offline.write_blocks(parts.catalog().view("heat").source, blocks(), batch="hour")
     opened.materialize(NOW - timedelta(days=1), NOW + timedelta(minutes=1))
     yield opened
+    parts.close()
     sys.path.remove(modules)
 
 

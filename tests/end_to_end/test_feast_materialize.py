@@ -54,7 +54,7 @@ def test_feast_materialize_runs_the_flink_job(tmp_path: Path) -> None:
     view = parts.catalog().view("heat")
     parts.offline.write_blocks(view.source, blocks(), batch="ten minutes")
 
-    command = [FEAST, "-c", repo, "materialize", "-v", "heat", "2026-01-05T00:00:00", "2026-01-06T00:00:00"]
+    command = [str(FEAST), "-c", str(repo), "materialize", "-v", "heat", "2026-01-05T00:00:00", "2026-01-06T00:00:00"]
     done = subprocess.run(command, check=False, timeout=280, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr[-3000:]
@@ -62,3 +62,4 @@ def test_feast_materialize_runs_the_flink_job(tmp_path: Path) -> None:
     assert compare_rows(view, stored, oracle_rows(view, blocks())).equal
     assert stored.num_rows == 10
     assert sum(table.num_rows for table in parts.online(view).scan(view)) == 1
+    parts.close()

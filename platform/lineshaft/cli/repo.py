@@ -98,8 +98,8 @@ def view_row(parts: Parts, view: View) -> dict[str, object]:
 
 def make_plan(parts: Parts) -> Plan:
     """Read the repository (this imports Feast, some seconds) and hold it against the catalogue."""
-    from lineshaft.definitions.diff import plan_changes  # noqa: PLC0415  Feast is imported by nobody else
-    from lineshaft.definitions.reader import read_repo  # noqa: PLC0415
+    from lineshaft.definitions.diff import plan_changes
+    from lineshaft.definitions.reader import read_repo
 
     settings: Settings = parts.settings
     with notes.status(f"reading {settings.repo}"):

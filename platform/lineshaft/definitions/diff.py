@@ -42,6 +42,10 @@ class Snapshots(Protocol):
         """Return what it holds now."""
         ...
 
+    def pins(self) -> Mapping[str, Sequence[str]]:
+        """Return which models pin which view, by "view@version"."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -120,14 +124,13 @@ def plan_changes(
     definitions: Definitions,
     catalog: Snapshots,
     *,
-    pins: Mapping[str, Sequence[str]] | None = None,
     transfers: frozenset[str] = frozenset(),
 ) -> Plan:
     """Compare definitions with what a catalogue holds.
 
-    `pins` says, by "view@version", which models pin it. A name of another team is a fault unless in `transfers`.
+    A name of another team is a fault unless in `transfers`.
     """
-    present = catalog.snapshot()
+    present, pins = catalog.snapshot(), catalog.pins()
     changes: list[Change] = []
     faults = list(definitions.faults)
     groups: tuple[tuple[str, Sequence[Definition], Sequence[Definition]], ...] = (
@@ -141,12 +144,12 @@ def plan_changes(
             old = before.pop(value.name, None)
             if old is not None and old.team != value.team and value.name not in transfers:
                 faults.append(_foreign(kind, old, value))
-            change = _change(kind, old, value, pins or {})
+            change = _change(kind, old, value, pins)
             changes += [change] if change else []
         if not any(
             not fault.warning for fault in definitions.faults
         ):  # an object with a fault is not read, which does not mean it was removed
-            changes += [_removed(kind, old, pins or {}) for old in before.values()]
+            changes += [_removed(kind, old, pins) for old in before.values()]
     return Plan(
         generation=present.generation,
         views=definitions.views,

@@ -30,6 +30,7 @@ class PluginParts:
     _fresh: bool = False  # this process started the embedded server, which therefore came up empty
     _restored: set[str] = field(default_factory=set)
     _url: str = ""
+    _server: EmbeddedValkey | None = None
 
     @property
     def redis_url(self) -> str:
@@ -58,9 +59,19 @@ class PluginParts:
         upgrade(self.settings.database())
         return SqlCatalog(self.settings.database(), project=self.settings.project)
 
+    def close(self) -> None:
+        """Stop the embedded server if this process started it. The parts may be used again."""
+        if self._online is not None:
+            self._online.close()
+        if self._server is not None:
+            atexit.unregister(self._server.stop)
+            self._server.stop()
+        self._online, self._server, self._url = None, None, ""
+
     def _start(self) -> str:
-        server = EmbeddedValkey(self.settings.home / "online")
+        server = self._server = EmbeddedValkey(self.settings.home / "online")
         self._fresh = server.pid is None
+        self._restored.clear()
         url = server.start()
         atexit.register(server.stop)
         return url
@@ -72,10 +83,9 @@ _OPEN: dict[Settings, PluginParts] = {}
 def parts_of(config: RepoConfig) -> PluginParts:
     """Return the parts behind a Feast configuration."""
     settings = settings_of(config)
-    key = settings
-    if key not in _OPEN:
-        _OPEN[key] = PluginParts(settings=settings, offline=DeltaOfflineStore(settings.offline_root()))
-    return _OPEN[key]
+    if settings not in _OPEN:
+        _OPEN[settings] = PluginParts(settings=settings, offline=DeltaOfflineStore(settings.offline_root()))
+    return _OPEN[settings]
 
 
 def settings_of(config: RepoConfig) -> Settings:

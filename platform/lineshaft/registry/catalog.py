@@ -8,127 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import Clock, SystemClock
-from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.errors import ConflictError
 from lineshaft.registry.catalog_tables import APPLY, CURRENT, DEFINITION, GENERATION
+from lineshaft.registry.catalog_values import Applicable, Applied, Catalog, FixedCatalog, missing
 from lineshaft.registry.engine import open_engine
+from lineshaft.registry.tables import PIN
 from lineshaft.specs import OnDemandView, Service, View
 
 Definition = View | OnDemandView | Service
-Found = TypeVar("Found", View, OnDemandView, Service)
 _KINDS: dict[str, type[Definition]] = {"view": View, "on_demand": OnDemandView, "service": Service}
-
-
-class Catalog(Protocol):
-    """What readers of definitions need."""
-
-    def view(self, name: str, version: str | None = None) -> View:
-        """Return a view, in its current version unless one is named; raise `NotFoundError`."""
-        ...
-
-    def views(self) -> tuple[View, ...]:
-        """Return the current views, by name."""
-        ...
-
-    def on_demand_views(self) -> tuple[OnDemandView, ...]:
-        """Return the current on-demand views, by name."""
-        ...
-
-    def service(self, name: str, version: str | None = None) -> Service:
-        """Return a service with its pins; raise `NotFoundError`."""
-        ...
-
-    def services(self) -> tuple[Service, ...]:
-        """Return the current services, by name."""
-        ...
-
-
-class Applicable(Protocol):
-    """What `SqlCatalog.apply` writes: a whole repository, as planned against one generation."""
-
-    @property
-    def generation(self) -> int:
-        """The generation the plan was made against."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """What changes, in one line."""
-        ...
-
-    @property
-    def views(self) -> tuple[View, ...]:
-        """Every view of the repository."""
-        ...
-
-    @property
-    def on_demand(self) -> tuple[OnDemandView, ...]:
-        """Every on-demand view of the repository."""
-        ...
-
-    @property
-    def services(self) -> tuple[Service, ...]:
-        """Every service of the repository."""
-        ...
-
-    @property
-    def transfers(self) -> frozenset[str]:
-        """Names that may change hands: an ownership change somebody approved."""
-        ...
-
-    def checked(self) -> object:
-        """Raise `DefinitionError` if any fault was found."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """One apply of the past."""
-
-    generation: int
-    at_us: int
-    actor: str
-    summary: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedCatalog:
-    """A catalogue made of given values: what tests use, and what a snapshot of the database is."""
-
-    all_views: tuple[View, ...] = ()
-    all_services: tuple[Service, ...] = ()
-    all_on_demand: tuple[OnDemandView, ...] = ()
-    generation: int = 0
-
-    def view(self, name: str, version: str | None = None) -> View:
-        """Return a view; raise `NotFoundError`."""
-        return _pick("view", self.all_views, name, version)
-
-    def views(self) -> tuple[View, ...]:
-        """Return the views."""
-        return self.all_views
-
-    def on_demand_views(self) -> tuple[OnDemandView, ...]:
-        """Return the on-demand views."""
-        return self.all_on_demand
-
-    def service(self, name: str, version: str | None = None) -> Service:
-        """Return a service; raise `NotFoundError`."""
-        return _pick("service", self.all_services, name, version)
-
-    def services(self) -> tuple[Service, ...]:
-        """Return the services."""
-        return self.all_services
-
-    def snapshot(self) -> FixedCatalog:
-        """Return itself."""
-        return self
 
 
 class SqlCatalog:
@@ -180,6 +74,16 @@ class SqlCatalog:
             all_on_demand=tuple(OnDemandView.from_json(text) for text in specs["on_demand"]),
             generation=generation,
         )
+
+    def pins(self) -> dict[str, tuple[str, ...]]:
+        """Return which registered models pin which view, as "model@number" by "view@version"."""
+        query = select(PIN).order_by(PIN.c.model, PIN.c.number)
+        found: dict[str, tuple[str, ...]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                ref = f"{row.view}@{row.version}"
+                found[ref] = (*found.get(ref, ()), f"{row.model}@{row.number}")
+        return found
 
     def versions(self, name: str) -> tuple[View, ...]:
         """Return every version a view ever had, oldest first, each in its latest wording."""
@@ -282,7 +186,7 @@ class SqlCatalog:
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
-            raise _missing(kind, name, version)
+            raise missing(kind, name, version)
         return str(row.spec)
 
 
@@ -347,13 +251,4 @@ def _applied(row: Row[Any]) -> Applied:
     return Applied(generation=row.generation, at_us=row.at_us, actor=row.actor, summary=row.summary)
 
 
-def _pick(kind: str, values: Sequence[Found], name: str, version: str | None) -> Found:
-    for value in values:
-        if value.name == name and version in (None, value.version):
-            return value
-    raise _missing(kind, name, version)
-
-
-def _missing(kind: str, name: str, version: str | None) -> NotFoundError:
-    at = f" in version {version}" if version else ""
-    return NotFoundError(f"there is no {kind} {name!r}{at}", fix="see `lineshaft plan`; `lineshaft apply` makes it so")
+__all__ = ["Applicable", "Applied", "Catalog", "FixedCatalog", "SqlCatalog"]

@@ -32,11 +32,14 @@ def service_of(view: View) -> Service:
     return Service(name="health", views=(used,), team="process")
 
 
-def plan_of(view: View, *had: View, faults: tuple[Fault, ...] = (), pins: dict[str, list[str]] | None = None) -> Plan:
+def plan_of(
+    view: View, *had: View, faults: tuple[Fault, ...] = (), pins: dict[str, tuple[str, ...]] | None = None
+) -> Plan:
     """Plan a repository of one view against a catalogue of others."""
     definitions = Definitions(views=(view,), on_demand=(), services=(service_of(view),), faults=faults)
-    present = FixedCatalog(all_views=had, all_services=tuple(service_of(v) for v in had[:1]), generation=7)
-    return plan_changes(definitions, present, pins=pins)
+    services = tuple(service_of(v) for v in had[:1])
+    present = FixedCatalog(all_views=had, all_services=services, generation=7, all_pins=pins or {})
+    return plan_changes(definitions, present)
 
 
 def test_nothing_changed_is_an_empty_plan() -> None:
@@ -59,7 +62,7 @@ def test_a_changed_meaning_is_a_new_version_and_its_pins_are_named() -> None:
     """A model keeps the version it was trained on; services move on."""
     newer = replace(HEAT, features=(MEAN, replace(MEAN, name="max_1m", function="max")), grace_us=30_000_000)
 
-    plan = plan_of(newer, HEAT, pins={HEAT.ref: ["overheating@3"]})
+    plan = plan_of(newer, HEAT, pins={HEAT.ref: ("overheating@3",)})
 
     view, service = plan.changes
     assert (view.verdict, view.before, view.after) == ("new version", HEAT.version, newer.version)

@@ -48,7 +48,8 @@ def parts(tmp_path: Path) -> PluginParts:
 def stored(parts: PluginParts) -> list[Any]:
     """Return the levels that history holds, in time order."""
     tables = [row_schema(VIEW).empty_table(), *history(VIEW, parts).read_rows(VIEW)]
-    return pa.concat_tables(tables).sort_by("event_time")["level"].to_pylist()
+    levels: list[Any] = pa.concat_tables(tables).sort_by("event_time")["level"].to_pylist()
+    return levels
 
 
 @pytest.mark.parametrize(("zone", "unit"), [("UTC", "us"), (None, "ns"), ("Europe/Berlin", "ms")])

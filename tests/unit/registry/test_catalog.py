@@ -7,11 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
+from sqlalchemy import Integer, String, Text, insert
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import ConflictError, DefinitionError, NotFoundError
 from lineshaft.registry.catalog import FixedCatalog, SqlCatalog
+from lineshaft.registry.engine import open_engine
 from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.tables import MODEL, PIN, VERSION
 from lineshaft.specs import Feature, OnDemandFeature, OnDemandView, Service, ServiceView, Source, View
 
 HEAT = View(
@@ -174,6 +177,22 @@ def test_a_plan_with_a_fault_is_never_written(catalog: SqlCatalog) -> None:
         catalog.apply(Given(fault="a window is wrong"), actor="ada")
 
     assert catalog.generation() == 0
+
+
+def test_models_that_pin_a_view_are_named(catalog: SqlCatalog, database_url: str) -> None:
+    """A plan can say who keeps the old version."""
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        model = {"name": "hot", "task": "t", "team": "a", "owner": "o", "description": "", "created_us": 0}
+        connection.execute(insert(MODEL).values(**model))
+        text = {c.name: "" for c in VERSION.c if isinstance(c.type, (String, Text))}
+        text |= {"model": "hot", "state": "registered", "artifact_format": "ubj"}
+        numbers = {c.name: 3 for c in VERSION.c if isinstance(c.type, Integer)}
+        connection.execute(insert(VERSION).values(**numbers, **text))
+        connection.execute(insert(PIN).values(model="hot", number=3, view="heat", version="abc", table_version=7))
+    engine.dispose()
+
+    assert catalog.pins() == {"heat@abc": ("hot@3",)}
 
 
 def test_projects_do_not_see_each_other(database_url: str, catalog: SqlCatalog) -> None:
