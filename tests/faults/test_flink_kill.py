@@ -48,6 +48,7 @@ def test_five_kills_mid_window_lose_nothing_repeat_nothing_and_change_nothing(tm
             checkpoints=str(tmp_path / "checkpoints"),
             redis_url=valkey.url,
             project="killed",
+            lag_us=6 * MINUTE_US,  # after a kill the files of a folder are read again in any order: four minutes' worth
             checkpoint_s=2.0,
             monitor_s=0.5,
             bundle_ms=200,
