@@ -1,7 +1,7 @@
 """Drift of inputs: pure numbers. Two-sample tests that know how many independent values they have seen.
 
 Sensor features change slowly, so a thousand rows of them are worth a few dozen: with the plain row count a
-Kolmogorov-Smirnov test calls every healthy hour a drift (docs/explanation/drift.md). Here rows are counted by their
+Kolmogorov-Smirnov test calls every healthy hour a drift (docs/how-to/watch-drift.md). Here rows are counted by their
 autocorrelation time, many features are tested under one false discovery rate, and an effect has to be large enough
 to matter before it is reported.
 """

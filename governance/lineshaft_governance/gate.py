@@ -157,7 +157,10 @@ class Gate:
             "expectations": [{**asdict(e), "columns": list(e.columns)} for e in expectations],
         }
         try:
-            answer = self.worker.ask(request, tables={"batch": table})
+            # The columns that are looked at: Great Expectations copies the whole frame for each of its metrics.
+            looked_at = {name for expectation in expectations for name in expectation.columns}
+            narrow = table.select([name for name in table.column_names if name in looked_at])
+            answer = self.worker.ask(request, tables={"batch": narrow})
         except UnavailableError as error:
             logger.exception("checkpoint of %s could not be run", view.ref)
             return [_not_run(error.what)], ""
