@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import threading
 import time
 import urllib.request
 from collections import Counter
@@ -18,6 +17,7 @@ from lineshaft.cli.demo.story import Story
 from lineshaft.cli.materialize import run_backfill, wanted_views
 from lineshaft.cli.models import run_training
 from lineshaft.cli.repo import make_plan
+from lineshaft.cli.up import admin_page
 from lineshaft.cli.verify import report, run_proof
 from lineshaft.errors import NotFoundError
 from lineshaft.ops.learning import lesson, moments
@@ -165,22 +165,10 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
 
 def show_page(story: Story, parts: Parts) -> None:
     """Start the admin page, fetch every page once, stop it."""
-    import uvicorn  # noqa: PLC0415  from the extra that brings the page
-
-    with story.act("Show: the admin page") as facts, governance(parts) as checks:
-        config = uvicorn.Config(checks.web(parts), host="127.0.0.1", port=0, log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.05)
-        address = "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+    with story.act("Show: the admin page") as facts, admin_page(parts, address="127.0.0.1:0") as address:
         for page in ("/", "/views", "/services", "/checkpoints", "/drift", "/models"):
-            with urllib.request.urlopen(f"{address}{page}") as reply:  # noqa: S310  our own page
+            with urllib.request.urlopen(f"http://{address}{page}") as reply:  # noqa: S310  our own page
                 facts.append(f"{page}: {reply.status}, {len(reply.read()):,} bytes")
-        server.should_exit = True
-        thread.join()
-    story.lines[-1] = (story.lines[-1][0], "every page answered; see them with `lineshaft web`", story.lines[-1][2])
 
 
 def proved_assets(parts: Parts, views: list[View], cast: Cast) -> list[str]:

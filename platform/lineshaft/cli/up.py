@@ -1,0 +1,110 @@
+"""`lineshaft up`: the whole product on one machine, until stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lineshaft.cli.app import app
+from lineshaft.cli.output import console, notes
+from lineshaft.ops.jobs import Inlet
+from lineshaft.ops.proof import write_blocks
+from lineshaft.registry.migrate import upgrade
+from lineshaft.serving.server import background_server
+from lineshaft.settings import Settings
+from lineshaft.sources.simulator.fleet import Fleet
+from lineshaft.specs import View
+from lineshaft.wiring import Parts, connect, gated_target, governance, handlers, jobs
+
+database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
+app.add_typer(database, name="db")
+COMMIT_EVERY_S = 5.0
+
+
+@database.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to this version's tables."""
+    notes.print(f"database stands at revision {upgrade(Settings().database())}")
+
+
+@app.command()
+def up(
+    inbox: Annotated[Path | None, typer.Option(help="Folder with one sub-folder of Parquet blocks per source.")] = None,
+    simulate: Annotated[int, typer.Option(help="Feed the inbox from this many simulated machines; 0 for none.")] = 0,
+    stream: Annotated[bool, typer.Option(help="Run the stream job.")] = True,
+) -> None:
+    """Run stream job, gRPC server and admin page until stopped (Ctrl-C or SIGTERM)."""
+    stopping = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopping.set())
+    with connect(keep_online=False) as parts, ExitStack() as stack:
+        folder = inbox or parts.settings.home / "inbox"
+        views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
+        bound = stack.enter_context(background_server(handlers(parts), parts.settings.grpc_address))
+        console.print(f"gRPC         {bound}")
+        console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
+        if simulate:
+            live = [view for view in views if view.source.name in ("vibration_blocks", "process_readings")]
+            views = live
+            threading.Thread(target=feed, args=(parts, simulate, folder, stopping), daemon=True).start()
+        if stream:
+            run_stream_until(stopping, parts, views, folder)
+        stopping.wait()
+    console.print("stopped")
+
+
+def run_stream_until(stopping: threading.Event, parts: Parts, views: list[View], folder: Path) -> None:
+    """Run the stream job over the inbox and commit what it finishes, until told to stop."""
+    inlets = [Inlet(source=name, folder=folder / name) for name in sorted({view.source.name for view in views})]
+    for inlet in inlets:
+        if inlet.folder is not None:
+            inlet.folder.mkdir(parents=True, exist_ok=True)
+    console.print(f"inbox        {folder}/<source>/*.parquet")
+    with gated_target(parts) as target, jobs().stream(views, inlets, target=target) as running:
+        console.print("stream job   running")
+        seen = 0
+        while not stopping.wait(COMMIT_EVERY_S):
+            result = running.commit()
+            rows = sum(result.rows.values())
+            if rows != seen:
+                notes.print(f"{rows:,} feature rows committed, {sum(result.quarantined.values()):,} quarantined")
+                seen = rows
+        running.stop()
+
+
+@contextmanager
+def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
+    """Serve the admin page from a thread; yield its address."""
+    import uvicorn  # noqa: PLC0415  from the extra that brings the page
+
+    host, _, port = (address or parts.settings.web_address).rpartition(":")
+    with governance(parts) as checks:
+        server: Any = uvicorn.Server(uvicorn.Config(checks.web(parts), host=host, port=int(port), log_level="error"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            thread.join(0.05)
+        try:
+            yield f"{host}:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def feed(parts: Parts, machines: int, folder: Path, stopping: threading.Event) -> None:
+    """Write a simulated fleet's blocks into the inbox as they fall due, an hour of its life in a minute of ours."""
+    fleet = Fleet(assets=machines, hours=24 * 7, life_days=3.0, start_us=parts.clock.now_us() // 3_600_000_000 * 3_600_000_000)
+    for source in ("vibration_blocks", "process_readings"):
+        (folder / source).mkdir(parents=True, exist_ok=True)
+    streams = {source: fleet.blocks(source) for source in ("vibration_blocks", "process_readings")}
+    for hour in range(24 * 7):
+        for source, tables in streams.items():
+            write_blocks(next(tables), folder / source, f"hour-{hour:04d}")
+        if stopping.wait(60.0):
+            return
