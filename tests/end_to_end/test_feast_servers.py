@@ -18,6 +18,7 @@ import pytest
 
 from lineshaft.clock import SystemClock
 from lineshaft.errors import ConflictError
+from lineshaft.specs import row_schema
 
 feast = pytest.importorskip("feast")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -184,6 +185,34 @@ def test_a_training_set_can_be_saved(store: Any) -> None:
     assert pq.read_table(Path(store.config.repo_path) / "saved.parquet").num_rows == 4
     with pytest.raises(ConflictError, match="exists"):
         job.persist(storage)
+
+
+def test_a_pinned_version_is_read_beside_the_new_one(tmp_path: Path) -> None:
+    """`view@v0:feature` names rows of its own: changing a view takes nothing from those who pinned it."""
+    from lineshaft.feast_plugin.parts import parts_of
+
+    repo = tmp_path / "feature_repo"
+    shutil.copytree(HERE / "feast_repo", repo, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "jobs").mkdir()
+    machines, command = repo / "machines.py", [str(FEAST), "-c", str(repo), "apply"]
+    subprocess.run(command, check=True, timeout=240, capture_output=True)
+    parts = parts_of(feast.FeatureStore(str(repo)).config)
+    old = parts.catalog().view("heat")
+    machines.write_text(machines.read_text(encoding="utf-8").replace('("mean", "max")', '("mean", "max", "min")'))
+    subprocess.run(command, check=True, timeout=240, capture_output=True)
+    new = parts.catalog().view("heat")
+    moment = pa.array([NOW - timedelta(seconds=5)], STAMP)
+    for view, level in ((old, 1.0), (new, 2.0)):
+        columns = [pa.array(["press"]), moment, moment, *([pa.array([level])] * len(view.features))]
+        parts.online(view).write(view, pa.Table.from_arrays(columns, schema=row_schema(view)))
+
+    answer = feast.FeatureStore(str(repo)).get_online_features(
+        features=["heat@v0:mean_1m", "heat:mean_1m"], entity_rows=[{"asset_id": "press"}], full_feature_names=True
+    )
+
+    parts.close()
+    assert old.version != new.version
+    assert answer.to_dict() == {"asset_id": ["press"], "heat@v0__mean_1m": [1.0], "heat__mean_1m": [2.0]}
 
 
 def test_teardown_forgets_this_projects_rows(store: Any) -> None:

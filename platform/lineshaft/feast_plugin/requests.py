@@ -118,7 +118,8 @@ _COMPILED: dict[tuple[object, ...], View] = {}
 
 def view_of(table: Any) -> View:
     """Return the spec of a Feast feature view as its registry holds it; compiled once per state of the registry."""
-    key = (table.name, table.last_updated_timestamp, table.current_version_number, len(table.features), table.ttl)
+    state = (table.last_updated_timestamp, table.current_version_number, table.projection.version_tag)
+    key = (table.name, *state, len(table.features), table.ttl)
     if table.last_updated_timestamp is None or key not in _COMPILED:
         _COMPILED[key] = compile_view(table)
     return _COMPILED[key]
