@@ -12,7 +12,8 @@ import jgo
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from lineshaft.ops.jobs import Inlet, Target
 from lineshaft.ops.verify import check_offline, check_online
