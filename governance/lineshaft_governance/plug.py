@@ -59,7 +59,7 @@ class GovernanceParts:
 
     def web(self, parts: Any) -> Any:
         """Return the admin page over the connected parts (`lineshaft.wiring.Parts`)."""
-        from lineshaft_governance.web.app import create_app  # noqa: PLC0415  a job that only checks needs no page
+        from lineshaft_governance.web.app import create_app
 
         return create_app(
             WebParts(

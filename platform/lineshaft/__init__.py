@@ -14,7 +14,7 @@ __all__ = ["Client", "__version__"]
 def __getattr__(name: str) -> Any:
     """Bring the client in when it is first named: `import lineshaft` stays light."""
     if name == "Client":
-        from lineshaft.serving.client import Client  # noqa: PLC0415
+        from lineshaft.serving.client import Client
 
         return Client
     raise AttributeError(f"module 'lineshaft' has no attribute {name!r}")

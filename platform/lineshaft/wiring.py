@@ -92,7 +92,9 @@ def connect(
             catalog=SqlCatalog(settings.database(), project=settings.project),
             offline=DeltaOfflineStore(settings.offline_root()),
             online=online,
-            registry=open_registry(database_url=settings.database(), artifacts=settings.home / "artifacts", clock=clock),
+            registry=open_registry(
+                database_url=settings.database(), artifacts=settings.home / "artifacts", clock=clock
+            ),
             redis_url=redis_url,
         )
 

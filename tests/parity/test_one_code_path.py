@@ -18,7 +18,19 @@ from lineshaft.tiles.plan import TilePlan
 from lineshaft.tiles.timeline import Timeline
 
 MINUTE = 60_000_000
-FUNCTIONS = ("mean", "std", "kurtosis", "min", "max", "last", "rms", "crest_factor", "slope_per_hour", "coverage", "count")
+FUNCTIONS = (
+    "mean",
+    "std",
+    "kurtosis",
+    "min",
+    "max",
+    "last",
+    "rms",
+    "crest_factor",
+    "slope_per_hour",
+    "coverage",
+    "count",
+)
 FOREVER = 2**61
 
 
@@ -31,9 +43,7 @@ def make_view(*, grace_us: int = 0, lateness_us: int = 10 * MINUTE, baseline: bo
         for window in (1, 3, 5)
     ]
     if baseline:
-        features.append(
-            Feature(name="drift", column="a", function="deviation_from_baseline[3]", window_us=3 * MINUTE)
-        )
+        features.append(Feature(name="drift", column="a", function="deviation_from_baseline[3]", window_us=3 * MINUTE))
     return View(
         name="parity",
         source=Source(name="parity_blocks", channels=("a", "b"), units=("g", "g")),
@@ -45,7 +55,9 @@ def make_view(*, grace_us: int = 0, lateness_us: int = 10 * MINUTE, baseline: bo
     )
 
 
-def make_block(*, asset: str, start_us: int, delay_us: int, sequence: int, values: np.ndarray[Any, Any]) -> dict[str, Any]:
+def make_block(
+    *, asset: str, start_us: int, delay_us: int, sequence: int, values: np.ndarray[Any, Any]
+) -> dict[str, Any]:
     """Return one block of a second's length, received `delay_us` after its end."""
     samples = values.shape[1]
     rate = float(samples)
@@ -76,7 +88,7 @@ def streams(draw: st.DrawFn) -> list[dict[str, Any]]:
             offset = draw(st.integers(0, 59_999_999))
             samples = draw(st.sampled_from([1, 2, 7, 64]))
             scale, base = draw(st.sampled_from([(1.0, 0.0), (0.0, 0.1), (1e-3, 1e5), (50.0, 0.0)]))
-            values = rng.normal(base, 1.0, (2, samples)) * (scale if scale else 0.0) + (base if not scale else 0.0)
+            values = rng.normal(base, 1.0, (2, samples)) * (scale or 0.0) + (base if not scale else 0.0)
             holes = draw(st.sampled_from(["none", "some", "all"]))
             if holes != "none":
                 values[0, slice(None) if holes == "all" else rng.integers(0, samples)] = np.nan

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from lineshaft.cli import data, demo, models, repo, serve, up, verify  # noqa: F401, E402, I001, RUF100  commands register themselves
 from lineshaft.cli.app import app
 from lineshaft.cli.output import complain
 from lineshaft.errors import LineshaftError
-
-from lineshaft.cli import data, demo, models, repo, serve, up, verify  # noqa: F401, E402, I001, RUF100  commands register themselves
 
 __all__ = ["app", "main"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -33,7 +33,11 @@ def ingest_command(
     """Read raw data: good blocks are written once, the rest is kept with a reason."""
     name = name or detect(path).name
     with connect() as parts:
-        show(summary(take_in(parts, read_data_set(path, name=name), label=name)), title=f"ingested {name}", as_json=as_json)
+        show(
+            summary(take_in(parts, read_data_set(path, name=name), label=name)),
+            title=f"ingested {name}",
+            as_json=as_json,
+        )
 
 
 @app.command()
@@ -46,9 +50,7 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Make a fleet by physics and take its blocks in, with its maintenance log."""
-    fleet = Fleet(
-        assets=assets, hours=hours, seed=seed, life_days=life_days, vibration=VibrationPlan(every_s=every_s)
-    )
+    fleet = Fleet(assets=assets, hours=hours, seed=seed, life_days=life_days, vibration=VibrationPlan(every_s=every_s))
     with connect() as parts:
         show(summary(take_in(parts, fleet_readings(fleet), label="fleet")), title="simulated fleet", as_json=as_json)
 
@@ -94,7 +96,7 @@ def summary(result: Ingested) -> list[dict[str, object]]:
     return rows
 
 
-class progress_bar:  # noqa: N801  used as a verb: `with progress_bar("reading") as advance`
+class progress_bar:  # noqa: N801 - used as a verb: `with progress_bar("reading") as advance`
     """Show progress on standard error; entering gives `advance(n)`."""
 
     def __init__(self, text: str, *, total: int | None = None) -> None:
@@ -102,7 +104,7 @@ class progress_bar:  # noqa: N801  used as a verb: `with progress_bar("reading")
         self._progress = Progress(*columns, TimeElapsedColumn(), console=notes, transient=True)
         self._task = self._progress.add_task(text, total=total)
 
-    def __enter__(self) -> progress_bar:
+    def __enter__(self) -> Self:
         """Start showing."""
         self._progress.start()
         return self
@@ -114,4 +116,3 @@ class progress_bar:  # noqa: N801  used as a verb: `with progress_bar("reading")
     def __exit__(self, *_: object) -> None:
         """Stop showing."""
         self._progress.stop()
-

@@ -77,9 +77,7 @@ def wanted_views(parts: Parts, names: Sequence[str]) -> list[View]:
     return [view for view in views if next(parts.offline.read_blocks(view.source), None) is not None]
 
 
-def run_backfill(
-    parts: Parts, views: Sequence[View], *, assets: Sequence[str] = (), checked: bool = True
-) -> JobResult:
+def run_backfill(parts: Parts, views: Sequence[View], *, assets: Sequence[str] = (), checked: bool = True) -> JobResult:
     """Backfill views with progress on standard error."""
     if not views:
         return JobResult()
@@ -90,7 +88,12 @@ def run_backfill(
 def result_rows(result: JobResult) -> list[dict[str, object]]:
     """Return what a job did as rows to show."""
     rows: list[dict[str, object]] = [
-        {"view": ref, "rows": count, "quarantined": result.quarantined.get(ref, 0), "known before": result.repeats.get(ref, 0)}
+        {
+            "view": ref,
+            "rows": count,
+            "quarantined": result.quarantined.get(ref, 0),
+            "known before": result.repeats.get(ref, 0),
+        }
         for ref, count in result.rows.items()
     ]
     rows += [

@@ -20,9 +20,7 @@ from lineshaft.wiring import Parts, connect, governance, handlers
 
 
 @app.command()
-def train(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")], as_json: Json = False
-) -> None:
+def train(name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")], as_json: Json = False) -> None:
     """Train a model on a point-in-time training set, register it with its pins, promote it if its gate passes."""
     with connect() as parts, notes.status(f"training {name}"):
         outcome = run_training(parts, name)
@@ -55,8 +53,6 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a model's champion about entities: score, version, and what moved it."""
-
-
     entities = parse_keys(key)
     with connect() as parts:
         predictor = handlers(parts).predictor
@@ -90,7 +86,9 @@ def run_training(parts: Parts, name: str) -> Release:
 
 def release_rows(outcome: Release) -> list[dict[str, object]]:
     """Return what came of a training as rows to show."""
-    rows: list[dict[str, object]] = [{"figure": name, "value": value} for name, value in outcome.version.metrics.items()]
+    rows: list[dict[str, object]] = [
+        {"figure": name, "value": value} for name, value in outcome.version.metrics.items()
+    ]
     rows.append({"figure": "gate", "value": f"{outcome.judgement.outcome}: {outcome.judgement.detail}"})
     rows.append({"figure": "champion", "value": "yes" if outcome.assignment else "no"})
     return rows

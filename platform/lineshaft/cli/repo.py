@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 @app.command()
 def functions(as_json: Json = False) -> None:
     """List every feature function with its formula, unit and source."""
-    rows = [
-        {"function": e.pattern, "unit": e.unit, "formula": e.formula, "variant": e.variant, "source": e.source}
-        for e in entries()
-    ]
+    rows = [{"function": e.pattern, "unit": e.unit, "formula": e.formula, "source": e.source} for e in entries()]
     show(rows, title="feature functions", as_json=as_json)
 
 

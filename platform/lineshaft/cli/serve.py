@@ -35,7 +35,7 @@ def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] 
 @app.command()
 def web(address: Annotated[str, typer.Option(help="host:port")] = "") -> None:
     """Show the admin page until stopped."""
-    import uvicorn  # noqa: PLC0415  from the extra that brings the page
+    import uvicorn
 
     with connect() as parts, governance(parts) as checks:
         host, _, port = (address or parts.settings.web_address).rpartition(":")
@@ -138,5 +138,3 @@ def parse_keys(pairs: list[str]) -> pa.Table:
     if len({len(values) for values in columns.values()}) > 1:
         raise InputError("the keys have different numbers of values", fix="give every key one value per entity")
     return pa.table(columns)
-
-

@@ -81,7 +81,7 @@ def run_stream_until(stopping: threading.Event, parts: Parts, views: list[View],
 @contextmanager
 def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
     """Serve the admin page from a thread; yield its address."""
-    import uvicorn  # noqa: PLC0415  from the extra that brings the page
+    import uvicorn
 
     host, _, port = (address or parts.settings.web_address).rpartition(":")
     with governance(parts) as checks:
@@ -99,7 +99,9 @@ def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
 
 def feed(parts: Parts, machines: int, folder: Path, stopping: threading.Event) -> None:
     """Write a simulated fleet's blocks into the inbox as they fall due, an hour of its life in a minute of ours."""
-    fleet = Fleet(assets=machines, hours=24 * 7, life_days=3.0, start_us=parts.clock.now_us() // 3_600_000_000 * 3_600_000_000)
+    fleet = Fleet(
+        assets=machines, hours=24 * 7, life_days=3.0, start_us=parts.clock.now_us() // 3_600_000_000 * 3_600_000_000
+    )
     for source in ("vibration_blocks", "process_readings"):
         (folder / source).mkdir(parents=True, exist_ok=True)
     streams = {source: fleet.blocks(source) for source in ("vibration_blocks", "process_readings")}

@@ -60,8 +60,19 @@ def run_proof(parts: Parts, views: Sequence[View], *, assets: Sequence[str] = ()
                 offline=other.offline, redis_url=parts.redis_url, project=other.settings.project, work=folder / "work"
             )
             told("stream: starting")
-            run_stream(views, oracles, raw=parts.offline, jobs=jobs(), target=target, folder=folder / "in", assets=assets, told=told)
-            checks += prove_stored(views, oracles, offline=other.offline, online=other.online, path="stream", assets=assets)
+            run_stream(
+                views,
+                oracles,
+                raw=parts.offline,
+                jobs=jobs(),
+                target=target,
+                folder=folder / "in",
+                assets=assets,
+                told=told,
+            )
+            checks += prove_stored(
+                views, oracles, offline=other.offline, online=other.online, path="stream", assets=assets
+            )
         if not assets:
             told("rebuilding the online store")
             checks += prove_rebuild(views, offline=parts.offline, online=parts.online)
@@ -69,7 +80,7 @@ def run_proof(parts: Parts, views: Sequence[View], *, assets: Sequence[str] = ()
 
 
 def served_checks(parts: Parts, views: Sequence[View], oracles: dict[str, pa.Table]) -> list[Check]:
-    """Ask every service whose views are all there, at the moment of the newest row, and compare with its training set."""
+    """Ask every service whose views are all there about its newest moment, and compare with its training set."""
     there = {view.name: view for view in views}
     features = handlers(parts).features
     checks = []

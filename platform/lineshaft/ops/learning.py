@@ -103,7 +103,9 @@ def lesson(name: str, *, catalog: Catalog, offline: OfflineStore, tables: Path) 
     widest = max(views, key=lambda view: len(view.entity_keys))
     labelled = how.label(moments(widest, offline, every_us=how.every_us), read_table(how.outcomes, tables))
     if not labelled.table.num_rows:
-        raise InputError(f"no row of {name!r} could be labelled", where=str(labelled.dropped), fix="ingest more history")
+        raise InputError(
+            f"no row of {name!r} could be labelled", where=str(labelled.dropped), fix="ingest more history"
+        )
     statuses: dict[str, int] = {}
     parts = []
     for chunk in training_set(catalog, offline, how.service, labelled.table, versions=versions):
@@ -129,7 +131,7 @@ def lesson(name: str, *, catalog: Catalog, offline: OfflineStore, tables: Path) 
 
 
 def moments(view: View, offline: OfflineStore, *, every_us: int) -> pa.Table:
-    """Return the moments to learn from: each entity's first tick in every stretch of time, when it was first answered."""
+    """Return the moments to learn from: each entity's first tick in every stretch of time, as first answered."""
     keys = [name for name, _ in view.entity_keys]
     ticks = pa.concat_tables(list(offline.read_rows(view, features=()))).select([*keys, "event_time"])
     tick_us = ticks["event_time"].cast(pa.int64())

@@ -19,8 +19,9 @@ from lineshaft.stores.ports import OfflineStore, OnlineStore
 from lineshaft.tiles.oracle import Comparison
 
 HISTORY_SHARE = 0.5
-LIVE_FILES = 8
+LIVE_FILES = 3
 LAG_US = 2_000_000
+ROUNDING_US = 1_000_000  # watermarks count milliseconds
 PATIENCE_S = 600.0
 
 
@@ -42,7 +43,11 @@ def prove_stored(
 
 
 def oracles_of(
-    views: Sequence[View], offline: OfflineStore, *, assets: Sequence[str] = (), told: Callable[[str], None] = lambda _: None
+    views: Sequence[View],
+    offline: OfflineStore,
+    *,
+    assets: Sequence[str] = (),
+    told: Callable[[str], None] = lambda _: None,
 ) -> dict[str, pa.Table]:
     """Return the oracle's rows of each view, by name."""
     rows = {}
@@ -63,35 +68,44 @@ def run_stream(
     assets: Sequence[str] = (),
     told: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Stream the stored blocks through the job as if they came now: half as history, half file by file in a live folder.
+    """Stream the stored blocks through the job as if they came now: half as history, half as live files.
 
     The target's stores receive the rows. Raises `UnavailableError` when rows that are due do not come.
     """
-    sources = {view.source.name: view for view in views}
-    inlets, live = [], []
-    for name, view in sources.items():
-        blocks = stored_blocks(view, raw, assets=assets).sort_by("known_us")
-        inlet = folder / name
-        inlet.mkdir(parents=True, exist_ok=True)
-        half = round(blocks.num_rows * HISTORY_SHARE)
-        write_blocks(blocks.slice(0, half), inlet, "history")
-        step = max(1, -(-(blocks.num_rows - half) // LIVE_FILES))
-        live += [(inlet, blocks.slice(start, step), start) for start in range(half, blocks.num_rows, step)]
-        inlets.append(Inlet(source=name, folder=inlet))
+    sources = {view.source.name: stored_blocks(view, raw, assets=assets).sort_by("known_us") for view in views}
+    for name, blocks in sources.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        write_blocks(blocks.slice(0, _cut(blocks, 0)), folder / name, "history")
+    inlets = [Inlet(source=name, folder=folder / name) for name in sources]
     with jobs.stream(views, inlets, target=target, lag_us=LAG_US) as stream:
-        for number, (inlet, blocks, start) in enumerate(sorted(live, key=lambda item: item[2])):
-            told(f"stream: live file {number + 1} of {len(live)}")
-            write_blocks(blocks, inlet, f"live-{start:09d}")
-        _await_rows(stream, sum(_due(view, oracles[view.name]) for view in views), told)
+        for number in range(LIVE_FILES):
+            # A folder's files are taken up in any order: the next is written when the last has been answered.
+            told(f"stream: live file {number + 1} of {LIVE_FILES}")
+            for name, blocks in sources.items():
+                start, stop = _cut(blocks, number), _cut(blocks, number + 1)
+                write_blocks(blocks.slice(start, stop - start), folder / name, f"live-{number}")
+            newest = {name: _newest_us(blocks, _cut(blocks, number + 1)) for name, blocks in sources.items()}
+            due = sum(_due(oracles[view.name], newest[view.source.name]) for view in views)
+            _await_rows(stream, due, told)
         told("stream: draining")
         stream.stop(drain=True)
 
 
-def _due(view: View, oracle: pa.Table) -> int:
+def _cut(blocks: pa.Table, number: int) -> int:
+    """Return where live file `number` begins: the first share is history, the rest is cut evenly."""
+    share = HISTORY_SHARE + (1 - HISTORY_SHARE) * number / LIVE_FILES
+    return round(blocks.num_rows * share)
+
+
+def _newest_us(blocks: pa.Table, stop: int) -> int:
+    """Return the newest receipt of the blocks before `stop`, which are in order of receipt."""
+    return int(blocks["known_us"][stop - 1].as_py()) if stop else 0
+
+
+def _due(oracle: pa.Table, newest_us: int) -> int:
     """Count the row versions that a watermark which trails the newest receipt must have let out."""
     known_us = np.asarray(oracle["known_at"].cast(pa.int64()).to_numpy())
-    newest = int(known_us.max(initial=0)) - view.tile_us - LAG_US
-    return int((known_us <= newest).sum())
+    return int((known_us <= newest_us - LAG_US - ROUNDING_US).sum())
 
 
 def _await_rows(stream: Stream, wanted: int, told: Callable[[str], None]) -> None:
@@ -100,7 +114,9 @@ def _await_rows(stream: Stream, wanted: int, told: Callable[[str], None]) -> Non
     while (seen := sum(stream.commit().rows.values())) < wanted:
         told(f"stream: {seen:,} of {wanted:,} rows due")
         if time.monotonic() > deadline:
-            raise UnavailableError(f"the stream gave {seen:,} of {wanted:,} rows in {PATIENCE_S:.0f} s", fix="see its log")
+            raise UnavailableError(
+                f"the stream gave {seen:,} of {wanted:,} rows in {PATIENCE_S:.0f} s", fix="see its log"
+            )
         time.sleep(1.0)
 
 

@@ -43,7 +43,9 @@ def truth(view: View, offline: OfflineStore, *, assets: Sequence[str] = ()) -> p
     return oracle_rows(view, stored_blocks(view, offline, assets=assets))
 
 
-def check_offline(view: View, offline: OfflineStore, oracle: pa.Table, *, path: str, assets: Sequence[str] = ()) -> Check:
+def check_offline(
+    view: View, offline: OfflineStore, oracle: pa.Table, *, path: str, assets: Sequence[str] = ()
+) -> Check:
     """Compare all stored row versions with the oracle's."""
     ours = stored_rows(view, offline, assets=assets)
     return Check(path=path, view=view.name, result=compare_rows(view, ours, oracle))
@@ -87,9 +89,7 @@ def check_training(view: View, offline: OfflineStore, oracle: pa.Table) -> Check
     return Check(path="training", view=view.name, result=result)
 
 
-def check_served(
-    catalog: Catalog, offline: OfflineStore, service: str, *, entities: pa.Table, served: Answer
-) -> Check:
+def check_served(catalog: Catalog, offline: OfflineStore, service: str, *, entities: pa.Table, served: Answer) -> Check:
     """Compare an answer that was served with the training set's answer for the same entities and moment."""
     chunks = list(training_set(catalog, offline, service, entities))
     start, differing = 0, 0

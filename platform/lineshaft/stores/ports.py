@@ -109,7 +109,12 @@ class OfflineStore(Protocol):
         ...
 
     def as_of(
-        self, wanted: Wanted, at_us: NDArray[np.int64], *, known_us: NDArray[np.int64] | None = None, version: int | None = None
+        self,
+        wanted: Wanted,
+        at_us: NDArray[np.int64],
+        *,
+        known_us: NDArray[np.int64] | None = None,
+        version: int | None = None,
     ) -> Iterator[Found]:
         """Return, per entity row in order, the newest row with event_time <= at and known_at <= known (default at).
 

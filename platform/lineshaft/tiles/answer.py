@@ -18,7 +18,7 @@ UNKNOWN_AGE_US = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewAnswer:
-    """One view's answer for n entities: values with statuses (int8, n x features), ages (int64 µs, n; -1 unknown)."""
+    """One view's answer for n entities: values, statuses (int8, n x features), ages (int64 µs, n; -1 unknown)."""
 
     columns: pa.Table
     status: NDArray[np.int8]
@@ -27,7 +27,7 @@ class ViewAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A service's answer: columns `view__feature` with statuses (int8, n x columns), ages by view name (int64 µs, n)."""
+    """A service's answer: columns `view__feature`, statuses (int8, n x columns), ages by view name (int64 µs, n)."""
 
     columns: pa.Table
     status: NDArray[np.int8]

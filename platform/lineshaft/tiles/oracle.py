@@ -1,14 +1,13 @@
 """The judge of every path: features by brute force, for the project's tests and for users' own.
 
-The oracle keeps no state, batches nothing and knows no lateness rule but the definition: for every time K on the grid at
-which some block became known, take the blocks known by K, and for every tick whose windows changed, fold the blocks of
-each window one by one. It is slow, and short enough to be read in a minute.
+The oracle batches nothing and knows no lateness rule but the definition: for every time K on the grid at which some
+block became known, take the blocks known by K, and for every tick whose windows changed, fold the blocks of each window
+one by one. It is slow, and short enough to be read in a minute.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +50,12 @@ def _entity(plan: TilePlan, blocks: list[BlockTile]) -> Emitted:
         for end in changed:
             tiles[end] = _fold(plan, [b for b in known.values() if tile_end_us(b.end_us, view.tile_us) == end])
         first = set(sorted(tiles)[: plan.baseline_tiles])
-        for tick in sorted(tiles):
-            if any(end <= tick and (tick - end < plan.windows_us[-1] or end in first) for end in changed):
-                emitted.append((tick, now, _values(plan, tiles, tick)))
+        told = [
+            tick
+            for tick in sorted(tiles)
+            if any(end <= tick and (tick - end < plan.windows_us[-1] or end in first) for end in changed)
+        ]
+        emitted += [(tick, now, _values(plan, tiles, tick)) for tick in told]
     return Emitted(
         tick_us=np.array([tick for tick, _, _ in emitted], dtype=np.int64),
         known_us=np.array([now for _, now, _ in emitted], dtype=np.int64),
@@ -72,7 +74,9 @@ def _learn(known: dict[tuple[int, int, int, int], BlockTile], arrived: list[Bloc
     before = dict(known)
     for block in sorted(arrived, key=lambda b: (b.known_us, b.digest)):
         held = known.get(block.key)
-        if held is None or (held.digest != block.digest and (block.known_us, block.digest) > (held.known_us, held.digest)):
+        if held is None or (
+            held.digest != block.digest and (block.known_us, block.digest) > (held.known_us, held.digest)
+        ):
             known[block.key] = block
     return {tile_end_us(b.end_us, view.tile_us) for key, b in known.items() if before.get(key) is not b}
 
@@ -92,7 +96,8 @@ def _values(plan: TilePlan, tiles: dict[int, Floats], tick: int) -> Floats:
         for tile in older:
             newest = plan.merge(tile, newest)
         windows[window] = newest[None, :]
-    return plan.finish(windows, _baseline(plan, tiles, tick))[0]
+    values: Floats = plan.finish(windows, _baseline(plan, tiles, tick))[0]
+    return values
 
 
 def _baseline(plan: TilePlan, tiles: dict[int, Floats], tick: int) -> Floats | None:
@@ -163,7 +168,9 @@ def compare_rows(view: View, ours: pa.Table, truth: pa.Table) -> Comparison:
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
-    return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    plain = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+    values: list[Any] = plain.to_pylist()
+    return values
 
 
 def differing_values(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from lineshaft.tiles import catalogue
 from lineshaft.tiles.algebra import Aggregator, Context, Floats, Function, Samples
 
 NO_ORDERS = (np.nan, np.nan, np.nan, np.nan)
-_DTYPES = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class TilePlan:
         for feature in view.features:
             if feature.column not in index:
                 raise InputError(
-                    f"feature {feature.name!r} reads column {feature.column!r}, which source {view.source.name!r} lacks",
+                    f"feature {feature.name!r} reads {feature.column!r}, which source {view.source.name!r} lacks",
                     where=view.where or view.name,
                     fix=f"use one of {', '.join(view.source.channels)}",
                 )

@@ -1,6 +1,6 @@
 """One entity's history in one view: which row versions its blocks make, and when each became known.
 
-Rows and their versions are a pure function of the blocks. Receipt time (`known_us`) is the timeline, event time is data:
+Rows and their versions are a pure function of the blocks. Receipt time (`known_us`) is the timeline, event time data:
 a tick T is first answered at K = T + grace from the blocks received by then; a block received later corrects the ticks
 whose windows hold it, at the next grid point. So a stream that advances minute by minute and a backfill that advances
 once over years emit the same rows, with the same `known_at`, bit for bit.
@@ -62,7 +62,7 @@ class _Bucket:
 class Timeline:
     """The blocks of one entity, and the rows they make.
 
-    Blocks are added in any order; `advance(upto)` returns every row version with known time <= upto not returned before.
+    Blocks are added in any order; `advance(upto)` returns each row version with known time <= upto once.
     State is kept in buckets by tile, so that a job can store what changed (`take_changes`) and come back (`restore`).
     """
 

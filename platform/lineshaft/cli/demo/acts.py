@@ -40,7 +40,9 @@ def declare(story: Story, parts: Parts) -> None:
         views = parts.catalog.views()
         teams = Counter(view.team for view in views)
         count = sum(len(view.features) for view in views)
-        facts.append(f"{count} features in {len(views)} views of {len(teams)} teams, {len(parts.catalog.services())} services")
+        facts.append(
+            f"{count} features in {len(views)} views of {len(teams)} teams, {len(parts.catalog.services())} services"
+        )
 
 
 def take_in(story: Story, parts: Parts, cast: Cast) -> None:
@@ -59,7 +61,9 @@ def materialize(story: Story, parts: Parts) -> None:
         result = run_backfill(parts, wanted_views(parts, []))
         rows = sum(result.rows.values())
         held = sum(result.quarantined.values())
-        facts.append(f"{rows:,} feature rows stored, {held:,} quarantined, {sum(result.rejected.values()):,} blocks rejected")
+        facts.append(
+            f"{rows:,} feature rows stored, {held:,} quarantined, {sum(result.rejected.values()):,} blocks rejected"
+        )
         facts += [f"{ref}: {count:,} rows" for ref, count in result.rows.items()]
         facts += [f"[yellow]quarantined[/] {count:,} rows of {ref}" for ref, count in result.quarantined.items()]
 
@@ -70,7 +74,10 @@ def serve(story: Story, parts: Parts, cast: Cast) -> None:
     if found is None:
         return
     service, view = found
-    with story.act("Serve: gRPC GetFeatures and GetTrainingSet") as facts, background_server(handlers(parts)) as address:
+    with (
+        story.act("Serve: gRPC GetFeatures and GetTrainingSet") as facts,
+        background_server(handlers(parts)) as address,
+    ):
         keys, at_us = newest_entities(parts, view)
         with Client(address) as client:
             took = []
@@ -80,13 +87,15 @@ def serve(story: Story, parts: Parts, cast: Cast) -> None:
                 took.append(time.perf_counter() - started)
             columns = len(frame.statuses)
             facts.append(
-                f"{service.name}: {keys.num_rows} entities × {columns} features, median {1000 * statistics.median(took):.1f} ms"
-                f" a call over {CALLS} calls on this machine"
+                f"{service.name}: {keys.num_rows} entities × {columns} features, "
+                f"median {1000 * statistics.median(took):.1f} ms a call over {CALLS} calls on this machine"
             )
             facts.append(f"first entity: {_sample(frame.table)}")
             asked = moments(view, parts.offline, every_us=view.tile_us).slice(0, ASKED_MOMENTS)
             rows = client.training_set(service.name, asked).to_arrow()
-            facts.append(f"training set: {rows.num_rows:,} rows × {rows.num_columns} columns, point in time, every row back")
+            facts.append(
+                f"training set: {rows.num_rows:,} rows × {rows.num_columns} columns, point in time, every row back"
+            )
         if cast.planted:
             facts.append(_planted(parts, view, cast.planted))
 
@@ -100,7 +109,9 @@ def learn(story: Story, parts: Parts, cast: Cast) -> None:
         figures = outcome.version.metrics
         facts.append(f"{outcome.version.ref} {outcome.judgement.outcome}: {outcome.judgement.detail}")
         facts.append(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-        pins = ", ".join(f"{pin.view}@{pin.version} (table version {pin.table_version})" for pin in outcome.version.pins)
+        pins = ", ".join(
+            f"{pin.view}@{pin.version} (table version {pin.table_version})" for pin in outcome.version.pins
+        )
         facts.append(f"pinned: {pins}")
         if outcome.assignment is None:
             facts.append("not promoted: a gate that cannot tell does not let through")
@@ -109,11 +120,11 @@ def learn(story: Story, parts: Parts, cast: Cast) -> None:
         with background_server(handlers(parts)) as address, Client(address) as client:
             keys, at_us = newest_entities(parts, view)
             reply = client.predict(cast.model, keys, at_us=at_us)
-            scored = sorted(
-                zip(reply.predictions, keys.to_pylist(), strict=True), key=lambda pair: -pair[0].score
-            )
+            scored = sorted(zip(reply.predictions, keys.to_pylist(), strict=True), key=lambda pair: -pair[0].score)
             for prediction, key in scored[:2]:
-                because = ", ".join(f"{c.feature} = {c.value:.4g} ({c.contribution:+.2f})" for c in prediction.contributions[:3])
+                because = ", ".join(
+                    f"{c.feature} = {c.value:.4g} ({c.contribution:+.2f})" for c in prediction.contributions[:3]
+                )
                 facts.append(f"{key['asset_id']}: {prediction.score:.3f} because {because}")
 
 
@@ -158,7 +169,9 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
         summed = total(checks)
         verdict = "[bold green]EQUAL[/]" if summed.equal else "[bold red]NOT EQUAL[/]"
         whole = f"{len(assets)} assets" if assets else "all assets"
-        facts.append(f"{verdict}: {summed.values:,} values in {summed.rows:,} rows of {whole}, {summed.differing:,} differ")
+        facts.append(
+            f"{verdict}: {summed.values:,} values in {summed.rows:,} rows of {whole}, {summed.differing:,} differ"
+        )
     report(checks, as_json=False)
     return summed.equal
 
@@ -167,7 +180,7 @@ def show_page(story: Story, parts: Parts) -> None:
     """Start the admin page, fetch every page once, stop it."""
     with story.act("Show: the admin page") as facts, admin_page(parts, address="127.0.0.1:0") as address:
         for page in ("/", "/views", "/services", "/checkpoints", "/drift", "/models"):
-            with urllib.request.urlopen(f"http://{address}{page}") as reply:  # noqa: S310  our own page
+            with urllib.request.urlopen(f"http://{address}{page}") as reply:
                 facts.append(f"{page}: {reply.status}, {len(reply.read()):,} bytes")
 
 
@@ -183,7 +196,11 @@ def proved_assets(parts: Parts, views: list[View], cast: Cast) -> list[str]:
 
 def busiest_service(parts: Parts) -> tuple[Service, View] | None:
     """Return the service with most features whose views all hold rows, and its view with most keys."""
-    ready = [s for s in parts.catalog.services() if all(parts.offline.version(parts.catalog.view(v.view)) >= 0 for v in s.views)]
+    ready = [
+        s
+        for s in parts.catalog.services()
+        if all(parts.offline.version(parts.catalog.view(v.view)) >= 0 for v in s.views)
+    ]
     if not ready:
         return None
     return service_of(parts, max(ready, key=lambda s: sum(len(v.features) for v in s.views)).name)

@@ -18,11 +18,19 @@ from lineshaft.specs.bearings import Bearing
 from lineshaft.wiring import Parts
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  after the backend that needs no screen
+from matplotlib import pyplot as plt
 
 HIGHEST_HZ = 500.0
 BAND_HZ = (2_000.0, 5_000.0)
-WANTED = ("_rms_5m", "_kurtosis_5m", "_envelope_ratio_bpfo_5m", "_envelope_ratio_bpfi_5m", "_mean_1h", "s4_mean", "s11_mean")
+WANTED = (
+    "_rms_5m",
+    "_kurtosis_5m",
+    "_envelope_ratio_bpfo_5m",
+    "_envelope_ratio_bpfi_5m",
+    "_mean_1h",
+    "s4_mean",
+    "s11_mean",
+)
 MOST_LINES = 4
 
 
@@ -64,7 +72,9 @@ def _trend(parts: Parts, view: View, asset: str, path: Path) -> Path:
     names = _shown(view)
     units = {feature.name: feature.unit for feature in view.features}
     rows = pa.concat_tables(list(parts.offline.read_rows(view, features=names, assets=[asset]))).sort_by("event_time")
-    figure, axes = plt.subplots(len(names), 1, sharex=True, figsize=(10, 2 * len(names)), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        len(names), 1, sharex=True, figsize=(10, 2 * len(names)), layout="constrained", squeeze=False
+    )
     groups = sorted(set(rows["position"].to_pylist())) if "position" in rows.column_names else [""]
     for axis, name in zip(axes[:, 0], names, strict=True):
         for position in groups:
@@ -98,7 +108,10 @@ def _envelope(parts: Parts, view: View, asset: str, path: Path) -> Path:
                     axis.axvline(harmonic * line, color=color, alpha=0.6, linestyle="--", linewidth=1, label=label)
         axis.legend(frameon=False, loc="upper right")
     axis.set(xlabel="Hz", ylabel="envelope [g]", xlim=(0, HIGHEST_HZ))
-    axis.set_title(f"{asset} {last['position']}: envelope spectrum of {BAND_HZ[0]:.0f}-{BAND_HZ[1]:.0f} Hz, its strongest block", loc="left")
+    axis.set_title(
+        f"{asset} {last['position']}: envelope spectrum of {BAND_HZ[0]:.0f}-{BAND_HZ[1]:.0f} Hz, its strongest block",
+        loc="left",
+    )
     axis.grid(alpha=0.25)
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -111,7 +124,9 @@ def _samples(block: dict[str, Any]) -> NDArray[np.float64]:
 
 def _spectrum(samples: NDArray[np.float64], rate_hz: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     high = min(BAND_HZ[1], 0.45 * rate_hz)
-    filtered = scipy.signal.sosfiltfilt(scipy.signal.butter(4, (BAND_HZ[0], high), "bandpass", fs=rate_hz, output="sos"), samples)
+    filtered = scipy.signal.sosfiltfilt(
+        scipy.signal.butter(4, (BAND_HZ[0], high), "bandpass", fs=rate_hz, output="sos"), samples
+    )
     envelope = np.abs(scipy.signal.hilbert(filtered))
     amplitude = np.abs(np.fft.rfft(envelope - envelope.mean())) * 2 / len(envelope)
-    return np.fft.rfftfreq(len(envelope), 1 / rate_hz), amplitude
+    return np.asarray(np.fft.rfftfreq(len(envelope), 1 / rate_hz), dtype=np.float64), amplitude
