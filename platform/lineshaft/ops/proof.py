@@ -14,6 +14,7 @@ from lineshaft.errors import UnavailableError
 from lineshaft.ops.jobs import Inlet, Jobs, Stream, Target
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.verify import Check, check_offline, check_online, check_training, stored_blocks, truth
+from lineshaft.sources.blocks import heartbeat_block
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore, OnlineStore
 from lineshaft.tiles.oracle import Comparison
@@ -23,6 +24,7 @@ LIVE_FILES = 3
 LAG_US = 2_000_000
 ROUNDING_US = 1_000_000  # watermarks count milliseconds
 PATIENCE_S = 600.0
+A_DAY_US = 86_400_000_000
 
 
 def prove_stored(
@@ -87,8 +89,12 @@ def run_stream(
             newest = {name: _newest_us(blocks, _cut(blocks, number + 1)) for name, blocks in sources.items()}
             due = sum(_due(oracles[view.name], newest[view.source.name]) for view in views)
             _await_rows(stream, due, told)
-        told("stream: draining")
-        stream.stop(drain=True)
+        for view in views:  # no more will come: let time pass, so that every window closes
+            end_us = _newest_us(sources[view.source.name], sources[view.source.name].num_rows) + A_DAY_US
+            write_blocks(heartbeat_block(source=view.source, end_us=end_us), folder / view.source.name, "live-end")
+        _await_rows(stream, sum(oracles[view.name].num_rows for view in views), told)
+        told("stream: stopping")
+        stream.stop()
 
 
 def _cut(blocks: pa.Table, number: int) -> int:

@@ -67,7 +67,10 @@ class Client:
         """
         table = _entities(entities, keys)
         request = features_pb2.GetFeaturesRequest(
-            feature_service=service, entities=convert.entities_to(table), at_us=at_us
+            feature_service=service,
+            entities=convert.entities_to(table),
+            at_us=at_us,
+            encoding=features_pb2.ENCODING_ARROW,
         )
         try:
             reply = self._features.GetFeatures(request, timeout=self._limit(timeout_s))

@@ -100,11 +100,15 @@ def column_from(message: types_pb2.Column, rows: int) -> pa.Array:
     return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(message.offsets), pa.py_buffer(message.values)])
 
 
-def statuses_from(messages: Iterable[tuple[str, bytes]], rows: int) -> dict[str, NDArray[np.int8]]:
-    """Return one status a row for each named column; no bytes mean that all are PRESENT."""
+def statuses_from(
+    names: Iterable[str], given: Iterable[features_pb2.ColumnStatuses | types_pb2.Column], rows: int
+) -> dict[str, NDArray[np.int8]]:
+    """Return one status a row for each named column; a column of which nothing is said is PRESENT throughout."""
     present = np.full(rows, _PRESENT, np.int8)
     present.flags.writeable = False  # shared by all columns that are whole
-    return {name: np.frombuffer(raw, np.int8) if raw else present for name, raw in messages}
+    statuses = dict.fromkeys(names, present)
+    statuses.update({one.name: np.frombuffer(one.statuses, np.int8) for one in given if one.statuses})
+    return statuses
 
 
 def views_to(versions: Mapping[str, str], ages: Mapping[str, NDArray[np.int64]]) -> list[types_pb2.ServedView]:
@@ -123,21 +127,36 @@ def ages_from(views: Iterable[types_pb2.ServedView]) -> dict[str, NDArray[np.int
 # --- answers
 
 
-def features_to(served: Served) -> features_pb2.GetFeaturesResponse:
+def features_to(served: Served, *, encoding: int = features_pb2.ENCODING_COLUMNS) -> features_pb2.GetFeaturesResponse:
     """Return an answer as it goes over the wire."""
     answer = served.answer
-    return features_pb2.GetFeaturesResponse(
+    names = answer.columns.column_names
+    reply = features_pb2.GetFeaturesResponse(
         rows=answer.columns.num_rows,
-        columns=[
-            column_to(name, _one(column), statuses)
-            for name, column, statuses in zip(
-                answer.columns.column_names, answer.columns.columns, _by_column(answer.status), strict=True
-            )
-        ],
         views=views_to(versions_of(served.plan), answer.age_us),
         served_at_us=served.at_us,
         degraded=served.degraded,
     )
+    if encoding == features_pb2.ENCODING_ARROW:
+        reply.batch = arrow_to(withheld(answer.columns))
+        reply.statuses.extend(statuses_to(names, answer.status))
+    else:
+        cells = zip(names, answer.columns.columns, _by_column(answer.status), strict=True)
+        reply.columns.extend([column_to(name, _one(column), statuses) for name, column, statuses in cells])
+    return reply
+
+
+def withheld(table: pa.Table) -> pa.Table:
+    """Return the same table with nothing but NaN, zero or nothing under its nulls: what is withheld does not leave."""
+    for i, column in enumerate(table.columns):
+        if column.null_count:
+            whole = column.combine_chunks()
+            filled = whole.fill_null(_filler(whole.type))
+            valid = np.packbits(whole.is_valid().to_numpy(zero_copy_only=False), bitorder="little")
+            buffers = [pa.py_buffer(valid), *filled.buffers()[1:]]
+            blank = pa.Array.from_buffers(whole.type, len(whole), buffers, offset=filled.offset)
+            table = table.set_column(i, table.column_names[i], blank)
+    return table
 
 
 def summary_to(plan: Plan) -> features_pb2.FeatureServiceSummary:
@@ -155,10 +174,11 @@ def summary_to(plan: Plan) -> features_pb2.FeatureServiceSummary:
 
 
 def statuses_to(names: Sequence[str], status: NDArray[np.int8]) -> list[features_pb2.ColumnStatuses]:
-    """Return the statuses of every column."""
+    """Return the statuses of every column that is not all PRESENT."""
     return [
-        features_pb2.ColumnStatuses(name=name, statuses=b"" if column is None else column.tobytes())
+        features_pb2.ColumnStatuses(name=name, statuses=column.tobytes())
         for name, column in zip(names, _by_column(status), strict=True)
+        if column is not None
     ]
 
 

@@ -69,13 +69,17 @@ class FeatureStream:
 
 
 def frame_from(entities: pa.Table, reply: features_pb2.GetFeaturesResponse) -> FeatureFrame:
-    """Return an answer beside the entities it was asked for."""
+    """Return an answer, in either encoding, beside the entities it was asked for."""
     rows = reply.rows
-    names = [*entities.column_names, *(column.name for column in reply.columns)]
-    arrays = [*entities.columns, *(convert.column_from(column, rows) for column in reply.columns)]
+    if reply.batch:
+        answered = convert.arrow_from(reply.batch)
+        names, arrays, given = answered.column_names, answered.columns, reply.statuses
+    else:
+        names = [column.name for column in reply.columns]
+        arrays, given = [convert.column_from(column, rows) for column in reply.columns], reply.columns
     return FeatureFrame(
-        table=pa.Table.from_arrays(arrays, names),
-        statuses=convert.statuses_from(((column.name, column.statuses) for column in reply.columns), rows),
+        table=pa.Table.from_arrays([*entities.columns, *arrays], [*entities.column_names, *names]),
+        statuses=convert.statuses_from(names, given, rows),
         ages=convert.ages_from(reply.views),
         view_versions={view.name: view.version for view in reply.views},
         served_at_us=reply.served_at_us,
@@ -88,7 +92,7 @@ def part_from(reply: features_pb2.GetTrainingSetResponse) -> FeatureFrame:
     part = convert.arrow_from(reply.batch)
     return FeatureFrame(
         table=part,
-        statuses=convert.statuses_from(((one.name, one.statuses) for one in reply.statuses), part.num_rows),
+        statuses=convert.statuses_from(reply.columns, reply.statuses, part.num_rows),
         ages=convert.ages_from(reply.views),
         view_versions={view.name: view.version for view in reply.views},
     )

@@ -60,7 +60,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
                 at_us=request.at_us or None,
                 budget_s=budget_s(self._timeout_s, remaining_s),
             )
-            return convert.features_to(served)
+            return convert.features_to(served, encoding=request.encoding)
 
         return await _on(self._pool, work)
 
@@ -123,12 +123,13 @@ def budget_s(timeout_s: float, remaining_s: float | None) -> float:
 
 def _training_replies(chunks: Iterator[tuple[Plan, Chunk]]) -> Generator[features_pb2.GetTrainingSetResponse]:
     for plan, chunk in chunks:
-        table = chunk.table()
+        table = convert.withheld(chunk.table())
         step = max(1, table.num_rows * _MESSAGE_BYTES // max(table.nbytes, 1))
         for at in range(0, table.num_rows, step):
             stop = at + step
             yield features_pb2.GetTrainingSetResponse(
                 batch=convert.arrow_to(table.slice(at, step)),
+                columns=chunk.answer.columns.column_names,
                 statuses=convert.statuses_to(chunk.answer.columns.column_names, chunk.answer.status[at:stop]),
                 views=convert.views_to(
                     convert.versions_of(plan), {name: age[at:stop] for name, age in chunk.answer.age_us.items()}

@@ -20,7 +20,6 @@ FLEET = Fleet(assets=40, hours=24, life_days=1.0, seed=7, vibration=VibrationPla
 PROCESS_ASSETS = 4
 PLANTED = "pump-in-micro-g"
 MICRO = 1_000_000.0
-MOST_PROVED = 2  # assets the slow oracle looks at in a demo; `lineshaft verify` looks at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,6 @@ class Cast:
     readings: Callable[[], Iterator[Reading]]
     model: str = ""
     planted: str = ""  # the asset whose data is broken on purpose
-    proved: int = MOST_PROVED
 
 
 def fleet_input() -> Cast:

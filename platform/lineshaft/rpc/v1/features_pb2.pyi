@@ -1,5 +1,6 @@
 from lineshaft.rpc.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -7,29 +8,44 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENCODING_UNSPECIFIED: _ClassVar[Encoding]
+    ENCODING_COLUMNS: _ClassVar[Encoding]
+    ENCODING_ARROW: _ClassVar[Encoding]
+ENCODING_UNSPECIFIED: Encoding
+ENCODING_COLUMNS: Encoding
+ENCODING_ARROW: Encoding
+
 class GetFeaturesRequest(_message.Message):
-    __slots__ = ("feature_service", "entities", "at_us")
+    __slots__ = ("feature_service", "entities", "at_us", "encoding")
     FEATURE_SERVICE_FIELD_NUMBER: _ClassVar[int]
     ENTITIES_FIELD_NUMBER: _ClassVar[int]
     AT_US_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
     feature_service: str
     entities: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityColumn]
     at_us: int
-    def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ...) -> None: ...
+    encoding: Encoding
+    def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
 
 class GetFeaturesResponse(_message.Message):
-    __slots__ = ("rows", "columns", "views", "served_at_us", "degraded")
+    __slots__ = ("rows", "columns", "views", "served_at_us", "degraded", "batch", "statuses")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     SERVED_AT_US_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
     rows: int
     columns: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
     views: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServedView]
     served_at_us: int
     degraded: bool
-    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ...) -> None: ...
+    batch: bytes
+    statuses: _containers.RepeatedCompositeFieldContainer[ColumnStatuses]
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ...) -> None: ...
 
 class GetTrainingSetRequest(_message.Message):
     __slots__ = ("feature_service", "entities", "table_versions")
@@ -49,14 +65,16 @@ class GetTrainingSetRequest(_message.Message):
     def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[bytes] = ..., table_versions: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class GetTrainingSetResponse(_message.Message):
-    __slots__ = ("batch", "statuses", "views")
+    __slots__ = ("batch", "statuses", "views", "columns")
     BATCH_FIELD_NUMBER: _ClassVar[int]
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     batch: bytes
     statuses: _containers.RepeatedCompositeFieldContainer[ColumnStatuses]
     views: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServedView]
-    def __init__(self, batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ...) -> None: ...
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ColumnStatuses(_message.Message):
     __slots__ = ("name", "statuses")
