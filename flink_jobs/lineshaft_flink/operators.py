@@ -19,7 +19,7 @@ from lineshaft_flink.entity import Entity, Refused, first_due_us
 from lineshaft_flink.job_file import NEVER_US
 from lineshaft_flink.online import OnlineWriter
 from lineshaft_flink.packing import REJECTS, Reject, RowBatch, TiledBlocks, packed_key
-from lineshaft_flink.tiling import Tiling, blocks_of
+from lineshaft_flink.tiling import Tiling, slices_of
 from lineshaft_flink.wire import unpack_blocks
 
 OUTPUT = Types.ROW_NAMED(
@@ -43,7 +43,7 @@ class MakeTiles(ScalarFunction):  # type: ignore[misc]
         """Return a series as long as the batch; the elements stand first."""
         import pandas as pd  # loaded by PyFlink anyway; kept off the client's start
 
-        blocks = unpack_blocks(columns[0]) if self._wire else blocks_of(columns)
+        blocks = unpack_blocks(columns[0]) if self._wire else slices_of(columns)
         elements = self._tiling.elements(blocks)
         return pd.Series([*elements, *([None] * (len(columns[0]) - len(elements)))], dtype=object)
 
