@@ -1,4 +1,4 @@
-"""On real machine data every path gives the oracle's bits: stored, read online, joined for training, served, rebuilt."""
+"""On real machine data every path gives the oracle's bits: stored, read online, trained on, served, rebuilt."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.data_sets import read_data_set
 from lineshaft.sources.reading import Reading, gather
+from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Feature, Service, ServiceView, Status, View
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import embedded_server
@@ -33,7 +34,6 @@ from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.engine import Engine
 
 REPO = Path(__file__).resolve().parents[2] / "feature_repo"
-HOUR_US = 3_600_000_000
 PACE = 64  # blocks between two advances: the replay goes along receipt time, as a stream does
 FOREVER = 2**61
 
@@ -251,23 +251,23 @@ EXTRA = ("mean", "std_sample", "envelope_peak_frequency", "envelope_ratio[1x]")
 MFPT_LINES = tuple(f"envelope_ratio[{line}@full~1%/5-1000Hz]" for line in ("bpfi", "bpfo"))
 
 
-def bench_view(shop: Shop, *functions: str) -> tuple[Shop, View]:
-    """Return the shop with one more view and service `bench`: functions that no team declares but the tables print."""
+def bench_view(shop: Shop, *functions: tuple[str, str], beside: str = "vibration_condition") -> tuple[Shop, View]:
+    """Return the shop with one more view and service `bench`: (column, function) pairs that no team declares."""
+    base = shop.catalog.view(beside)
     features = tuple(
-        Feature(name=f"f{i}", column="acceleration", function=function, window_us=60_000_000)
-        for i, function in enumerate(functions)
+        Feature(name=f"f{i}", column=column, function=function, window_us=base.tile_us)
+        for i, (column, function) in enumerate(functions)
     )
-    view = replace(shop.catalog.view("vibration_condition"), name="bench", features=features)
-    service = Service(
-        name="bench", views=(ServiceView(view="bench", version=view.version, features=view.feature_names),)
-    )
-    all_views, all_services = (*shop.catalog.all_views, view), (*shop.catalog.all_services, service)
+    view = replace(base, name="bench", features=features)
+    used = ServiceView(view="bench", version=view.version, features=view.feature_names)
+    all_views = (*shop.catalog.all_views, view)
+    all_services = (*shop.catalog.all_services, Service(name="bench", views=(used,)))
     return replace(shop, catalog=FixedCatalog(all_views=all_views, all_services=all_services)), view
 
 
 def three_ways(shop: Shop, service: str, entities: pa.Table) -> list[dict[str, list[Any]]]:
     """Return a service's columns as served, as trained on, and as they lie in offline rows, all entities in order."""
-    at_us = HOUR_US * 24 * 365 * 30 + 7 * 24 * HOUR_US + 90_000_000  # 2000-01-01T00:01:30Z, first answer of minute 1
+    at_us = utc_us("2000-01-01T00:01:30")  # when minute 1 is first answered
     used = shop.catalog.service(service).views[0]
     view = shop.catalog.view(used.view)
     rows = pa.concat_tables(list(shop.offline.read_rows(view))).to_pylist()
@@ -290,7 +290,7 @@ def printed(values: Sequence[float], digits: int = 6) -> str:
 
 def records(shop: Shop, data_root: Path, **options: Any) -> tuple[Shop, pa.Table]:
     """Take in the CWRU records and materialize them; return their entities in the tables' order."""
-    shop, bench = bench_view(shop, *EXTRA)
+    shop, bench = bench_view(shop, *(("acceleration", function) for function in EXTRA))
     shop.take_in(read_data_set(data_root / "cwru", **options))
     for view in ("vibration_condition", "vibration_fast"):
         shop.materialize(shop.catalog.view(view))
@@ -346,3 +346,36 @@ def test_faults_are_diagnosed_by_the_service(data_root: Path, shop: Shop) -> Non
             for line in ("bpfo", "bpfi", "bsf", "2bsf", "ftf")
         ]
         assert max(line[0] for line in lines) < 5
+
+
+def test_a_second_rig_agrees_at_its_own_settings(data_root: Path, shop: Shop) -> None:
+    """MFPT: 69 times the background at BPFI, 25 times at BPFO, and the published log ratios, from every path."""
+    shop, bench = bench_view(shop, *(("acceleration", function) for function in MFPT_LINES))
+    shop.take_in(read_data_set(data_root / "mfpt"))
+    shop.materialize(bench)
+    entities = pa.table(
+        {"asset_id": ["InnerRaceFault_vload_1", "OuterRaceFault_vload_1"], "position": ["housing", "housing"]}
+    )
+
+    for answer in three_ways(shop, "bench", entities):
+        bpfi, bpfo = answer["bench__f0"], answer["bench__f1"]
+        assert [round(bpfi[0]), round(bpfo[1])] == [69, 25]
+        assert printed(np.log(np.divide(bpfi, bpfo)).tolist(), 2) == "3.31 -1.91"
+
+
+def test_what_a_constant_channel_does_not_define_is_null_everywhere(data_root: Path, shop: Shop) -> None:
+    """A sensor that never moves has a std and a deviation of exactly 0; its kurtosis and skewness are null, not 0."""
+    functions = ("std", "mean", "kurtosis", "skewness", "deviation_from_baseline[10]")
+    shop, bench = bench_view(shop, *(("s1", function) for function in functions), beside="turbofan_condition")
+    bench = replace(bench, features=tuple(replace(f, window_us=10 * bench.tile_us) for f in bench.features))
+    read = gather(read_data_set(data_root / "cmapss", subsets=("FD001",), splits=("train",)))
+    shop.take_in([Reading(blocks={"turbofan_cycles": eight_engines(read.blocks["turbofan_cycles"])})])
+    shop.materialize(bench)
+
+    rows = pa.concat_tables(list(shop.offline.read_rows(bench)))
+    (found,) = shop.online.read([Wanted(view=bench, features=bench.feature_names, keys=entities_of(bench, rows))])
+    for table in (rows, found.rows):
+        assert [set(table[f"f{i}"].to_pylist()) for i in range(4)] == [{0.0}, {518.67}, {None}, {None}]
+    assert rows["f4"].null_count == 8 * 9  # no engine has a baseline before its tenth cycle
+    assert set(rows["f4"].drop_null().to_pylist()) == set(found.rows["f4"].to_pylist()) == {0.0}
+    assert found.status.tolist() == [Status.PRESENT] * 8
