@@ -76,7 +76,7 @@ def test_five_kills_mid_window_lose_nothing_repeat_nothing_and_change_nothing(tm
         def complete() -> bool:
             nonlocal total
             total = total + committer.commit()
-            return total.rows.get(view.ref, 0) >= truth.num_rows
+            return bool(total.rows.get(view.ref, 0) >= truth.num_rows)
 
         until(complete, what="the last rows")
         cluster.rest.stop(job_id, savepoints=(tmp_path / "savepoints").as_uri(), drain=False)
