@@ -139,7 +139,7 @@ def bench_materialize(
             ours[name].append(ASSETS / (time.perf_counter() - start))
             size[name] = round((client.info("memory")["used_memory"] - empty) / ASSETS)  # type: ignore[index]
             online.close()
-    for name in SHAPES:
+    for name in SHAPES if feast_rate else ():
         ratios = sorted(mine / theirs for mine, theirs in zip(ours[name], feast_rate, strict=True))
         yield {
             "case": "materialize",
@@ -162,7 +162,9 @@ def bench_reads(args: argparse.Namespace, feast_address: str, address: str) -> I
 
     def request(service: str, keys: list[str]) -> tuple[pa.Table, bytes]:
         entities = pa.table({"asset_id": keys})
-        message = features_pb2.GetFeaturesRequest(feature_service=service, entities=convert.entities_to(entities))
+        message = features_pb2.GetFeaturesRequest(
+            feature_service=service, entities=convert.entities_to(entities), encoding=features_pb2.ENCODING_ARROW
+        )
         return entities, message.SerializeToString()
 
     def raw(service: str) -> Callable[[list[str]], Any]:
@@ -281,7 +283,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=Path("../shared/bench"))
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100, 500])
     parser.add_argument("--pairs", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="of materialize; 0 leaves it out")
     parser.add_argument("--serve", type=int, nargs=2, metavar=("PORT", "REDIS_PORT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
@@ -292,6 +294,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         valkey = [str(server_binary()), "--port", str(redis_port), "--save", "", "--bind", "127.0.0.1"]
+        valkey += ["--lazyfree-lazy-user-flush", "no"]  # memory is read right after a flush
         stack.enter_context(running(valkey, redis_port, folder))
         repo = folder / "repo"
         make = [sys.executable, "feast_repo.py", "--dir", str(repo), "--assets", str(ASSETS), "--apply"]

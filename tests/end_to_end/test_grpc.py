@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +17,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import EnvironmentFault, InputError, NotFoundError, UnavailableError
+from lineshaft.errors import InputError, NotFoundError, UnavailableError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.frames import frame_from
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.specs import Feature, Service, ServiceView, Source, Status, View, row_schema
 from lineshaft.stores.delta import DeltaOfflineStore
@@ -182,20 +182,43 @@ def test_values_statuses_and_ages_come_in_columns(client: Client) -> None:
     assert frame.degraded is False
 
 
-def test_what_is_stale_is_withheld_even_under_the_null(place: Place) -> None:
-    """A value older than its view's ttl does not leave the server, not even where a careless client might look."""
+def stale(address: str, encoding: int) -> features_pb2.GetFeaturesResponse:
+    """Ask for a pump when its row is long past its ttl."""
     request = features_pb2.GetFeaturesRequest(feature_service="pump_health", at_us=START_US + 200 * MINUTE_US)
+    request.encoding = encoding  # type: ignore[assignment]
     request.entities.add(name="asset_id").strings.values.append("p0")
     request.entities.add(name="position").strings.values.append("de")
-    with grpc.insecure_channel(place.address) as channel:
-        reply = features_pb2_grpc.FeatureServiceStub(channel).GetFeatures(request)
+    with grpc.insecure_channel(address) as channel:
+        reply: features_pb2.GetFeaturesResponse = features_pb2_grpc.FeatureServiceStub(channel).GetFeatures(request)
+    return reply
 
-    by_name = {column.name: column for column in reply.columns}
+
+def test_what_is_stale_is_withheld_even_under_the_null(place: Place) -> None:
+    """A value older than its view's ttl does not leave the server, not even where a careless client might look."""
+    by_name = {column.name: column for column in stale(place.address, features_pb2.ENCODING_COLUMNS).columns}
+    reply = stale(place.address, features_pb2.ENCODING_ARROW)
+
     assert list(by_name["pumps__rms"].statuses) == [Status.STALE]
     assert np.isnan(np.frombuffer(by_name["pumps__rms"].values, "<f8")).all()
     assert by_name["pumps__state"].values == b""
+    assert np.float64(np.sqrt(59.0)).tobytes() not in reply.batch
+    assert "läuft".encode() not in reply.batch
     assert np.frombuffer(reply.views[0].ages_us, "<i8").tolist() == [(200 - 59) * MINUTE_US]
-    assert not by_name["sites__ambient"].statuses
+    assert [one.name for one in reply.statuses] == ["pumps__rms", "pumps__starts", "pumps__state"]
+
+
+def test_both_encodings_hold_the_same(place: Place) -> None:
+    """A client without Arrow reads the values, statuses and ages that one with Arrow does."""
+    entities = pa.table({"asset_id": ["p0"], "position": ["de"]})
+    columns, arrow = (
+        frame_from(entities, stale(place.address, encoding))
+        for encoding in (features_pb2.ENCODING_UNSPECIFIED, features_pb2.ENCODING_ARROW)
+    )
+
+    assert columns.table.equals(arrow.table)
+    assert {name: s.tolist() for name, s in columns.statuses.items()} == {
+        name: s.tolist() for name, s in arrow.statuses.items()
+    }
 
 
 def test_a_training_set_holds_the_bits_that_serving_gave(client: Client, place: Place) -> None:
@@ -370,27 +393,3 @@ def test_stopping_finishes_what_is_in_flight(place: Place) -> None:
     place.online.delay_s = 0.0
 
     assert frame.table.num_rows == 1
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.com:0", "*:0"])
-def test_an_address_that_others_can_reach_is_refused(place: Place, address: str) -> None:
-    """Without authentication the server listens for this machine alone."""
-    with pytest.raises(InputError, match="no authentication"), background_server(place.handlers, address):
-        pass
-
-
-def test_a_taken_port_is_refused(place: Place) -> None:
-    """A second server on the same port is told so, and does not share it in silence."""
-    with pytest.raises(EnvironmentFault, match="cannot listen"), background_server(place.handlers, place.address):
-        pass
-
-
-def test_a_client_without_a_server_is_told_where_it_looked() -> None:
-    """The error names the address and what to check."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    with Client(address) as client, pytest.raises(UnavailableError) as caught:
-        client.services()
-
-    assert (caught.value.where, "lineshaft serve" in caught.value.fix) == (address, True)

@@ -148,6 +148,8 @@ def features_to(served: Served, *, encoding: int = features_pb2.ENCODING_COLUMNS
 
 def withheld(table: pa.Table) -> pa.Table:
     """Return the same table with nothing but NaN, zero or nothing under its nulls: what is withheld does not leave."""
+    if table.drop_null().num_rows == table.num_rows:  # no nulls at all: one look instead of one a column
+        return table
     for i, column in enumerate(table.columns):
         if column.null_count:
             whole = column.combine_chunks()
@@ -240,7 +242,10 @@ def arrow_from(raw: bytes) -> pa.Table:
 
 def _by_column(status: NDArray[np.int8]) -> list[NDArray[np.int8] | None]:
     """Return one contiguous run of statuses a column, None where all are PRESENT."""
-    whole = (status == _PRESENT).all(axis=0).tolist()
+    present = status == _PRESENT
+    if present.all():
+        return [None] * status.shape[1]
+    whole = present.all(axis=0).tolist()
     columns = np.ascontiguousarray(status.T)
     return [None if done else column for done, column in zip(whole, columns, strict=True)]
 

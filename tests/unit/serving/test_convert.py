@@ -57,10 +57,22 @@ def test_statuses_are_left_out_where_all_is_present() -> None:
     plain = convert.column_to("a", pa.array([1.0, 2.0]), None)
     mixed = convert.column_to("b", pa.array([1.0, None]), np.array([1, 2], np.int8))
 
-    statuses = convert.statuses_from(((c.name, c.statuses) for c in (plain, mixed)), 2)
+    statuses = convert.statuses_from(["a", "b"], [plain, mixed], 2)
 
     assert plain.statuses == b""
-    assert [s.tolist() for s in statuses.values()] == [[1, 1], [Status.PRESENT, Status.NULL]]
+    assert {name: s.tolist() for name, s in statuses.items()} == {"a": [1, 1], "b": [Status.PRESENT, Status.NULL]}
+
+
+@pytest.mark.parametrize("dtype", sorted(COLUMNS))
+@pytest.mark.parametrize(("start", "rows"), [(0, 5), (1, 3), (2, 3)])
+def test_withholding_changes_nothing_that_may_be_seen(dtype: str, start: int, rows: int) -> None:
+    """A table whose nulls were emptied underneath is the same table."""
+    table = pa.table({"c": pa.array(COLUMNS[dtype], ARROW_TYPES[dtype]).slice(start, rows)})
+
+    emptied = convert.withheld(table)
+
+    emptied.validate(full=True)
+    assert emptied.equals(table)
 
 
 def test_entities_cross_the_wire() -> None:
