@@ -135,7 +135,7 @@ def gated_target(parts: Parts, *, checked: bool = True) -> Iterator[Target]:
         def gate(view: View, rows: pa.Table) -> Verdict:
             verdict = checks.gate(view, rows)
             if verdict.quarantined.num_rows:
-                retract(view, verdict.quarantined, offline=parts.offline, online=parts.online)
+                retract(view, verdict.quarantined, good=verdict.good, offline=parts.offline, online=parts.online)
             return verdict
 
         yield replace(plain, gate=gate)
