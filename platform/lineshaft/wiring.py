@@ -23,7 +23,7 @@ from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
-from lineshaft.serving.server import Handlers
+from lineshaft.serving.server import Handlers, Limits
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.delta import DeltaOfflineStore
@@ -157,6 +157,11 @@ def handlers(parts: Parts) -> Handlers:
             sink=PredictionLog(root=parts.settings.home / "predictions"),
         ),
     )
+
+
+def limits(parts: Parts) -> Limits:
+    """Return what one gRPC server takes on."""
+    return Limits(store_timeout_s=parts.settings.redis_timeout_s)
 
 
 def jobs() -> Jobs:

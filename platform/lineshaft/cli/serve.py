@@ -19,7 +19,7 @@ from lineshaft.ops.training_set import training_set
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
-from lineshaft.wiring import connect, governance, handlers
+from lineshaft.wiring import connect, governance, handlers, limits
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
 
@@ -29,7 +29,7 @@ def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] 
     """Answer GetFeatures, GetTrainingSet and Predict over gRPC until stopped."""
     with connect() as parts:
         where = address or parts.settings.grpc_address
-        serve_grpc(handlers(parts), where, ready=lambda bound: notes.print(f"serving on {bound}"))
+        serve_grpc(handlers(parts), where, limits=limits(parts), ready=lambda bound: notes.print(f"serving on {bound}"))
 
 
 @app.command()

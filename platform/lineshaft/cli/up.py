@@ -20,7 +20,7 @@ from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.specs import View
-from lineshaft.wiring import Parts, connect, gated_target, governance, handlers, jobs
+from lineshaft.wiring import Parts, connect, gated_target, governance, handlers, jobs, limits
 
 database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
 app.add_typer(database, name="db")
@@ -46,7 +46,9 @@ def up(
     with connect(keep_online=False) as parts, ExitStack() as stack:
         folder = inbox or parts.settings.home / "inbox"
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
-        bound = stack.enter_context(background_server(handlers(parts), parts.settings.grpc_address))
+        bound = stack.enter_context(
+            background_server(handlers(parts), parts.settings.grpc_address, limits=limits(parts))
+        )
         console.print(f"gRPC         {bound}")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
         if simulate:

@@ -26,7 +26,7 @@ from lineshaft.ops.verify import total
 from lineshaft.serving.client import Client
 from lineshaft.serving.server import background_server
 from lineshaft.specs import Service, Status, View
-from lineshaft.wiring import Parts, governance, handlers
+from lineshaft.wiring import Parts, governance, handlers, limits
 
 CALLS = 50
 ASKED_MOMENTS = 2_000
@@ -77,7 +77,7 @@ def serve(story: Story, parts: Parts, cast: Cast) -> None:
     service, view = found
     with (
         story.act("Serve: gRPC GetFeatures and GetTrainingSet") as facts,
-        background_server(handlers(parts)) as address,
+        background_server(handlers(parts), limits=limits(parts)) as address,
     ):
         keys, at_us = newest_entities(parts, view)
         with Client(address) as client:
@@ -118,7 +118,7 @@ def learn(story: Story, parts: Parts, cast: Cast) -> None:
             facts.append("not promoted: a gate that cannot tell does not let through")
             return
         _, view = service_of(parts, outcome.version.service)
-        with background_server(handlers(parts)) as address, Client(address) as client:
+        with background_server(handlers(parts), limits=limits(parts)) as address, Client(address) as client:
             keys, at_us = newest_entities(parts, view)
             reply = client.predict(cast.model, keys, at_us=at_us)
             scored = sorted(zip(reply.predictions, keys.to_pylist(), strict=True), key=lambda pair: -pair[0].score)

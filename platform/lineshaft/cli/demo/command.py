@@ -16,6 +16,9 @@ from lineshaft.cli.output import console
 from lineshaft.settings import Settings
 from lineshaft.wiring import connect
 
+PATIENT_S = 2.0
+"""A demo shares its processors with Flink: the budget of an online read that suits an alarm path would be too short."""
+
 
 @app.command()
 def demo(
@@ -31,7 +34,7 @@ def demo(
     home = settings.home / "demo" / name
     if not keep:
         shutil.rmtree(home, ignore_errors=True)
-    settings = settings.model_copy(update={"home": home, "project": "demo", "redis_url": settings.redis_url})
+    settings = settings.model_copy(update={"home": home, "project": "demo", "redis_timeout_s": PATIENT_S})
     story = Story(home=home)
     with connect(settings, keep_online=False) as parts:
         cast = fleet_input() if data is None else set_input(data)
