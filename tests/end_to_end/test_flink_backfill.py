@@ -98,7 +98,9 @@ def agree(view: View, truth: pa.Table, target: Target) -> None:
     """Fail unless both stores hold exactly the oracle's rows."""
     offline = check_offline(view, target.offline, truth, path="backfill")
     assert offline.result.equal, offline
-    online = check_online(view, RedisOnlineStore(target.redis_url, project=target.project, timeout_s=5.0), truth, path="online")
+    online = check_online(
+        view, RedisOnlineStore(target.redis_url, project=target.project, timeout_s=5.0), truth, path="online"
+    )
     assert online.result.equal, online
 
 
