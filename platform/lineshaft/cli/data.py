@@ -28,13 +28,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def ingest_command(
     path: Annotated[Path, typer.Argument(help="Folder of a data set, or of your own files.")],
     name: Annotated[str, typer.Option(help="Which set it is; detected unless named.")] = "",
+    subset: Annotated[list[str] | None, typer.Option(help="Of C-MAPSS: only these, e.g. FD001.")] = None,
     as_json: Json = False,
 ) -> None:
     """Read raw data: good blocks are written once, the rest is kept with a reason."""
     name = name or detect(path).name
+    options = {"subsets": subset} if subset else {}
     with connect() as parts:
         show(
-            summary(take_in(parts, read_data_set(path, name=name), label=name)),
+            summary(take_in(parts, read_data_set(path, name=name, **options), label=name)),
             title=f"ingested {name}",
             as_json=as_json,
         )
