@@ -155,9 +155,9 @@ def described(path: str, command: Any) -> Iterator[str]:
     """Write one command: its words, its help, its parameters."""
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
-    usage = " ".join([path, *(parameter.human_readable_name.upper() for parameter in arguments)])
+    usage = " ".join([path, *(parameter.name.upper() for parameter in arguments)])
     yield from [f"## `{usage}`", "", " ".join((command.help or "").split()), ""]
-    rows = [(parameter.human_readable_name.upper(), parameter) for parameter in arguments]
+    rows = [(parameter.name.upper(), parameter) for parameter in arguments]
     rows += [(", ".join([*parameter.opts, *parameter.secondary_opts]), parameter) for parameter in options]
     if rows:
         yield from ["| parameter | meaning |", "|---|---|"]

@@ -16,6 +16,7 @@ from lineshaft_governance.drift_check import Window, check_drift, draw_report, o
 from lineshaft_governance.gate import REASON, Gate
 from lineshaft_governance.policies import drift_policy, promotion_policy
 from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.web.app import create_app
 from lineshaft_governance.web.parts import WebParts
 
 
@@ -59,8 +60,6 @@ class GovernanceParts:
 
     def web(self, parts: Any) -> Any:
         """Return the admin page over the connected parts (`lineshaft.wiring.Parts`)."""
-        from lineshaft_governance.web.app import create_app
-
         return create_app(
             WebParts(
                 catalog=parts.catalog,
