@@ -1,0 +1,303 @@
+"""The command line on a small home: what people read, what programs parse, and what an error says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from lineshaft.cli import main
+from lineshaft.cli.output import show
+from lineshaft.ops.ingest import ingest
+from lineshaft.settings import Settings
+from lineshaft.sources.blocks import blocks_table
+from lineshaft.sources.catalogue import SOURCES
+from lineshaft.sources.reading import Reading
+from lineshaft.sources.tabular import utc_us
+from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, View
+from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.tiles.catalogue import entries
+from lineshaft.tiles.engine import Engine
+from lineshaft.wiring import connect
+
+MINUTE_US = 60_000_000
+START_US = utc_us("2024-01-01")
+PUMPS = View(
+    name="pumps",
+    source=SOURCES["vibration_blocks"],
+    entity_keys=(("asset_id", "string"), ("position", "string")),
+    features=(
+        Feature(name="rms_1m", column="acceleration", function="rms", window_us=MINUTE_US),
+        Feature(name="kurtosis_1m", column="acceleration", function="kurtosis", window_us=MINUTE_US),
+    ),
+    grace_us=5_000_000,
+    ttl_us=10 * MINUTE_US,
+    team="vibration",
+)
+HEALTH = Service(
+    name="pump_health",
+    views=(ServiceView(view="pumps", version=PUMPS.version, features=PUMPS.feature_names),),
+    team="vibration",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the catalogue is given: an apply without a feature repository, and so without Feast."""
+
+    generation: int = 0
+    summary: str = "given"
+    views: tuple[View, ...] = (PUMPS,)
+    on_demand: tuple[OnDemandView, ...] = ()
+    services: tuple[Service, ...] = (HEALTH,)
+    transfers: frozenset[str] = frozenset()
+
+    def checked(self) -> object:
+        """Find no fault."""
+        return self
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Fill a home: two pumps over three minutes, one rejected block, rows in both stores; its server runs on."""
+    folder = tmp_path_factory.mktemp("home")
+    wave = np.tile([0.0, 3.0, 0.0, -3.0], (6, 1, 64))
+    wave[3:] = 0.0  # pump-2 stands still: its kurtosis is undefined
+    blocks = blocks_table(
+        asset_id=["pump-1"] * 3 + ["pump-2"] * 3,
+        position="de",
+        starts_us=[START_US + minute * MINUTE_US for minute in (0, 1, 2)] * 2,
+        samples=wave,
+        rate_hz=256.0,
+    )
+    broken = blocks.slice(0, 1).set_column(5, "rate_hz", pa.array([-1.0])).cast(blocks.schema)
+    settings = Settings(home=folder)
+    with EmbeddedValkey(folder / "online"), connect(settings) as parts:  # commands find this server running
+        parts.catalog.apply(Given(), actor="test")
+        reading = Reading(blocks={"vibration_blocks": pa.concat_tables([blocks, broken])})
+        ingest([reading], sources=SOURCES, offline=parts.offline, rejects=parts.rejects, label="test")
+        engine = Engine(PUMPS)
+        engine.add(blocks)
+        rows = engine.advance(2**61)
+        parts.offline.write_rows(PUMPS, rows, batch="test")
+        parts.online.write(PUMPS, rows)
+        yield folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> Any:
+        """Parse what it printed as JSON."""
+        return json.loads(self.out)
+
+
+Lineshaft = Callable[..., Said]
+
+
+@pytest.fixture
+def lineshaft(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lineshaft:
+    """Return the command as a shell would run it, on the home."""
+
+    def run(*words: str, at: Path = home) -> Said:
+        monkeypatch.setenv("LINESHAFT_HOME", str(at))
+        monkeypatch.setattr(sys, "argv", ["lineshaft", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return Said(code=int(end.value.code or 0), out=printed.out, err=printed.err)
+
+    return run
+
+
+ASK = ("features", "pump_health", "--key", "asset_id=pump-1,pump-2,nobody", "--key", "position=de,de,de")
+
+
+def test_functions_are_listed_with_formula_unit_and_source(lineshaft: Lineshaft) -> None:
+    """Every function of the catalogue is there, none without its formula, unit and source."""
+    said = lineshaft("functions", "--json")
+
+    assert said.code == 0
+    assert [row["function"] for row in said.rows] == [entry.pattern for entry in entries()]
+    assert all(row["formula"] and row["unit"] and row["source"] for row in said.rows)
+
+
+def test_views_and_services_name_what_they_pin(lineshaft: Lineshaft) -> None:
+    """A view tells its version and pace, a service the view versions behind its features."""
+    (view,), (service,) = lineshaft("views", "--json").rows, lineshaft("services", "--json").rows
+
+    assert (view["view"], view["version"], view["features"]) == ("pumps", PUMPS.version, 2)
+    assert (view["every"], view["ttl"], view["table version"], view["team"]) == ("1m", "10m", 1, "vibration")
+    assert (service["service"], service["views"], service["features"]) == ("pump_health", PUMPS.ref, 2)
+
+
+def test_features_are_told_with_status_and_age(lineshaft: Lineshaft) -> None:
+    """Present, null and not found are told apart; ages count to the moment given."""
+    said = lineshaft(*ASK, "--at", "2024-01-01T00:04:00", "--json")
+
+    found = {(row["asset_id"], row["feature"]): (row["value"], row["status"], row["age_s"]) for row in said.rows}
+    assert found == {
+        ("pump-1", "pumps__rms_1m"): (np.sqrt(4.5), "PRESENT", 60.0),
+        ("pump-1", "pumps__kurtosis_1m"): (2.0, "PRESENT", 60.0),
+        ("pump-2", "pumps__rms_1m"): (0.0, "PRESENT", 60.0),
+        ("pump-2", "pumps__kurtosis_1m"): (None, "NULL", 60.0),
+        ("nobody", "pumps__rms_1m"): (None, "NOT_FOUND", None),
+        ("nobody", "pumps__kurtosis_1m"): (None, "NOT_FOUND", None),
+    }
+
+
+def test_features_asked_now_are_stale_if_the_data_is_old(lineshaft: Lineshaft) -> None:
+    """Without a moment, ages count to the present: an old recording is withheld."""
+    said = lineshaft(*ASK, "--json")
+
+    assert {row["status"] for row in said.rows if row["asset_id"] != "nobody"} == {"STALE"}
+    assert {row["value"] for row in said.rows} == {None}
+
+
+def test_a_table_is_printed_for_people(lineshaft: Lineshaft) -> None:
+    """Without --json the same rows stand in a table with its title."""
+    said = lineshaft(*ASK, "--at", "2024-01-01T00:04:00")
+
+    assert said.code == 0
+    assert "pump_health, as served now" in said.out
+    assert "NOT_FOUND" in said.out
+    assert "2.12132" in said.out
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_training_set_is_written_for_a_table_of_moments(lineshaft: Lineshaft, tmp_path: Path, suffix: str) -> None:
+    """Rows come back in order with their labels, at their own times, from CSV or Parquet; the statuses are counted."""
+    moments = ["2024-01-01T00:02:05", "2024-01-01T00:01:04", "2024-01-01T00:03:05"]
+    asked = pa.table({"asset_id": ["pump-1"] * 3, "position": ["de"] * 3, "event_time": moments, "label": [1, 2, 3]})
+    path, out = tmp_path / f"asked{suffix}", tmp_path / "set.parquet"
+    pacsv.write_csv(asked, path) if suffix == ".csv" else pq.write_table(asked, path)
+
+    said = lineshaft("training-set", "pump_health", str(path), str(out), "--json")
+
+    assert said.rows == {"rows": 3, "statuses": {"present": 4, "not_found": 2}, "file": str(out)}
+    table = pq.read_table(out)
+    assert table["label"].to_pylist() == [1, 2, 3]
+    assert table["pumps__rms_1m"].to_pylist() == [np.sqrt(4.5), None, np.sqrt(4.5)]
+
+
+def test_rejected_records_are_counted_by_reason(lineshaft: Lineshaft) -> None:
+    """The block that could not be used is there, with why."""
+    said = lineshaft("rejects", "--json")
+
+    assert said.rows == [{"source": "vibration_blocks", "reason": "bad_rate", "records": 1}]
+
+
+def test_the_online_store_is_counted_and_rebuilt(lineshaft: Lineshaft) -> None:
+    """Status counts entities on both sides; a rebuild gives the same bytes, also of one view named."""
+    status, rebuilt = (
+        lineshaft("online", "status", "--json").rows,
+        lineshaft("online", "rebuild", "pumps", "--json").rows,
+    )
+
+    assert status == [{"view": PUMPS.ref, "online": 2, "offline": 2, "table version": 1}]
+    assert rebuilt == [{"view": "pumps", "rows": 2, "same bytes as before": True}]
+    assert lineshaft("online", "rebuild", "--json").rows == rebuilt
+
+
+def test_models_are_none_in_a_home_without_any(lineshaft: Lineshaft) -> None:
+    """An empty list is JSON too, and words for people."""
+    assert lineshaft("models", "--json").rows == []
+    assert "nothing yet" in lineshaft("models").out
+
+
+def test_a_fleet_is_simulated_into_a_home_and_its_server_stopped(lineshaft: Lineshaft, tmp_path: Path) -> None:
+    """Blocks and side tables are told as JSON; down stops the home's server, and says when there is none."""
+    with EmbeddedValkey(tmp_path / "online"):
+        said = lineshaft("simulate", "--assets", "1", "--hours", "0.1", "--json", at=tmp_path)
+        down = lineshaft("down", at=tmp_path)
+
+    counts = {row["what"]: row["count"] for row in said.rows}
+    assert counts["vibration_blocks: blocks"] > 0
+    assert counts["process_readings: blocks"] > 0
+    assert "table maintenance" in counts
+    assert "embedded online server stopped" in down.err
+    assert "no embedded online server was running" in lineshaft("down", at=tmp_path).err
+
+
+def test_the_database_is_brought_up_to_date(lineshaft: Lineshaft, tmp_path: Path) -> None:
+    """Upgrading twice stands at the same revision."""
+    first, second = lineshaft("db", "upgrade", at=tmp_path), lineshaft("db", "upgrade", at=tmp_path)
+
+    assert first.code == second.code == 0
+    assert first.err == second.err
+    assert "stands at revision 0" in first.err
+
+
+ERRORS = {
+    "an unknown service": (("features", "pump_helth", "--key", "asset_id=a"), "LS-NOF", "no service 'pump_helth'"),
+    "a missing key": (("features", "pump_health", "--key", "asset_id=a"), "LS-INP", "keyed by 'position'"),
+    "a key without a value": (("features", "pump_health", "--key", "asset_id"), "LS-INP", "'asset_id' is no key"),
+    "keys of unequal length": (
+        ("features", "pump_health", "--key", "asset_id=a,b", "--key", "position=de"),
+        "LS-INP",
+        "different numbers of values",
+    ),
+    "no moment": ((*ASK, "--at", "yesterday"), "LS-INP", "'yesterday' is no moment"),
+    "an unknown view": (("online", "rebuild", "pump"), "LS-NOF", "no view 'pump'"),
+    "no such folder": (("ingest", "there/is/none"), "LS-NOF", "there is no such folder"),
+    "an unknown data set": (("ingest", ".", "--name", "femtoo"), "LS-NOF", "no data set 'femtoo'"),
+    "an unknown recipe": (("train", "nothing"), "LS-NOF", "no recipe for model 'nothing'"),
+    "no champion": (("predict", "nothing", "--key", "asset_id=a"), "LS-NOF", "nothing"),
+    "no table of moments": (("training-set", "pump_health", "none.csv", "out.parquet"), "LS-INP", "no file none.csv"),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS)
+def test_an_error_says_what_and_how_to_mend_it(lineshaft: Lineshaft, what: str) -> None:
+    """Exit code 1; standard error holds the code, what is wrong and the fix, and no traceback; nothing else printed."""
+    words, code, text = ERRORS[what]
+
+    said = lineshaft(*words)
+
+    assert said.code == 1
+    assert said.out == ""
+    assert said.err.startswith(code)
+    assert text in said.err
+    assert "\n  fix  " in said.err
+    assert "Traceback" not in said.err
+
+
+def test_an_error_says_where(lineshaft: Lineshaft, tmp_path: Path) -> None:
+    """A folder that holds nothing we can read is named."""
+    said = lineshaft("ingest", str(tmp_path))
+
+    assert said.code == 1
+    assert f"\n  at   {tmp_path}" in said.err
+    assert "\n  fix  " in said.err
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("online", "--help"), ("db",)])
+def test_help_is_given_to_whoever_asks(lineshaft: Lineshaft, words: tuple[str, ...]) -> None:
+    """Help names the commands."""
+    said = lineshaft(*words)
+
+    assert "Commands" in said.out + said.err
+
+
+def test_values_are_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers get thousands, absence a dash, truth a word."""
+    show([{"n": 1_234_567, "x": 0.123456789, "none": None, "yes": True}], title="t", as_json=False)
+
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("1,234,567", "0.123457", "–", "yes"))
