@@ -100,7 +100,8 @@ def run_stream(
 def _cut(blocks: pa.Table, number: int) -> int:
     """Return where live file `number` begins: the first share is history, the rest is cut evenly."""
     share = HISTORY_SHARE + (1 - HISTORY_SHARE) * number / LIVE_FILES
-    return round(blocks.num_rows * share)
+    rows: int = blocks.num_rows
+    return round(rows * share)
 
 
 def _newest_us(blocks: pa.Table, stop: int) -> int:

@@ -1,6 +1,7 @@
 """One plain view over a Parquet file, one computed view, one on-demand view."""
 
 from datetime import timedelta
+from typing import Any
 
 from feast import (
     Aggregation,
@@ -16,7 +17,7 @@ from feast import (
 )
 from feast.types import Float32, Float64, Int64, String, UnixTimestamp
 
-OWNED = {"owner": "a@lineshaft.example", "tags": {"team": "a"}}
+OWNED: dict[str, Any] = {"owner": "a@lineshaft.example", "tags": {"team": "a"}}
 machine = Entity(name="machine", join_keys=["asset_id"], value_type=ValueType.STRING, owner="a@lineshaft.example")
 file = FileSource(name="lab", path="lab.parquet", timestamp_field="at", created_timestamp_column="created")
 lab = FeatureView(
