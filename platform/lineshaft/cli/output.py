@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lineshaft.errors import LineshaftError
@@ -19,11 +20,11 @@ notes = Console(stderr=True, highlight=False)
 
 def complain(error: LineshaftError) -> None:
     """Tell an error: what, where, how to mend it."""
-    notes.print(f"[bold red]{error.code}[/]  {error.what}", soft_wrap=True)
+    notes.print(f"[bold red]{error.code}[/]  {escape(error.what)}", soft_wrap=True)
     if error.where:
-        notes.print(f"  [dim]at[/]   {error.where}", soft_wrap=True)
+        notes.print(f"  [dim]at[/]   {escape(error.where)}", soft_wrap=True)
     if error.fix:
-        notes.print(f"  [green]fix[/]  {error.fix}", soft_wrap=True)
+        notes.print(f"  [green]fix[/]  {escape(error.fix)}", soft_wrap=True)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> None:
@@ -31,13 +32,13 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> Non
     if as_json:
         console.print_json(json.dumps(rows, default=str))
         return
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(title=escape(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in rows[0] if rows else ():
         numbers = all(isinstance(row[name], int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    console.print(table if rows else f"{title}: nothing yet")
+    console.print(table if rows else f"{escape(title)}: nothing yet")
 
 
 def _text(value: object) -> str:
@@ -49,4 +50,4 @@ def _text(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return str(value)
+    return escape(str(value))  # square brackets are part of our names, not markup

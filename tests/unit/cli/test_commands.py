@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lineshaft.cli import main
-from lineshaft.cli.output import show
+from lineshaft.cli.output import complain, show
+from lineshaft.errors import DefinitionError
 from lineshaft.ops.ingest import ingest
 from lineshaft.settings import Settings
 from lineshaft.sources.blocks import blocks_table
@@ -301,3 +302,21 @@ def test_values_are_written_for_people(capsys: pytest.CaptureFixture[str]) -> No
 
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("1,234,567", "0.123457", "–", "yes"))
+
+
+def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names like band_power[low-highHz] and lineshaft[flink] reach the reader whole, in tables and in errors."""
+    complain(
+        DefinitionError(
+            "no function rms[x]", where="v[0].py:3", fix="pip install 'lineshaft[flink]', or band_power[1-2Hz]"
+        )
+    )
+    error = capsys.readouterr().err
+    show([{"function": "envelope_ratio[line]"}], title="of sums[a]", as_json=False)
+    table = capsys.readouterr().out
+
+    assert "no function rms[x]" in error
+    assert "v[0].py:3" in error
+    assert "'lineshaft[flink]', or band_power[1-2Hz]" in error
+    assert "envelope_ratio[line]" in table
+    assert "of sums[a]" in table
