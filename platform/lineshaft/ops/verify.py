@@ -18,6 +18,10 @@ from lineshaft.tiles.answer import Answer, answer_view
 from lineshaft.tiles.oracle import Comparison, compare_rows, differing_values, oracle_rows
 
 
+PATIENT_S = 30.0
+"""A proof reads every entity at once; it is in no hurry."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One path held against the oracle for one view."""
@@ -55,7 +59,8 @@ def check_online(view: View, online: OnlineStore, oracle: pa.Table, *, path: str
     """Compare what an online read returns for every entity with the oracle's newest rows."""
     expected = newest(view, oracle)
     keys = expected.select([name for name, _ in view.entity_keys])
-    (found,) = online.read([Wanted(view=view, features=view.feature_names, keys=keys)])
+    wanted = Wanted(view=view, features=view.feature_names, keys=keys)
+    (found,) = online.read([wanted], timeout_s=PATIENT_S)
     ours = keys
     for name in row_schema(view).names[len(view.entity_keys) :]:
         ours = ours.append_column(name, found.rows[name])
