@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xgboost
 
 from lineshaft.errors import InputError
 from lineshaft.models.matrix import Examples, examples, held_out
 from lineshaft.models.scores import evaluate
-from lineshaft.models.scoring import Scorer
 from lineshaft.models.spec import ModelSpec
 
 OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
@@ -42,6 +41,10 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     InputError
         If a column is missing, labels hold nulls or (binary) anything but 0 and 1, or there is nothing to learn.
     """
+    import xgboost
+
+    from lineshaft.models.scoring import Scorer
+
     rows = examples(spec, table)
     _check_labels(spec, rows)
     test = held_out(rows.groups, share=spec.test_share, seed=spec.seed)
@@ -81,8 +84,10 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     )
 
 
-def _matrix(spec: ModelSpec, rows: Examples) -> xgboost.DMatrix:
+def _matrix(spec: ModelSpec, rows: Examples) -> Any:
     """Return rows as XGBoost holds them."""
+    import xgboost
+
     return xgboost.DMatrix(rows.values, label=rows.labels, feature_names=list(spec.features), nthread=1)
 
 

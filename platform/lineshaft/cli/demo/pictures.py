@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
@@ -16,9 +15,6 @@ from lineshaft.cli.demo.inputs import Cast
 from lineshaft.specs import View
 from lineshaft.specs.bearings import Bearing
 from lineshaft.wiring import Parts
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 
 HIGHEST_HZ = 500.0
 BAND_HZ = (2_000.0, 5_000.0)
@@ -69,12 +65,13 @@ def _shown(view: View) -> list[str]:
 
 
 def _trend(parts: Parts, view: View, asset: str, path: Path) -> Path:
+    from matplotlib.figure import Figure
+
     names = _shown(view)
     units = {feature.name: feature.unit for feature in view.features}
     rows = pa.concat_tables(list(parts.offline.read_rows(view, features=names, assets=[asset]))).sort_by("event_time")
-    figure, axes = plt.subplots(
-        len(names), 1, sharex=True, figsize=(10, 2 * len(names)), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(10, 2 * len(names)), layout="constrained")
+    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)
     groups = sorted(set(rows["position"].to_pylist())) if "position" in rows.column_names else [""]
     for axis, name in zip(axes[:, 0], names, strict=True):
         for position in groups:
@@ -86,17 +83,19 @@ def _trend(parts: Parts, view: View, asset: str, path: Path) -> Path:
         axes[0, 0].legend(frameon=False)
     axes[0, 0].set_title(f"{asset}: {view.name}@{view.version}", loc="left")
     figure.savefig(path, dpi=110)
-    plt.close(figure)
     return path
 
 
 def _envelope(parts: Parts, view: View, asset: str, path: Path) -> Path:
     """Paint the envelope spectrum of the asset's strongest block, with its bearing's lines and two harmonics."""
+    from matplotlib.figure import Figure
+
     blocks = pa.concat_tables(list(parts.offline.read_blocks(view.source, assets=[asset]))).to_pylist()
     last = max(blocks, key=lambda block: float(np.square(_samples(block)).mean()))
     samples = _samples(last)
     hertz, amplitude = _spectrum(samples, last["rate_hz"])
-    figure, axis = plt.subplots(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axis = figure.subplots()
     axis.plot(hertz, amplitude, color="black", linewidth=0.8)
     if last["bearing"] and last["shaft_hz"]:
         bearing = Bearing.parse(last["bearing"])
@@ -114,7 +113,6 @@ def _envelope(parts: Parts, view: View, asset: str, path: Path) -> Path:
     )
     axis.grid(alpha=0.25)
     figure.savefig(path, dpi=110)
-    plt.close(figure)
     return path
 
 
