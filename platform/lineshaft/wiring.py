@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault
-from lineshaft.ops.catalog import Catalog
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler

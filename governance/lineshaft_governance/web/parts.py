@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lineshaft.clock import Clock
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.specs import Service, View
+from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore, OnlineStore
 from lineshaft_governance.results import ResultFolder
-
-
-class Catalog(Protocol):
-    """The definitions that are current."""
-
-    def views(self) -> Sequence[View]:
-        """Return every view, by name."""
-        ...
-
-    def view(self, name: str, version: str | None = None) -> View:
-        """Return a view; raise `NotFoundError`."""
-        ...
-
-    def services(self) -> Sequence[Service]:
-        """Return every service, by name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

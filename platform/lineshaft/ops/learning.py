@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.models.labels import Labelled, ends_of_life, fails_within, remaining_life
 from lineshaft.models.spec import ModelSpec, numeric_features
-from lineshaft.ops.catalog import Catalog
 from lineshaft.ops.tables import read_table
 from lineshaft.ops.training_set import training_set
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.sources.cmapss import CYCLE_US, EPOCH
 from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Service, View

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-from lineshaft.ops.catalog import Catalog
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, View
 from lineshaft.specs.rows import ARROW_TYPES
 from lineshaft.stores.ports import Found, OfflineStore, Wanted
@@ -101,13 +101,14 @@ def entity_keys(view: View, entities: pa.Table) -> pa.Table:
 
 
 def fingerprint(table: pa.Table) -> str:
-    """Return the SHA-256 of a training set's bytes: schema, then columns, independent of chunking."""
+    """Return the SHA-256 of a training set: schema, then columns, independent of chunking and of what lies under nulls."""
     digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
-    for column in table.combine_chunks().columns:
+    for column in table.columns:
+        digest.update(np.asarray(column.is_valid()).tobytes())
         sink = pa.BufferOutputStream()
-        batch = pa.table({"c": column})
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_table(batch.combine_chunks())
+        values = pa.table({"c": column.drop_null()}).combine_chunks()
+        with pa.ipc.new_stream(sink, values.schema) as writer:
+            writer.write_table(values)
         digest.update(sink.getvalue())
     return digest.hexdigest()
 

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lineshaft.ops.catalog import Catalog
 from lineshaft.ops.training_set import training_set
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import View, row_schema
 from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
 from lineshaft.tiles.answer import Answer, answer_view
 from lineshaft.tiles.oracle import Comparison, compare_rows, differing_values, oracle_rows
-
 
 PATIENT_S = 30.0
 """A proof reads every entity at once; it is in no hurry."""

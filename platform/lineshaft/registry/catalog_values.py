@@ -13,25 +13,21 @@ Found = TypeVar("Found", View, OnDemandView, Service)
 
 
 class Catalog(Protocol):
-    """What readers of definitions need."""
+    """What readers of definitions need. Raises `NotFoundError`, naming near matches."""
 
     def view(self, name: str, version: str | None = None) -> View:
-        """Return a view, in its current version unless one is named; raise `NotFoundError`."""
+        """Return a view, in its current version unless one is named."""
         ...
 
-    def views(self) -> tuple[View, ...]:
+    def views(self) -> Sequence[View]:
         """Return the current views, by name."""
         ...
 
-    def on_demand_views(self) -> tuple[OnDemandView, ...]:
-        """Return the current on-demand views, by name."""
+    def service(self, name: str) -> Service:
+        """Return a service with its pinned view versions."""
         ...
 
-    def service(self, name: str, version: str | None = None) -> Service:
-        """Return a service with its pins; raise `NotFoundError`."""
-        ...
-
-    def services(self) -> tuple[Service, ...]:
+    def services(self) -> Sequence[Service]:
         """Return the current services, by name."""
         ...
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
 from lineshaft.errors import InputError
-from lineshaft.ops.catalog import Catalog
 from lineshaft.ops.training_set import Chunk, answer, entity_keys, training_set
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, View
 from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
 from lineshaft.tiles.answer import Answer
