@@ -101,16 +101,23 @@ def entity_keys(view: View, entities: pa.Table) -> pa.Table:
 
 
 def fingerprint(table: pa.Table) -> str:
-    """Return the SHA-256 of a training set: schema, then columns, independent of chunking and of what lies under nulls."""
+    """Return the SHA-256 of a training set's schema and values, independent of chunks and of bytes under nulls."""
     digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
     for column in table.columns:
         digest.update(np.asarray(column.is_valid()).tobytes())
         sink = pa.BufferOutputStream()
-        values = pa.table({"c": column.drop_null()}).combine_chunks()
+        values = pa.table({"c": _bare(column.drop_null().combine_chunks())})
         with pa.ipc.new_stream(sink, values.schema) as writer:
             writer.write_table(values)
         digest.update(sink.getvalue())
     return digest.hexdigest()
+
+
+def _bare(values: pa.Array) -> pa.Array:
+    """Return values without nulls in the one form of no validity bitmap; nested types are left as they are."""
+    if pa.types.is_nested(values.type) or pa.types.is_dictionary(values.type):
+        return values
+    return pa.Array.from_buffers(values.type, len(values), [None, *values.buffers()[1:]], offset=values.offset)
 
 
 def _times(entities: pa.Table, name: str) -> NDArray[np.int64]:
