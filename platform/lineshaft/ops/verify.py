@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lineshaft.ops.training_set import training_set
 from lineshaft.registry.catalog_values import Catalog
-from lineshaft.specs import View, row_schema
+from lineshaft.specs import Status, View, row_schema
 from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
 from lineshaft.tiles.answer import Answer, answer_view
 from lineshaft.tiles.oracle import Comparison, compare_rows, differing_values, oracle_rows
@@ -63,6 +63,7 @@ def check_online(view: View, online: OnlineStore, oracle: pa.Table, *, path: str
     ours = keys
     for name in row_schema(view).names[len(view.entity_keys) :]:
         ours = ours.append_column(name, found.rows[name])
+    ours = ours.filter(pa.array(found.status == Status.PRESENT))  # who is not there is missing, not null
     return Check(path=path, view=view.name, result=compare_rows(view, ours.cast(row_schema(view)), expected))
 
 
