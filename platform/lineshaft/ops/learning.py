@@ -18,7 +18,7 @@ from lineshaft.ops.training_set import training_set
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.sources.cmapss import CYCLE_US, EPOCH
 from lineshaft.sources.tabular import utc_us
-from lineshaft.specs import Service, View
+from lineshaft.specs import Service, View, row_schema
 from lineshaft.stores.ports import OfflineStore
 
 HOUR_US = 3_600_000_000
@@ -27,25 +27,29 @@ RUL_CLIP = 125.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A model that can be trained from what is ingested: its service, task, table of outcomes and how to label."""
+    """A model that can be trained from what is ingested: its service, task, table of outcomes and how to label.
+
+    `label` takes entity rows, the table of outcomes, and the grace in microseconds by which the rows' moments lie after
+    the ticks they speak of.
+    """
 
     name: str
     service: str
     task: str
     outcomes: str
     every_us: int
-    label: Callable[[pa.Table, pa.Table], Labelled]
+    label: Callable[[pa.Table, pa.Table, int], Labelled]
     description: str
 
 
-def _fails_soon(rows: pa.Table, log: pa.Table) -> Labelled:
-    until_us = max(int(pc.max(rows["event_time"].cast(pa.int64())).as_py()), 0)
+def _fails_soon(rows: pa.Table, log: pa.Table, _grace_us: int) -> Labelled:
+    until_us = int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0)
     return fails_within(rows, log, horizon_us=4 * HOUR_US, followed_until_us=until_us)
 
 
-def _cycles_left(rows: pa.Table, truth: pa.Table) -> Labelled:
-    """Label with cycles left; the grace between a tick and its first answer is taken off again."""
-    ends = ends_of_life(truth, epoch_us=utc_us(EPOCH), unit_us=CYCLE_US)
+def _cycles_left(rows: pa.Table, truth: pa.Table, grace_us: int) -> Labelled:
+    """Label with cycles left at the tick: lives are counted in whole cycles, and the last one has none left."""
+    ends = ends_of_life(truth, epoch_us=utc_us(EPOCH) + grace_us, unit_us=CYCLE_US)
     return remaining_life(rows, ends, unit_us=CYCLE_US, clip=RUL_CLIP)
 
 
@@ -101,7 +105,8 @@ def lesson(name: str, *, catalog: Catalog, offline: OfflineStore, tables: Path) 
     views = [catalog.view(used.view, used.version) for used in service.views]
     versions = {view.name: offline.version(view) for view in views}
     widest = max(views, key=lambda view: len(view.entity_keys))
-    labelled = how.label(moments(widest, offline, every_us=how.every_us), read_table(how.outcomes, tables))
+    asked = moments(widest, offline, every_us=how.every_us)
+    labelled = how.label(asked, read_table(how.outcomes, tables), widest.grace_us)
     if not labelled.table.num_rows:
         raise InputError(
             f"no row of {name!r} could be labelled", where=str(labelled.dropped), fix="ingest more history"
@@ -133,7 +138,8 @@ def lesson(name: str, *, catalog: Catalog, offline: OfflineStore, tables: Path) 
 def moments(view: View, offline: OfflineStore, *, every_us: int) -> pa.Table:
     """Return the moments to learn from: each entity's first tick in every stretch of time, as first answered."""
     keys = [name for name, _ in view.entity_keys]
-    ticks = pa.concat_tables(list(offline.read_rows(view, features=()))).select([*keys, "event_time"])
+    rows = [row_schema(view, ()).empty_table(), *offline.read_rows(view, features=())]
+    ticks = pa.concat_tables(rows).select([*keys, "event_time"])
     tick_us = ticks["event_time"].cast(pa.int64())
     cells = pa.array(np.asarray(tick_us.to_numpy()) // every_us)
     firsts = ticks.select(keys).append_column("tick", tick_us).append_column("cell", cells)
