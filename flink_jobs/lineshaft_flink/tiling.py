@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,12 +16,14 @@ from lineshaft.errors import DefinitionError
 from lineshaft.sources.blocks import HEARTBEAT_ASSET, spans_us
 from lineshaft.sources.checks import validate_blocks
 from lineshaft.specs import BLOCK_SCHEMA, View
+from lineshaft.tiles.engine import DIGEST_BYTES, block_digests
 from lineshaft.tiles.plan import TilePlan
-from lineshaft_flink.packing import DIGEST_BYTES, Reject, TiledBlocks
+from lineshaft_flink.packing import Reject, TiledBlocks
 
 _Key = tuple[Any, ...]
 _Part = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64], list[_Key], list[Reject]]
 _ARRAYS = ((0, 1), (1, 0), (2, 0))  # place in a part, axis of the blocks
+_PAYLOAD = BLOCK_SCHEMA.get_field_index("payload")
 _SLICE_BYTES = 4_000_000
 _ITEM_BYTES = {"f4": 4, "f8": 8}
 
@@ -43,7 +44,6 @@ class Tiling:
         self.plans = [TilePlan.of(view) for view in views]
         self.source = views[0].source
         self.keys = [name for name, _ in views[0].entity_keys]
-        self._heads: dict[tuple[Any, ...], Any] = {}
 
     def elements(self, blocks: pa.Table | Iterable[pa.Table]) -> list[bytes]:
         """Return packed tiles, one element per entity, never more than rows; heartbeats vanish.
@@ -62,7 +62,8 @@ class Tiling:
 
     def _part(self, blocks: pa.Table) -> _Part:
         """Return times, digests, tiles, keys and rejects of one slice."""
-        good, refused = validate_blocks(blocks.filter(_is_block(blocks)), self.source)
+        real = _is_block(blocks)
+        good, refused = validate_blocks(blocks if pc.all(real).as_py() else blocks.filter(real), self.source)
         rejects: list[Reject] = [_reject(json.loads(text), reason) for text, reason in _refusals(refused)]
         tiles, good, unlucky = self._tiles(good)
         keys = list(zip(*(good[name].to_pylist() for name in self.keys), strict=True))
@@ -89,13 +90,17 @@ class Tiling:
     def _pack(
         self, keys: Sequence[_Key], times: Any, digests: Any, tiles: Any, rejects: Sequence[Reject]
     ) -> list[bytes]:
-        entities: dict[_Key, list[int]] = {}
-        for row, key in enumerate(keys):
-            entities.setdefault(key, []).append(row)
+        """Return the elements; blocks of one entity keep their order, entities that of their first block."""
+        numbers: dict[_Key, int] = {}
+        whose = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+        order = np.argsort(whose, kind="stable")
+        times, digests, tiles = times[:, order], digests[order], tiles[order]
+        stops = np.cumsum(np.bincount(whose, minlength=len(numbers))).tolist()
         packed: list[bytes] = []
-        for key, rows in entities.items():
+        for key, start, stop in zip(numbers, [0, *stops], stops, strict=False):
             told = rejects if not packed else ()
-            packed.append(self._element(json.dumps(key), times[:, rows], digests[rows], tiles[rows], told))
+            mine = slice(start, stop)
+            packed.append(self._element(json.dumps(key), times[:, mine], digests[mine], tiles[mine], told))
         return packed
 
     @staticmethod
@@ -115,38 +120,28 @@ class Tiling:
         return np.stack([start, start + span, sequence, known, lanes])
 
     def _digests(self, blocks: pa.Table) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Return uint8 (n, 8): `lineshaft.tiles.engine.block_digest` of each block."""
-        names = ("rate_hz", "dtype", "shaft_hz", "bearing", "full_scale")
-        heads = zip(*(blocks[name].to_pylist() for name in names), strict=True)
-        parts = []
-        for head, payload in zip(heads, blocks["payload"].to_pylist(), strict=True):
-            digest = self._head(head).copy()
-            digest.update(payload)
-            parts.append(digest.digest())
-        return np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(len(parts), DIGEST_BYTES)
-
-    def _head(self, head: tuple[Any, ...]) -> Any:
-        if head not in self._heads:
-            if len(self._heads) > 10_000:  # shaft speed may differ in every block
-                self._heads.clear()
-            self._heads[head] = hashlib.blake2b(repr(head).encode(), digest_size=DIGEST_BYTES)
-        return self._heads[head]
+        """Return uint8 (n, 8): `lineshaft.tiles.engine.block_digests`."""
+        digests = block_digests(blocks)
+        return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), DIGEST_BYTES)
 
 
 def blocks_of(columns: Sequence[Any]) -> pa.Table:
     """Return columns (in the order of BLOCK_SCHEMA, NaN for null numbers) as a table of nullable columns."""
-    arrays = [
-        pa.array(column, field.type, from_pandas=True) for column, field in zip(columns, BLOCK_SCHEMA, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, names=BLOCK_SCHEMA.names)
+    return pa.concat_tables(slices_of(columns))
 
 
 def slices_of(columns: Sequence[Any]) -> Iterator[pa.Table]:
-    """Return columns as tables of about a megabyte of payload each."""
-    payloads = columns[BLOCK_SCHEMA.get_field_index("payload")]
-    step = max(32, _SLICE_BYTES // max(1, len(payloads.iloc[0] or b"")))
-    for at in range(0, len(payloads), step):
-        yield blocks_of([column.iloc[at : at + step] for column in columns])
+    """Return columns as tables of a few megabytes of payload each."""
+    payloads = columns[_PAYLOAD].to_numpy()
+    heads = [
+        None if place == _PAYLOAD else pa.array(column, field.type, from_pandas=True)
+        for place, (column, field) in enumerate(zip(columns, BLOCK_SCHEMA, strict=True))
+    ]
+    step = max(32, _SLICE_BYTES // max(1, len(payloads[0] or b"") if len(payloads) else 1))
+    for at in range(0, max(1, len(payloads)), step):
+        payload = pa.array(payloads[at : at + step], pa.binary(), from_pandas=True)
+        arrays = [payload if head is None else head.slice(at, step) for head in heads]
+        yield pa.Table.from_arrays(arrays, names=BLOCK_SCHEMA.names)
 
 
 def _is_block(blocks: pa.Table) -> pa.ChunkedArray:

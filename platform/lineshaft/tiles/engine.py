@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
 
 from lineshaft.specs import View, block_end_us, row_schema
-from lineshaft.tiles.plan import TilePlan
+from lineshaft.tiles.plan import TilePlan, payload_views
 from lineshaft.tiles.rows import rows_table
 from lineshaft.tiles.timeline import BlockTile, Timeline
 
+DIGEST_BYTES = 8
 ENTITY_COLUMNS = ("asset_id", "position")
+_CONTENT = ("rate_hz", "dtype", "shaft_hz", "bearing", "full_scale")
 REJECTS = pa.schema(
     [
         ("asset_id", pa.string()),
@@ -26,24 +28,35 @@ REJECTS = pa.schema(
 )
 
 
-def block_digest(record: dict[str, Any]) -> bytes:
-    """Return 8 bytes over a block's content: everything but when it was received.
+def block_digests(blocks: pa.Table) -> list[bytes]:
+    """Return 8 bytes over each block's content: everything but its key and when it was received.
 
-    >>> a = dict(rate_hz=1.0, dtype="f8", payload=b"12345678", shaft_hz=None, bearing=None, full_scale=None)
-    >>> block_digest(a) == block_digest({**a, "known_us": 7}), len(block_digest(a))
-    (True, 8)
+    SHA-256, cut short: processors have instructions for it, so it takes half the time of BLAKE2b.
+
+    >>> table = pa.table({"payload": pa.array([b"1234"], pa.binary()), "rate_hz": [1.0], "dtype": ["f4"],
+    ...                   "shaft_hz": [25.0], "bearing": ["9,8,39,0"], "full_scale": [5.0]})
+    >>> block_digests(table)[0].hex()
+    '805c3ee4ec01d4c5'
     """
-    head = (record["rate_hz"], record["dtype"], record["shaft_hz"], record["bearing"], record["full_scale"])
-    digest = hashlib.blake2b(repr(head).encode(), digest_size=8)
-    digest.update(record["payload"])
-    return digest.digest()
+    tails: dict[tuple[Any, ...], bytes] = {}
+    digests = []
+    contents = zip(*(blocks[name].to_pylist() for name in _CONTENT), strict=True)
+    for payload, content in zip(payload_views(blocks["payload"]), contents, strict=True):
+        tail = tails.get(content)
+        if tail is None:
+            tail = tails[content] = repr(content).encode()
+        digest = sha256(payload)
+        digest.update(tail)
+        digests.append(digest.digest()[:DIGEST_BYTES])
+    return digests
 
 
 def block_tiles(plan: TilePlan, blocks: pa.Table) -> Iterator[tuple[tuple[Any, ...], BlockTile]]:
     """Prepare blocks; return (entity key, block tile) pairs in row order. Shapes: see `BLOCK_SCHEMA`."""
     keys = [name for name, _ in plan.view.entity_keys]
     channels = len(plan.view.source.channels)
-    for record, tile in zip(blocks.to_pylist(), plan.prepare(blocks), strict=True):
+    parts = zip(blocks.to_pylist(), plan.prepare(blocks), block_digests(blocks), strict=True)
+    for record, tile, digest in parts:
         samples = len(record["payload"]) // (4 if record["dtype"] == "f4" else 8) // channels
         yield (
             tuple(record[key] for key in keys),
@@ -52,7 +65,7 @@ def block_tiles(plan: TilePlan, blocks: pa.Table) -> Iterator[tuple[tuple[Any, .
                 end_us=block_end_us(record["start_us"], samples, record["rate_hz"]),
                 sequence=record["sequence"],
                 known_us=record["known_us"],
-                digest=block_digest(record),
+                digest=digest,
                 tile=tile,
                 lane=0 if "position" in keys else zlib.crc32(record["position"].encode()),
             ),

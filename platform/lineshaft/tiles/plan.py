@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from lineshaft.tiles import catalogue
 from lineshaft.tiles.algebra import Aggregator, Context, Floats, Function, Samples
 
 NO_ORDERS = (np.nan, np.nan, np.nan, np.nan)
+BATCH = 131_072
+"""Samples of a channel summarised at once: 1 MB of float64 stays in a core's own cache."""
+
 _DTYPES: dict[str, np.dtype[Any]] = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
 
 
@@ -155,38 +159,56 @@ class TilePlan:
         return states
 
 
-def _batches(blocks: pa.Table | pa.RecordBatch, n_channels: int) -> list[tuple[NDArray[np.int64], list[Samples]]]:
-    """Group blocks that share length, rate and type; return (row numbers, one Samples per channel) per group."""
-    table = pa.Table.from_batches([blocks]) if isinstance(blocks, pa.RecordBatch) else blocks
-    payloads = table["payload"].to_pylist() if table.num_rows else []
-    rates = table["rate_hz"].to_numpy()
+def payload_views(payloads: pa.ChunkedArray | pa.Array) -> list[memoryview]:
+    """Return the bytes of each value of a binary column, none of them copied; a null is empty."""
+    views: list[memoryview] = []
+    for chunk in payloads.chunks if isinstance(payloads, pa.ChunkedArray) else [payloads]:
+        _, places, data = chunk.buffers()
+        if places is None or data is None:
+            views += [memoryview(b"")] * len(chunk)
+            continue
+        kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
+        ends = np.frombuffer(places, dtype=kind)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+        whole = memoryview(data)
+        views += [whole[start:end] for start, end in pairwise(ends)]
+    return views
+
+
+def _batches(blocks: pa.Table | pa.RecordBatch, n_channels: int) -> Iterator[tuple[NDArray[np.int64], list[Samples]]]:
+    """Group blocks that share length, rate and type; yield (row numbers, one Samples per channel).
+
+    No more of them at once than a core's own cache holds as float64; a block's tile does not depend on the others.
+    """
+    payloads = payload_views(blocks["payload"])
+    rates = blocks["rate_hz"].to_numpy()
     groups: dict[tuple[int, float, str], list[int]] = {}
-    for row, (payload, rate, dtype) in enumerate(zip(payloads, rates, table["dtype"].to_pylist(), strict=True)):
-        groups.setdefault((len(payload), float(rate), dtype), []).append(row)
-    starts = table["start_us"].to_numpy()
-    shafts, scales = _floats(table, "shaft_hz"), _floats(table, "full_scale")
-    orders = bearing_orders(table["bearing"].to_pylist())
-    out = []
+    for row, shape in enumerate(zip(map(len, payloads), rates.tolist(), blocks["dtype"].to_pylist(), strict=True)):
+        groups.setdefault(shape, []).append(row)
+    starts = blocks["start_us"].to_numpy()
+    shafts, scales = _floats(blocks, "shaft_hz"), _floats(blocks, "full_scale")
+    orders = bearing_orders(blocks["bearing"].to_pylist())
     for (size, rate, dtype), members in groups.items():
-        rows = np.asarray(members)
-        raw = np.frombuffer(b"".join(payloads[r] for r in members), dtype=_DTYPES[dtype])
-        shaped = raw.reshape(len(rows), n_channels, size // _DTYPES[dtype].itemsize // n_channels)
-        per_channel = [
-            Samples(
-                values=np.ascontiguousarray(shaped[:, channel], dtype=np.float64),
-                rate_hz=rate,
-                start_us=starts[rows],
-                shaft_hz=shafts[rows],
-                full_scale=scales[rows],
-                orders=orders[rows],
-            )
-            for channel in range(n_channels)
-        ]
-        out.append((rows, per_channel))
-    return out
+        length = size // _DTYPES[dtype].itemsize // n_channels
+        step = max(1, BATCH // max(1, length))
+        for at in range(0, len(members), step):
+            rows = np.asarray(members[at : at + step])
+            raw = np.frombuffer(b"".join([payloads[row] for row in rows]), dtype=_DTYPES[dtype])
+            shaped = raw.reshape(len(rows), n_channels, length)
+            per_channel = [
+                Samples(
+                    values=np.ascontiguousarray(shaped[:, channel], dtype=np.float64),
+                    rate_hz=rate,
+                    start_us=starts[rows],
+                    shaft_hz=shafts[rows],
+                    full_scale=scales[rows],
+                    orders=orders[rows],
+                )
+                for channel in range(n_channels)
+            ]
+            yield rows, per_channel
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
+def _floats(table: pa.Table | pa.RecordBatch, name: str) -> Floats:
     return np.asarray(table[name].to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
