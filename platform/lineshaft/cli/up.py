@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import typer
 
 from lineshaft.cli.app import app
@@ -19,12 +22,15 @@ from lineshaft.registry.migrate import upgrade
 from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
-from lineshaft.specs import View
+from lineshaft.specs import BLOCK_SCHEMA, View
 from lineshaft.wiring import Parts, connect, gated_target, governance, handlers, jobs, limits
 
 database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
 app.add_typer(database, name="db")
 COMMIT_EVERY_S = 5.0
+FEED_EVERY_S = 5.0
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
 
 
 @database.command("upgrade")
@@ -52,8 +58,9 @@ def up(
         console.print(f"gRPC         {bound}")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
         if simulate:
-            live = [view for view in views if view.source.name in ("vibration_blocks", "process_readings")]
-            views = live
+            views = [view for view in views if view.source.name in ("vibration_blocks", "process_readings")]
+            for source in ("vibration_blocks", "process_readings"):
+                (folder / source).mkdir(parents=True, exist_ok=True)
             threading.Thread(target=feed, args=(parts, simulate, folder, stopping), daemon=True).start()
         if stream:
             run_stream_until(stopping, parts, views, folder)
@@ -100,15 +107,19 @@ def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
 
 
 def feed(parts: Parts, machines: int, folder: Path, stopping: threading.Event) -> None:
-    """Write a simulated fleet's blocks into the inbox as they fall due, an hour of its life in a minute of ours."""
-    fleet = Fleet(
-        assets=machines, hours=24 * 7, life_days=3.0, start_us=parts.clock.now_us() // 3_600_000_000 * 3_600_000_000
-    )
-    for source in ("vibration_blocks", "process_readings"):
-        (folder / source).mkdir(parents=True, exist_ok=True)
+    """Write a simulated fleet's blocks into the inbox as they are received; an hour of its past comes first."""
+    now_us = parts.clock.now_us()
+    start_us = now_us // MINUTE_US * MINUTE_US - HOUR_US
+    fleet = Fleet(assets=machines, hours=24 * 7, life_days=0.5, start_us=start_us)
     streams = {source: fleet.blocks(source) for source in ("vibration_blocks", "process_readings")}
-    for hour in range(24 * 7):
+    held = {source: BLOCK_SCHEMA.empty_table() for source in streams}
+    for number in itertools.count():
+        now_us = parts.clock.now_us()
         for source, tables in streams.items():
-            write_blocks(next(tables), folder / source, f"hour-{hour:04d}")
-        if stopping.wait(60.0):
+            while not held[source].num_rows or held[source]["known_us"][-1].as_py() <= now_us:
+                held[source] = pa.concat_tables([held[source], next(tables)])
+            due = pc.less_equal(held[source]["known_us"], now_us)
+            write_blocks(held[source].filter(due), folder / source, f"fed-{start_us}-{number:06d}")
+            held[source] = held[source].filter(pc.invert(due))
+        if stopping.wait(FEED_EVERY_S):
             return
