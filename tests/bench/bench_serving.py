@@ -163,7 +163,7 @@ def bench_reads(args: argparse.Namespace, feast_address: str, address: str) -> I
     def request(service: str, keys: list[str]) -> tuple[pa.Table, bytes]:
         entities = pa.table({"asset_id": keys})
         message = features_pb2.GetFeaturesRequest(
-            feature_service=service, entities=convert.entities_to(entities), encoding=features_pb2.ENCODING_ARROW
+            feature_service=service, entities=convert.entities_to(entities), encoding=features_pb2.ENCODING_BLOCKS
         )
         return entities, message.SerializeToString()
 

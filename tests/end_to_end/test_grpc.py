@@ -20,6 +20,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError, NotFoundError, UnavailableError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving.client import Client
+from lineshaft.serving.convert import entities_to
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.frames import frame_from
 from lineshaft.serving.server import Handlers, Limits, background_server
@@ -207,18 +208,35 @@ def test_what_is_stale_is_withheld_even_under_the_null(place: Place) -> None:
     assert [one.name for one in reply.statuses] == ["pumps__rms", "pumps__starts", "pumps__state"]
 
 
-def test_both_encodings_hold_the_same(place: Place) -> None:
-    """A client without Arrow reads the values, statuses and ages that one with Arrow does."""
-    entities = pa.table({"asset_id": ["p0"], "position": ["de"]})
-    columns, arrow = (
-        frame_from(entities, stale(place.address, encoding))
-        for encoding in (features_pb2.ENCODING_UNSPECIFIED, features_pb2.ENCODING_ARROW)
+@pytest.mark.parametrize("minutes", [60, 200])
+def test_all_encodings_hold_the_same(place: Place, minutes: int) -> None:
+    """Columns, Arrow and blocks carry the same values, statuses and ages, fresh or stale, whole or in part."""
+    entities = pa.table({"asset_id": ["p0", "nobody", "p1"], "position": ["de"] * 3})
+    request = features_pb2.GetFeaturesRequest(
+        feature_service="pump_health", entities=entities_to(entities), at_us=START_US + minutes * MINUTE_US
     )
+    frames = []
+    with grpc.insecure_channel(place.address) as channel:
+        for request.encoding in (0, features_pb2.ENCODING_ARROW, features_pb2.ENCODING_BLOCKS):
+            frames.append(frame_from(entities, features_pb2_grpc.FeatureServiceStub(channel).GetFeatures(request)))
 
-    assert columns.table.equals(arrow.table)
-    assert {name: s.tolist() for name, s in columns.statuses.items()} == {
-        name: s.tolist() for name, s in arrow.statuses.items()
-    }
+    for frame in frames[1:]:
+        frame.table.validate(full=True)
+        assert frame.table.equals(frames[0].table)
+        assert {n: s.tolist() for n, s in frame.statuses.items()} == {
+            n: s.tolist() for n, s in frames[0].statuses.items()
+        }
+        assert {n: a.tolist() for n, a in frame.ages.items()} == {n: a.tolist() for n, a in frames[0].ages.items()}
+
+
+def test_what_is_withheld_does_not_leave_in_blocks(place: Place) -> None:
+    """A stale row's values are nowhere in the bytes of an answer in blocks; its statuses are."""
+    reply = stale(place.address, features_pb2.ENCODING_BLOCKS)
+
+    raw = reply.SerializeToString()
+    assert np.float64(np.sqrt(59.0)).tobytes() not in raw
+    assert "läuft".encode() not in raw
+    assert np.frombuffer(reply.value_statuses, np.int8).tolist()[:3] == [Status.STALE] * 3
 
 
 def test_a_training_set_holds_the_bits_that_serving_gave(client: Client, place: Place) -> None:

@@ -70,7 +70,7 @@ class Client:
             feature_service=service,
             entities=convert.entities_to(table),
             at_us=at_us,
-            encoding=features_pb2.ENCODING_ARROW,
+            encoding=features_pb2.ENCODING_BLOCKS,
         )
         try:
             reply = self._features.GetFeatures(request, timeout=self._limit(timeout_s))

@@ -15,6 +15,7 @@ from lineshaft.serving.features import Plan, Served
 from lineshaft.serving.predict import Predictions
 from lineshaft.specs import Status
 from lineshaft.specs.rows import ARROW_TYPES
+from lineshaft.tiles.answer import Answer
 
 _CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
 _WIRE = {kind.id: _CODES[dtype] for dtype, kind in ARROW_TYPES.items()}  # by id: hashing a type costs more than a copy
@@ -130,20 +131,66 @@ def ages_from(views: Iterable[types_pb2.ServedView]) -> dict[str, NDArray[np.int
 def features_to(served: Served, *, encoding: int = features_pb2.ENCODING_COLUMNS) -> features_pb2.GetFeaturesResponse:
     """Return an answer as it goes over the wire."""
     answer = served.answer
-    names = answer.columns.column_names
+    names = answer.sheet.names
     reply = features_pb2.GetFeaturesResponse(
-        rows=answer.columns.num_rows,
+        rows=answer.sheet.rows,
         views=views_to(versions_of(served.plan), answer.age_us),
         served_at_us=served.at_us,
         degraded=served.degraded,
     )
-    if encoding == features_pb2.ENCODING_ARROW:
+    if encoding == features_pb2.ENCODING_BLOCKS:
+        _blocks_to(reply, answer)
+    elif encoding == features_pb2.ENCODING_ARROW:
         reply.batch = arrow_to(withheld(answer.columns))
         reply.statuses.extend(statuses_to(names, answer.status))
     else:
         cells = zip(names, answer.columns.columns, _by_column(answer.status), strict=True)
         reply.columns.extend([column_to(name, _one(column), statuses) for name, column, statuses in cells])
     return reply
+
+
+def _blocks_to(reply: features_pb2.GetFeaturesResponse, answer: Answer) -> None:
+    """Write an answer in blocks: what lies together in memory goes over the wire together."""
+    sheet = answer.sheet
+    reply.names.extend(sheet.names)
+    for block in sheet.parts.blocks:
+        message = reply.blocks.add(type=_CODES[block.dtype], places=block.places.tolist())
+        values, valid = block.values, block.valid
+        if valid is not None:
+            values = block.withheld(valid).values  # what is withheld does not leave under a null
+            message.validity = np.packbits(valid, axis=1, bitorder="little").tobytes()
+        message.values = values.tobytes()
+    reply.columns.extend([column_to(sheet.names[place], array, None) for place, array in sheet.parts.loose.items()])
+    if (answer.status != _PRESENT).any():
+        reply.value_statuses = answer.status.T.tobytes()
+
+
+def blocks_from(reply: features_pb2.GetFeaturesResponse) -> list[pa.Array]:
+    """Return the columns of an answer in blocks, in the order of its names, without copying values."""
+    rows = reply.rows
+    columns = {column.name: column_from(column, rows) for column in reply.columns}
+    for message in reply.blocks:
+        kind = _ARROW.get(message.type)
+        width = _WIDTHS.get(kind.id) if kind is not None else None
+        if width is None:
+            raise InputError("an answer holds a block of an unknown type", fix="use a client of the server's version")
+        k, values = len(message.places), pa.py_buffer(message.values)
+        if not message.validity:
+            every = pa.Array.from_buffers(kind, k * rows, [None, values])
+            arrays = [every.slice(j * rows, rows) for j in range(k)]
+        else:
+            bits, each = pa.py_buffer(message.validity), (rows + 7) // 8
+            parts = [[bits.slice(j * each, each), values.slice(j * rows * width, rows * width)] for j in range(k)]
+            arrays = [pa.Array.from_buffers(kind, rows, part) for part in parts]
+        columns.update(zip((reply.names[place] for place in message.places), arrays, strict=True))
+    return [columns[name] for name in reply.names]
+
+
+def cells_from(reply: features_pb2.GetFeaturesResponse) -> dict[str, NDArray[np.int8]]:
+    """Return one status a row for each column of an answer in blocks."""
+    given, shape = reply.value_statuses, (len(reply.names), reply.rows)
+    cells = np.frombuffer(given, np.int8).reshape(shape) if given else np.broadcast_to(np.int8(_PRESENT), shape)
+    return dict(zip(reply.names, cells, strict=True))
 
 
 def withheld(table: pa.Table) -> pa.Table:

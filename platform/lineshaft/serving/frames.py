@@ -69,17 +69,21 @@ class FeatureStream:
 
 
 def frame_from(entities: pa.Table, reply: features_pb2.GetFeaturesResponse) -> FeatureFrame:
-    """Return an answer, in either encoding, beside the entities it was asked for."""
+    """Return an answer, in any encoding, beside the entities it was asked for."""
     rows = reply.rows
-    if reply.batch:
+    if reply.names:
+        names, arrays, statuses = list(reply.names), convert.blocks_from(reply), convert.cells_from(reply)
+    elif reply.batch:
         answered = convert.arrow_from(reply.batch)
-        names, arrays, given = answered.column_names, answered.columns, reply.statuses
+        names, arrays = answered.column_names, answered.columns
+        statuses = convert.statuses_from(names, reply.statuses, rows)
     else:
         names = [column.name for column in reply.columns]
-        arrays, given = [convert.column_from(column, rows) for column in reply.columns], reply.columns
+        arrays = [convert.column_from(column, rows) for column in reply.columns]
+        statuses = convert.statuses_from(names, reply.columns, rows)
     return FeatureFrame(
         table=pa.Table.from_arrays([*entities.columns, *arrays], [*entities.column_names, *names]),
-        statuses=convert.statuses_from(names, given, rows),
+        statuses=statuses,
         ages=convert.ages_from(reply.views),
         view_versions={view.name: view.version for view in reply.views},
         served_at_us=reply.served_at_us,

@@ -129,8 +129,8 @@ def _training_replies(chunks: Iterator[tuple[Plan, Chunk]]) -> Generator[feature
             stop = at + step
             yield features_pb2.GetTrainingSetResponse(
                 batch=convert.arrow_to(table.slice(at, step)),
-                columns=chunk.answer.columns.column_names,
-                statuses=convert.statuses_to(chunk.answer.columns.column_names, chunk.answer.status[at:stop]),
+                columns=chunk.answer.sheet.names,
+                statuses=convert.statuses_to(chunk.answer.sheet.names, chunk.answer.status[at:stop]),
                 views=convert.views_to(
                     convert.versions_of(plan), {name: age[at:stop] for name, age in chunk.answer.age_us.items()}
                 ),

@@ -34,7 +34,7 @@ class ViewCodec:
     def unpack(self, values: Sequence[bytes | None], features: Sequence[str]) -> Found:
         """Return the answer to one view of a request."""
         unpacked = self.rows.decode(values, features)
-        return Found(rows=unpacked.rows, status=unpacked.status)
+        return Found(rows=unpacked.sheet, status=unpacked.status)
 
     def table(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> tuple[pa.Table, int]:
         """Return whole rows with their join keys, and how many were left out as unreadable."""

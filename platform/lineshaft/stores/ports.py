@@ -11,19 +11,27 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.specs import Source, View
+from lineshaft.tiles.sheet import Sheet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a store found for each asked-for entity, in the order asked.
 
     `rows` has `event_time`, `known_at` and the asked-for features, one row per entity, all null where nothing is.
     `status` (int8, one per entity) is PRESENT (a row is there), NOT_FOUND or CORRUPT; nulls, ttl and ages are
-    judged by `lineshaft.tiles.answer`, the same way for both stores.
+    judged by `lineshaft.tiles.answer`, the same way for both stores. `sheet` holds the same rows to compute with.
     """
 
-    rows: pa.Table
-    status: NDArray[np.int8]
+    __slots__ = ("sheet", "status")
+
+    def __init__(self, *, rows: pa.Table | Sheet, status: NDArray[np.int8]) -> None:
+        self.sheet = Sheet.of(rows)
+        self.status = status
+
+    @property
+    def rows(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.sheet.table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

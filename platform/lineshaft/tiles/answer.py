@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lineshaft.specs import OnDemandView, Service, Status, View
+from lineshaft.specs import OnDemandView, Service, ServiceView, Status, View
 from lineshaft.tiles.ondemand import ondemand
+from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
 
 UNKNOWN_AGE_US = -1
 
@@ -20,18 +22,28 @@ UNKNOWN_AGE_US = -1
 class ViewAnswer:
     """One view's answer for n entities: values, statuses (int8, n x features), ages (int64 µs, n; -1 unknown)."""
 
-    columns: pa.Table
+    sheet: Sheet
     status: NDArray[np.int8]
     age_us: NDArray[np.int64]
+
+    @property
+    def columns(self) -> pa.Table:
+        """Return the values as an Arrow table."""
+        return self.sheet.table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A service's answer: columns `view__feature`, statuses (int8, n x columns), ages by view name (int64 µs, n)."""
 
-    columns: pa.Table
+    sheet: Sheet
     status: NDArray[np.int8]
     age_us: Mapping[str, NDArray[np.int64]]
+
+    @property
+    def columns(self) -> pa.Table:
+        """Return the values as an Arrow table."""
+        return self.sheet.table
 
     def counts(self) -> dict[str, int]:
         """Return how many values have each status.
@@ -42,7 +54,7 @@ class Answer:
 
 
 def answer_view(
-    view: View, features: Sequence[str], rows: pa.Table, found: NDArray[np.int8], at_us: NDArray[np.int64]
+    view: View, features: Sequence[str], rows: pa.Table | Sheet, found: NDArray[np.int8], at_us: NDArray[np.int64]
 ) -> ViewAnswer:
     """Judge found rows at the time asked.
 
@@ -50,49 +62,62 @@ def answer_view(
     CORRUPT per entity; at_us: int64 microseconds per entity. A row older than the view's ttl is STALE: its values are
     withheld, its age is given.
     """
-    event_us = rows["event_time"].cast(pa.int64()).combine_chunks()
+    sheet = Sheet.of(rows)
     here = found == Status.PRESENT
-    age_us = np.where(here, at_us - np.asarray(pc.fill_null(event_us, 0)), UNKNOWN_AGE_US).astype(np.int64)
-    row_status = found.astype(np.int8)
+    age_us = np.where(here, at_us - sheet.integers("event_time"), UNKNOWN_AGE_US)
+    usable, row_status = here, found.astype(np.int8)
     if view.ttl_us:
-        row_status = np.where(here & (age_us > view.ttl_us), np.int8(Status.STALE), row_status)
-    usable = row_status == Status.PRESENT
-    status = np.repeat(row_status[:, None], len(features), axis=1)
-    picked = rows.select(list(features))
-    if usable.all() and picked.drop_null().num_rows == picked.num_rows:  # the usual case, at once for all columns
-        return ViewAnswer(columns=picked, status=status, age_us=age_us)
-    columns = []
-    for i, column in enumerate(picked.columns):
-        status[usable & ~np.asarray(pc.is_valid(column)), i] = Status.NULL
-        columns.append(pc.if_else(pa.array(usable), column, pa.scalar(None, column.type)))
-    return ViewAnswer(columns=pa.Table.from_arrays(columns, names=list(features)), status=status, age_us=age_us)
+        row_status[here & (age_us > view.ttl_us)] = Status.STALE
+        usable = row_status == Status.PRESENT
+    status = np.repeat(row_status[None], len(features), axis=0)  # features x n: a run of each column
+    picked = _withheld(sheet.pick(features), usable, status)
+    return ViewAnswer(sheet=picked, status=status.T, age_us=age_us)
+
+
+def _withheld(sheet: Sheet, usable: NDArray[np.bool_], status: NDArray[np.int8]) -> Sheet:
+    """Return the values of usable rows, null in all others; `status` (features x n) is told which values are NULL."""
+    parts, everything = sheet.parts, bool(usable.all())
+    if everything and not parts.loose and all(block.valid is None for block in parts.blocks):
+        return sheet  # the usual case
+    blocks: list[Block] = []
+    for block in parts.blocks:
+        keep = np.broadcast_to(usable, block.values.shape) if block.valid is None else block.valid & usable
+        if block.valid is not None:
+            status[block.places] = np.where(usable & ~block.valid, np.int8(Status.NULL), status[block.places])
+        blocks.append(block if everything and block.valid is None else block.withheld(keep))
+    loose = {}
+    for place, column in parts.loose.items():
+        status[place, usable & ~np.asarray(pc.is_valid(column))] = Status.NULL
+        loose[place] = column if everything else pc.if_else(pa.array(usable), column, pa.scalar(None, column.type))
+    return Sheet(names=sheet.names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
 
 
 def answer_service(service: Service, views: Sequence[ViewAnswer]) -> Answer:
     """Put the answers of a service's views side by side, and compute its on-demand features from them."""
-    names: list[str] = []
-    columns: list[pa.ChunkedArray] = []
-    statuses: list[NDArray[np.int8]] = []
-    ages: dict[str, NDArray[np.int64]] = {}
-    for used, view in zip(service.views, views, strict=True):
-        names += [f"{used.view}__{feature}" for feature in used.features]
-        columns += view.columns.columns
-        statuses.append(view.status)
-        ages[used.view] = view.age_us
-    table = pa.Table.from_arrays(columns, names=names)
-    status = np.concatenate(statuses, axis=1)
+    named = [(names_of(used), view.sheet) for used, view in zip(service.views, views, strict=True)]
+    ages = {used.view: view.age_us for used, view in zip(service.views, views, strict=True)}
+    status = np.concatenate([view.status.T for view in views]).T
+    sheet = beside(named)
     for demand in service.on_demand:
-        table, status = _on_demand(demand, table, status)
-    return Answer(columns=table, status=status, age_us=ages)
+        sheet, status = _on_demand(demand, sheet, status)
+    return Answer(sheet=sheet, status=status, age_us=ages)
 
 
-def _on_demand(demand: OnDemandView, table: pa.Table, status: NDArray[np.int8]) -> tuple[pa.Table, NDArray[np.int8]]:
+@lru_cache(maxsize=4096)
+def names_of(used: ServiceView) -> tuple[str, ...]:
+    """Return the names of a view's columns in an answer."""
+    return tuple(f"{used.view}__{feature}" for feature in used.features)
+
+
+def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> tuple[Sheet, NDArray[np.int8]]:
     """Add one on-demand view's columns; a value whose inputs are not all present takes the worst input's status."""
-    index = {name: i for i, name in enumerate(table.column_names)}
+    index = {name: i for i, name in enumerate(sheet.names)}
+    made: dict[str, pa.Array] = {}
+    statuses = [status.T]
     for feature in demand.features:
         inputs = [index[name] for name in feature.inputs]
         worst = status[:, inputs].max(axis=1)
-        values = ondemand(feature.function).compute([_floats(table.column(i)) for i in inputs])
+        values = ondemand(feature.function).compute([_floats(sheet.column(i)) for i in inputs])
         usable = worst == Status.PRESENT
         if values.dtype.kind == "f":
             usable &= np.isfinite(values)
@@ -102,10 +127,12 @@ def _on_demand(demand: OnDemandView, table: pa.Table, status: NDArray[np.int8]) 
                 [v if ok and v else None for v, ok in zip(values.tolist(), usable, strict=True)], pa.string()
             )
             usable = np.asarray(pc.is_valid(column))
-        own = np.where((worst == Status.PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)
-        table = table.append_column(f"{demand.name}__{feature.name}", column)
-        status = np.concatenate([status, own[:, None]], axis=1)
-    return table, status
+        statuses.append(
+            np.where((worst == Status.PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)[None]
+        )
+        made[f"{demand.name}__{feature.name}"] = column
+    added = Sheet.of(pa.table(made))
+    return beside([(sheet.names, sheet), (added.names, added)]), np.concatenate(statuses).T
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:

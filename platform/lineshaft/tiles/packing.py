@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.specs import Status, View, row_schema
-from lineshaft.specs.rows import ARROW_TYPES, TIMESTAMP
+from lineshaft.tiles.sheet import Block, Parts, Sheet
 
 FORMAT = 0xB1
 TIMES = slice(5, 21)
@@ -35,7 +35,8 @@ _CRC_WIDTH = 4
 _CRC_RESIDUE = 0x2144DF1C  # crc32(m + crc32(m)) is this for every m
 _NO_LENGTH = 0xFFFFFFFF
 _NO_BOOL = 2
-_BOOL = pa.bool_()
+_MOST_ASKED = 256
+_TIME_PLACES = np.arange(2)
 _GROUPS = (
     ("float64", "<f8", ("float64",)),
     ("int64", "<i8", ("int64", "timestamp")),
@@ -50,8 +51,13 @@ _GROUPS = (
 class Unpacked:
     """Decoded rows: `event_time`, `known_at` and features, with one status (int8) a row."""
 
-    rows: pa.Table
+    sheet: Sheet
     status: NDArray[np.int8]
+
+    @property
+    def rows(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.sheet.table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,16 @@ class _Block:
     @property
     def stop(self) -> int:
         return self.start + self.dtype.itemsize * len(self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pick:
+    """The columns of one type that a request takes from a block, and where they go."""
+
+    block: _Block
+    dtype: str
+    columns: slice | NDArray[np.intp]
+    places: NDArray[np.intp]
 
 
 class RowCodec:
@@ -87,6 +103,7 @@ class RowCodec:
         signature = "|".join([view.ref, *(f"{name}:{dtype}" for name, dtype in self._types.items())])
         self.schema_id = zlib.crc32(signature.encode())
         self._blank = self._blank_row()
+        self._asked: dict[tuple[str, ...], tuple[_Pick, ...]] = {}
 
     # --- rows to bytes
 
@@ -166,30 +183,55 @@ class RowCodec:
         `features` picks columns, in the order asked; the default is all. Raises `InputError` for unknown names.
         """
         names = tuple(self._types) if features is None else tuple(features)
-        wanted = set(names)
-        if not wanted <= self._types.keys():
-            strange = sorted(wanted - self._types.keys())
-            raise InputError(
-                f"view {self.view.name} has no feature {', '.join(strange)}", fix=f"ask for {list(self._types)}"
-            )
+        picks = self._asked.get(names) or self._plan(names)
         matrix, status = self._sorted_out(values)
-        columns: dict[str, pa.Array] = {}
+        found = status == Status.PRESENT
+        everything = bool(found.all())
+        blocks: list[Block] = []
+        loose: dict[int, pa.Array] = {}
         if self._has_tail:
-            torn = self._tails(matrix, values, status == Status.PRESENT, columns)
+            texts, torn = self._tails(matrix, values, found)
             if torn.any():
                 kept = [None if bad else value for value, bad in zip(values, torn.tolist(), strict=True)]
                 unpacked = self.decode(kept, features)
                 unpacked.status[torn] = Status.CORRUPT
                 return unpacked
-        for block in self._blocks:
-            picked = [(j, name) for j, name in enumerate(block.names) if name in wanted]
-            if picked and block.kind != "length":
-                self._numbers(matrix, block, picked, columns)
+            loose.update({2 + i: texts[name] for i, name in enumerate(names) if name in texts})
         head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
-        found = status == Status.PRESENT
-        times = [_array(_unbiased(head[part]), TIMESTAMP, found) for part in ("event", "known")]
-        table = pa.Table.from_arrays([*times, *(columns[name] for name in names)], ["event_time", "known_at", *names])
-        return Unpacked(rows=table, status=status)
+        times = np.stack([_unbiased(head["event"]), _unbiased(head["known"])])
+        known = None if everything else np.stack([found, found])
+        blocks.append(Block(dtype="timestamp", places=_TIME_PLACES, values=times, valid=known))
+        for pick in picks:
+            if pick.dtype == "bool":
+                loose.update(_bools(matrix, pick))
+            else:
+                blocks.append(self._numbers(matrix, pick))
+        parts = Parts(blocks=blocks, loose=loose)
+        return Unpacked(
+            sheet=Sheet(names=("event_time", "known_at", *names), rows=len(values), parts=parts), status=status
+        )
+
+    def _plan(self, names: tuple[str, ...]) -> tuple[_Pick, ...]:
+        """Work out which columns of which blocks these features are; kept, since services ask alike every time."""
+        strange = sorted(set(names) - self._types.keys())
+        if strange:
+            raise InputError(
+                f"view {self.view.name} has no feature {', '.join(strange)}", fix=f"ask for {list(self._types)}"
+            )
+        picks = []
+        for block in self._blocks:
+            column = {name: j for j, name in enumerate(block.names)}
+            for dtype in dict.fromkeys(self._types[name] for name in block.names):
+                taken = [(column[n], 2 + i) for i, n in enumerate(names) if n in column and self._types[n] == dtype]
+                if taken and block.kind != "length":
+                    columns, places = (np.array(part) for part in zip(*taken, strict=True))
+                    run = np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
+                    where = slice(int(columns[0]), int(columns[-1]) + 1) if run else columns
+                    picks.append(_Pick(block=block, dtype=dtype, columns=where, places=places))
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        self._asked[names] = tuple(picks)
+        return self._asked[names]
 
     def _sorted_out(self, values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
         """Return the fixed parts as a matrix, blank where nothing usable is, and the status of each row."""
@@ -209,41 +251,30 @@ class RowCodec:
                     status[i] = Status.CORRUPT
             usable = (status == Status.PRESENT).tolist()
             parts = [value[:least] if ok and value else self._blank for ok, value in zip(usable, values, strict=True)]
-        matrix = np.frombuffer(bytearray(b"".join(parts)), np.uint8).reshape(n, least)  # type: ignore[arg-type]
+        matrix = np.frombuffer(b"".join(parts), np.uint8).reshape(n, least)  # type: ignore[arg-type]
         head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
-        strange = (status == Status.PRESENT) & ((head["format"] != FORMAT) | (head["schema"] != self.schema_id))
-        if strange.any():
+        strange = (head["format"] != FORMAT) | (head["schema"] != self.schema_id)
+        if strange.any() and (strange := strange & (status == Status.PRESENT)).any():
             status[strange] = Status.CORRUPT
+            matrix = matrix.copy()
             matrix[strange] = np.frombuffer(self._blank, np.uint8)
         return matrix, status
 
-    def _numbers(
-        self, matrix: NDArray[np.uint8], block: _Block, picked: list[tuple[int, str]], columns: dict[str, pa.Array]
-    ) -> None:
-        part = np.ascontiguousarray(matrix[:, block.start : block.stop]).view(block.dtype)
-        cells = np.ascontiguousarray(part.T)  # one contiguous run a column: Arrow takes it as it lies
-        if block.kind == "bool":
-            valid = cells != _NO_BOOL
-        elif block.dtype.kind == "f":
-            valid = ~np.isnan(cells)
+    def _numbers(self, matrix: NDArray[np.uint8], pick: _Pick) -> Block:
+        block = pick.block
+        cells = _cut(matrix, pick)
+        if block.dtype.kind == "f":
+            undefined = np.isnan(cells)
+            valid = ~undefined if undefined.any() else None
         else:
             bits = np.unpackbits(matrix[:, self._bits_at : self.fixed_width], axis=1, bitorder="little")
-            valid = bits[:, block.bit : block.bit + len(block.names)].T.astype(bool)
-        if valid.all() and block.kind == "float64":  # the usual case, cut from one array
-            n = cells.shape[1]
-            every = pa.Array.from_buffers(ARROW_TYPES["float64"], cells.size, [None, pa.py_buffer(cells)])
-            columns.update({name: every.slice(j * n, n) for j, name in picked})
-            return
-        for j, name in picked:
-            columns[name] = _array(cells[j], ARROW_TYPES[self._types[name]], valid[j])
+            own = bits[:, block.bit : block.bit + len(block.names)].T[pick.columns]
+            valid = None if own.all() else np.ascontiguousarray(own, bool)
+        return Block(dtype=pick.dtype, places=pick.places, values=cells, valid=valid)
 
     def _tails(
-        self,
-        matrix: NDArray[np.uint8],
-        values: Sequence[bytes | None],
-        found: NDArray[np.bool_],
-        columns: dict[str, pa.Array],
-    ) -> NDArray[np.bool_]:
+        self, matrix: NDArray[np.uint8], values: Sequence[bytes | None], found: NDArray[np.bool_]
+    ) -> tuple[dict[str, pa.Array], NDArray[np.bool_]]:
         """Cut strings and bytes out of the tails; return which rows' lengths do not add up or whose text is none."""
         block = next(block for block in self._blocks if block.kind == "length")
         lengths = np.ascontiguousarray(matrix[:, block.start : block.stop]).view(block.dtype).astype(np.int64)
@@ -252,6 +283,7 @@ class RowCodec:
         sizes = np.array([0 if value is None else len(value) for value in values], np.int64)
         torn: NDArray[np.bool_] = found & (ends[:, -1] + _CRC_WIDTH != sizes)
         there = (found & ~torn)[:, None] & ~absent
+        columns: dict[str, pa.Array] = {}
         for j, name in enumerate(block.names):
             starts = ends[:, j] - np.where(absent[:, j], 0, lengths[:, j])
             spans = zip(values, starts.tolist(), ends[:, j].tolist(), there[:, j].tolist(), strict=True)
@@ -260,7 +292,7 @@ class RowCodec:
                 columns[name] = _text(cells, torn)
             else:
                 columns[name] = pa.array(cells, pa.binary())
-        return torn
+        return columns, torn
 
     def _blank_row(self) -> bytes:
         row = np.zeros(self.fixed_width + _CRC_WIDTH, np.uint8)
@@ -319,15 +351,19 @@ def _cells(column: pa.ChunkedArray, dtype: str) -> tuple[NDArray[Any], NDArray[n
     return whole.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
 
 
-def _array(cells: NDArray[Any], kind: pa.DataType, valid: NDArray[np.bool_] | None) -> pa.Array:
-    """Wrap a contiguous run of cells as an Arrow array without copying it."""
-    bits = None
-    if valid is not None and not valid.all():
-        bits = pa.py_buffer(np.packbits(valid, bitorder="little"))
-    n = len(cells)
-    if kind == _BOOL:
-        cells = np.packbits(cells == 1, bitorder="little")
-    return pa.Array.from_buffers(kind, n, [bits, pa.py_buffer(cells)])
+def _cut(matrix: NDArray[np.uint8], pick: _Pick) -> NDArray[Any]:
+    """Return the cells picked from packed rows as a matrix (k x n), one contiguous run a column."""
+    cells = matrix[:, pick.block.start : pick.block.stop].view(pick.block.dtype)  # unaligned, until they are copied
+    return np.ascontiguousarray(cells.T[pick.columns])
+
+
+def _bools(matrix: NDArray[np.uint8], pick: _Pick) -> dict[int, pa.Array]:
+    """Return columns of bools by their places."""
+    cells = _cut(matrix, pick)
+    return {
+        place: pa.array(column == 1, mask=column == _NO_BOOL)
+        for place, column in zip(pick.places.tolist(), cells, strict=True)
+    }
 
 
 def _text(cells: list[bytes | None], torn: NDArray[np.bool_]) -> pa.Array:

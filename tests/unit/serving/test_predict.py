@@ -23,6 +23,7 @@ from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.specs import Service, ServiceView, Status
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.sheet import Sheet
 
 SERVICE = Service(
     name="bearing_health", views=(ServiceView(view="vibration", version="abc123", features=("rms", "kurtosis")),)
@@ -58,7 +59,7 @@ class CannedFeatures:
         columns = pa.table({"vibration__rms": [2.0, None, None], "vibration__kurtosis": [3.0, 3.0, None]})
         status = np.array([[1, 1], [2, 1], [3, 3]], dtype=np.int8)
         ages = {"vibration": np.array([5, 6, -1], dtype=np.int64)}
-        return Canned(answer=Answer(columns=columns, status=status, age_us=ages))
+        return Canned(answer=Answer(sheet=Sheet.of(columns), status=status, age_us=ages))
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENCODING_UNSPECIFIED: _ClassVar[Encoding]
     ENCODING_COLUMNS: _ClassVar[Encoding]
     ENCODING_ARROW: _ClassVar[Encoding]
+    ENCODING_BLOCKS: _ClassVar[Encoding]
 ENCODING_UNSPECIFIED: Encoding
 ENCODING_COLUMNS: Encoding
 ENCODING_ARROW: Encoding
+ENCODING_BLOCKS: Encoding
 
 class GetFeaturesRequest(_message.Message):
     __slots__ = ("feature_service", "entities", "at_us", "encoding")
@@ -30,7 +32,7 @@ class GetFeaturesRequest(_message.Message):
     def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
 
 class GetFeaturesResponse(_message.Message):
-    __slots__ = ("rows", "columns", "views", "served_at_us", "degraded", "batch", "statuses")
+    __slots__ = ("rows", "columns", "views", "served_at_us", "degraded", "batch", "statuses", "blocks", "names", "value_statuses")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +40,9 @@ class GetFeaturesResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     STATUSES_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    VALUE_STATUSES_FIELD_NUMBER: _ClassVar[int]
     rows: int
     columns: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
     views: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServedView]
@@ -45,7 +50,22 @@ class GetFeaturesResponse(_message.Message):
     degraded: bool
     batch: bytes
     statuses: _containers.RepeatedCompositeFieldContainer[ColumnStatuses]
-    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ...) -> None: ...
+    blocks: _containers.RepeatedCompositeFieldContainer[Block]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    value_statuses: bytes
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., names: _Optional[_Iterable[str]] = ..., value_statuses: _Optional[bytes] = ...) -> None: ...
+
+class Block(_message.Message):
+    __slots__ = ("type", "places", "values", "validity")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    VALIDITY_FIELD_NUMBER: _ClassVar[int]
+    type: _types_pb2.DataType
+    places: _containers.RepeatedScalarFieldContainer[int]
+    values: bytes
+    validity: bytes
+    def __init__(self, type: _Optional[_Union[_types_pb2.DataType, str]] = ..., places: _Optional[_Iterable[int]] = ..., values: _Optional[bytes] = ..., validity: _Optional[bytes] = ...) -> None: ...
 
 class GetTrainingSetRequest(_message.Message):
     __slots__ = ("feature_service", "entities", "table_versions")
