@@ -93,6 +93,9 @@ def entity_keys(view: View, entities: pa.Table) -> pa.Table:
         column = entities[name]
         if column.null_count:
             raise InputError(f"entity key {name!r} holds {column.null_count} nulls", fix="give every row its key")
+        if column.type == ARROW_TYPES[dtype]:
+            columns[name] = column
+            continue
         try:
             columns[name] = column.cast(ARROW_TYPES[dtype])
         except pa.ArrowInvalid as error:

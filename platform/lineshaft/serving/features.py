@@ -123,8 +123,12 @@ class FeatureHandler:
         if entities.num_rows > self.max_rows:
             what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
             raise InputError(what, fix="ask in several requests")
+        keys: dict[tuple[tuple[str, str], ...], pa.Table] = {}  # views keyed alike share them
+        for view in plan.views:
+            if view.entity_keys not in keys:
+                keys[view.entity_keys] = entity_keys(view, entities)
         wanted = [
-            Wanted(view=view, features=used.features, keys=entity_keys(view, entities))
+            Wanted(view=view, features=used.features, keys=keys[view.entity_keys])
             for view, used in zip(plan.views, plan.service.views, strict=True)
         ]
         found = self.online.read(wanted, timeout_s=budget_s)

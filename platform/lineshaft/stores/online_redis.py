@@ -42,7 +42,7 @@ class RedisOnlineStore:
 
     def __init__(self, url: str, *, project: str, timeout_s: float = 0.025, write_timeout_s: float = 10.0) -> None:
         self._link = RedisLink(url, where=f"online store of project {project}")
-        self._project = quote(project, safe="")
+        self._project = quote(project, safe="").encode()
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
         self._filled: set[bytes] = set()  # views that hold rows, as far as this process knows
@@ -73,9 +73,12 @@ class RedisOnlineStore:
         Raises `UnavailableError` when the server does not answer within the time given.
         """
         keys: list[bytes] = []
+        encoded: dict[tuple[int, tuple[tuple[str, str], ...]], list[bytes]] = {}
         for one in wanted:
-            prefix = self._prefix(one.view)
-            keys += [prefix + key for key in codec_of(one.view).keys.encode(one.keys)]
+            prefix, alike = self._prefix(one.view), (id(one.keys), one.view.entity_keys)
+            if alike not in encoded:
+                encoded[alike] = codec_of(one.view).keys.encode(one.keys)
+            keys += [prefix + key for key in encoded[alike]]
         budget_s = self._timeout_s if timeout_s is None else timeout_s
         values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
         answers, at = [], 0
@@ -122,7 +125,7 @@ class RedisOnlineStore:
         self._link.close()
 
     def _prefix(self, view: View) -> bytes:
-        return f"{self._project}/{quote(codec_of(view).ref, safe='@')}/".encode()
+        return self._project + codec_of(view).quoted
 
     def _unlink(self, keys: list[bytes]) -> int:
         if not keys:

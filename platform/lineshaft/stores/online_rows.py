@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -15,10 +16,11 @@ from lineshaft.tiles.packing import RowCodec
 
 
 class ViewCodec:
-    """The two codecs of a view and its reference, made once."""
+    """The two codecs of a view, its reference, and that as it stands in a key; made once."""
 
     def __init__(self, view: View) -> None:
         self.ref = view.ref
+        self.quoted = f"/{quote(view.ref, safe='@')}/".encode()
         self.rows = RowCodec(view)
         self.keys = KeyCodec(view)
 

@@ -8,6 +8,7 @@ view, whose reference is part of the store's key, so no type has to be written.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class KeyCodec:
         for i, (field, (_, dtype)) in enumerate(zip(self._fields, self.view.entity_keys, strict=True)):
             column = self._column(keys, field)
             if dtype in _TEXT:
-                raw: list[bytes] = column.cast(pa.binary()).to_pylist()
+                raw = _texts(column)
                 parts.append(raw if i == last else [_varint(len(cell)) + cell for cell in raw])
             else:
                 parts.append(_fixed(column, _WIDTHS[dtype]))
@@ -58,7 +59,8 @@ class KeyCodec:
                 f"entity key {field.name} of view {self.view.name} is not given",
                 fix=f"give {', '.join(f.name for f in self._fields)}",
             )
-        column = keys[field.name].combine_chunks()
+        column = keys[field.name]
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         if column.null_count:
             raise InputError(f"entity key {field.name} of view {self.view.name} is null", fix="drop rows without a key")
         if column.type != field.type:
@@ -87,6 +89,17 @@ class KeyCodec:
         types = [dtype for _, dtype in self.view.entity_keys]
         arrays = [_restored(cells, f.type, dtype) for cells, f, dtype in zip(columns, self._fields, types, strict=True)]
         return pa.Table.from_arrays(arrays, schema=pa.schema(self._fields))
+
+
+def _texts(column: pa.Array) -> list[bytes]:
+    """Return the bytes of each text, cut from the array's own buffers: a tenth of what a cast and a list cost."""
+    if not len(column):
+        return []
+    _, ends, data = column.buffers()
+    offsets = np.frombuffer(ends, "<i4", len(column) + 1, 4 * column.offset).tolist()
+    first = offsets[0]
+    raw: bytes = data.slice(first, offsets[-1] - first).to_pybytes() if data is not None else b""
+    return [raw[a - first : b - first] for a, b in pairwise(offsets)]
 
 
 def _fixed(column: pa.Array, width: int) -> list[bytes]:
