@@ -14,6 +14,7 @@ from lineshaft.cli.app import app
 from lineshaft.cli.data import Json
 from lineshaft.cli.materialize import Names, wanted_views
 from lineshaft.cli.output import console, notes, show
+from lineshaft.errors import InputError
 from lineshaft.ops.jobs import Target
 from lineshaft.ops.proof import entities_of, oracles_of, prove_rebuild, prove_stored, run_stream
 from lineshaft.ops.training_set import AT_COLUMN
@@ -32,6 +33,8 @@ def verify(
     """Prove that oracle, backfill, stream, online and training agree to the last bit; exit code 1 when they do not."""
     with connect() as parts:
         views = wanted_views(parts, names or [])
+        if not views:
+            raise InputError("there is nothing to prove: no view has raw blocks", fix="ingest or simulate data first")
         checks = run_proof(parts, views, assets=asset or [], stream=stream)
     report(checks, as_json=as_json)
     if not total(checks).equal:

@@ -51,7 +51,8 @@ def take_in(story: Story, parts: Parts, cast: Cast) -> None:
     with story.act("Take in: raw samples → offline store") as facts:
         result = ingest_readings(parts, cast.readings(), label=cast.name)
         blocks = ", ".join(f"{count:,} blocks of {name}" for name, count in result.blocks.items())
-        facts.append(f"{blocks}; {sum(result.samples.values()):,} samples")
+        facts.append(f"{blocks or 'no blocks'}; {sum(result.samples.values()):,} samples")
+        facts += [f"table {name}: {table.num_rows:,} rows" for name, table in result.tables.items()]
         facts += [f"rejected {count:,}: {reason}" for reason, count in result.rejected.items()]
         facts += [f"noted {count:,}: {reason}" for reason, count in result.notes.items()]
 
@@ -164,6 +165,10 @@ def draw(story: Story, parts: Parts, cast: Cast) -> None:
 def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
     """Hold every path against the oracle."""
     views = wanted_views(parts, [])
+    if not views:
+        with story.act("Prove: nothing to prove") as facts:
+            facts.append("this set holds tables of events, no samples to compute features from")
+        return True
     assets = proved_assets(parts, views, cast)
     with story.act("Prove: oracle = backfill = stream = online = training") as facts:
         checks = run_proof(parts, views, assets=assets, stream=stream)
