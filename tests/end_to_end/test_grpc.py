@@ -89,6 +89,10 @@ class SlowStore:
     delay_s: float = 0.0
     given_s: list[float | None] = field(default_factory=list)
 
+    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float) -> list[Found] | None:
+        """Say that it has to be waited for."""
+        return None
+
     def read(self, wanted: Sequence[Wanted], *, timeout_s: float | None = None) -> list[Found]:
         """Wait, then read."""
         self.given_s.append(timeout_s)

@@ -15,11 +15,14 @@ from lineshaft.errors import InputError
 from lineshaft.ops.training_set import Chunk, answer, entity_keys, training_set
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, View
-from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
+from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, Wanted
 from lineshaft.tiles.answer import Answer
 
 MAX_ROWS = 10_000
 """Most entities of one request: what fits into a deadline, and keeps one caller from starving the others."""
+
+MOST_AT_ONCE = 1000
+"""Most entities that are answered without a thread: about 3 ms during which other calls wait."""
 
 _MOST_PINNED = 256
 
@@ -70,6 +73,11 @@ class Plans:
         self._made[name] = time.monotonic() + self.refresh_s, plan
         return plan
 
+    def known(self, name: str) -> Plan | None:
+        """Return a service's plan if the catalogue need not be asked for it."""
+        made = self._made.get(name)
+        return made[1] if made is not None and made[0] > time.monotonic() else None
+
     def all(self) -> list[Plan]:
         """Return the plan of every service, by name."""
         return [self.of(service.name) for service in self.catalog.services()]
@@ -112,6 +120,19 @@ class FeatureHandler:
         times = np.full(entities.num_rows, moment, np.int64)
         return self._serve(self.plans.of(service), entities, times, budget_s)
 
+    def get_at_once(
+        self, service: str, entities: pa.Table, *, at_us: int | None = None, budget_s: float = 1.0
+    ) -> Served | None:
+        """Return what `get` returns if nothing has to be waited for; None where `get` is to be called, on a thread."""
+        plan = self.plans.known(service)
+        if plan is None or entities.num_rows > MOST_AT_ONCE or not isinstance(self.online, PromptStore):
+            return None
+        found = self.online.read_at_once(_wanted(plan, entities), budget_s=budget_s)
+        if found is None:
+            return None
+        moment = self.clock.now_us() if at_us is None else at_us
+        return _served(plan, found, np.full(entities.num_rows, moment, np.int64))
+
     def answer(self, service: Service, keys: pa.Table, *, at_us: NDArray[np.int64]) -> Served:
         """Answer a service with the view versions it names: what a model pins.
 
@@ -123,17 +144,8 @@ class FeatureHandler:
         if entities.num_rows > self.max_rows:
             what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
             raise InputError(what, fix="ask in several requests")
-        keys: dict[tuple[tuple[str, str], ...], pa.Table] = {}  # views keyed alike share them
-        for view in plan.views:
-            if view.entity_keys not in keys:
-                keys[view.entity_keys] = entity_keys(view, entities)
-        wanted = [
-            Wanted(view=view, features=used.features, keys=keys[view.entity_keys])
-            for view, used in zip(plan.views, plan.service.views, strict=True)
-        ]
-        found = self.online.read(wanted, timeout_s=budget_s)
-        moment = int(at_us[0]) if len(at_us) else 0
-        return Served(answer=answer(plan.service, plan.views, found, at_us), plan=plan, at_us=moment)
+        found = self.online.read(_wanted(plan, entities), timeout_s=budget_s)
+        return _served(plan, found, at_us)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +163,23 @@ class TrainingSetHandler:
         pins = dict(table_versions or {})
         for chunk in training_set(self.plans.catalog, self.offline, service, entities, versions=pins):
             yield plan, chunk
+
+
+def _wanted(plan: Plan, entities: pa.Table) -> list[Wanted]:
+    """Return what to ask the online store for; views keyed alike share their keys."""
+    keys: dict[tuple[tuple[str, str], ...], pa.Table] = {}
+    for view in plan.views:
+        if view.entity_keys not in keys:
+            keys[view.entity_keys] = entity_keys(view, entities)
+    return [
+        Wanted(view=view, features=used.features, keys=keys[view.entity_keys])
+        for view, used in zip(plan.views, plan.service.views, strict=True)
+    ]
+
+
+def _served(plan: Plan, found: Sequence[Found], at_us: NDArray[np.int64]) -> Served:
+    moment = int(at_us[0]) if len(at_us) else 0
+    return Served(answer=answer(plan.service, plan.views, found, at_us), plan=plan, at_us=moment)
 
 
 def page(plans: Sequence[Plan], *, size: int, token: str) -> tuple[list[Plan], str]:

@@ -1,6 +1,6 @@
 """The services of `proto/`: convert, call, convert.
 
-Work runs on threads, so that no call waits behind another's store.
+Work that may have to wait runs on threads, so that no call waits behind another's store.
 """
 
 from __future__ import annotations
@@ -51,15 +51,14 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 
     async def GetFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return the newest feature values of many entities."""
-        remaining_s = context.time_remaining()
+        limit_s = budget_s(self._timeout_s, context.time_remaining())
+        entities, at_us = convert.entities_from(request.entities), request.at_us or None
+        at_once = self._features.get_at_once(request.feature_service, entities, at_us=at_us, budget_s=limit_s)
+        if at_once is not None:  # the usual case: a thread's turn costs more than the answer
+            return convert.features_to(at_once, encoding=request.encoding)
 
         def work() -> features_pb2.GetFeaturesResponse:
-            served = self._features.get(
-                request.feature_service,
-                convert.entities_from(request.entities),
-                at_us=request.at_us or None,
-                budget_s=budget_s(self._timeout_s, remaining_s),
-            )
+            served = self._features.get(request.feature_service, entities, at_us=at_us, budget_s=limit_s)
             return convert.features_to(served, encoding=request.encoding)
 
         return await _on(self._pool, work)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -20,6 +21,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from lineshaft.errors import UnavailableError
 from lineshaft.specs import View
 from lineshaft.stores.online_rows import codec_of, digest_of
 from lineshaft.stores.ports import Found, Wanted, Written
@@ -32,6 +34,8 @@ _WRITE_BATCH = 500
 """Rows of one script call: about 0.5 ms of the server's time, so that reads in between wait no longer."""
 _IN_FLIGHT = 4
 _SCAN_BATCH = 1000
+_AT_ONCE_S = 0.005
+_SLOW_FOR_S = 0.1
 
 
 class RedisOnlineStore:
@@ -45,6 +49,7 @@ class RedisOnlineStore:
         self._project = quote(project, safe="").encode()
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
+        self._slow_until = 0.0
         self._filled: set[bytes] = set()  # views that hold rows, as far as this process knows
 
     def write(self, view: View, rows: pa.Table) -> Written:
@@ -87,6 +92,20 @@ class RedisOnlineStore:
             answers.append(codec_of(one.view).unpack(values[at : at + n], one.features))
             at += n
         return answers
+
+    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> list[Found] | None:
+        """Return what `read` returns if the server is quick; None where it is slow or away.
+
+        After a slow answer the next ones are not tried for a while: whoever asks must not be held up each time.
+        """
+        now = time.monotonic()
+        if now < self._slow_until:
+            return None
+        try:
+            return self.read(wanted, timeout_s=min(budget_s, _AT_ONCE_S))
+        except UnavailableError:
+            self._slow_until = now + _SLOW_FOR_S
+            return None
 
     def remove(self, view: View, keys: pa.Table) -> int:
         """Forget entities of a view; return how many were there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +79,15 @@ class OnlineStore(Protocol):
 
     def digest(self, view: View) -> str:
         """Return a hash over all stored keys and bytes of a view, independent of order."""
+        ...
+
+
+@runtime_checkable
+class PromptStore(Protocol):
+    """An online store that can be asked without a thread to wait on."""
+
+    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float) -> list[Found] | None:
+        """Return what `read` returns if that takes a few milliseconds, and the budget, at most; else None."""
         ...
 
 

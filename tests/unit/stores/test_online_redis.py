@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -186,3 +187,21 @@ def test_rows_of_any_chunking_are_written(url: str) -> None:
     chunked = pa.concat_tables([whole.slice(a, b - a) for a, b in pairwise(cuts)])
 
     assert store.write(VIEWS[0], chunked).kept == 1200
+
+
+def test_a_server_that_hangs_is_waited_for_a_moment_only(url: str, raw: Any) -> None:
+    """Reading at once gives what is there; while the server hangs it gives up in milliseconds, then does not try."""
+    store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
+    store.write(VIEWS[0], rows(VIEWS[0], 3))
+    wanted = [Wanted(view=VIEWS[0], features=("rms",), keys=rows(VIEWS[0], 3).select(["asset_id"]))]
+    prompt = store.read_at_once(wanted, budget_s=5.0) or store.read(wanted)  # a busy machine may be slow
+    raw.execute_command("CLIENT", "PAUSE", "300")
+
+    start = time.perf_counter()
+    late = [store.read_at_once(wanted) for _ in range(5)]
+    took_s = time.perf_counter() - start
+
+    assert prompt[0].rows["rms"].to_pylist() == [0.0, 1.0, 2.0]
+    assert late == [None] * 5
+    assert took_s < 0.2
+    assert store.read(wanted)[0].rows["rms"].to_pylist() == [0.0, 1.0, 2.0]
