@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +19,8 @@ from lineshaft_flink.job import build
 from lineshaft_flink.job_file import JobFile
 
 _log = logging.getLogger(__name__)
+STOP_TRIES = 6
+STOP_PAUSE_S = 3.0
 
 
 def stop_with_savepoint(client: Any, folder: Path, *, drain: bool) -> str:
@@ -58,12 +61,26 @@ def _obey(client: Any, commands: TextIO, tell: Any) -> None:
     for line in commands:
         word, _, folder = line.strip().partition(" ")
         if word in ("stop", "drain"):
-            try:
-                tell(event="stopped", savepoint=stop_with_savepoint(client, Path(folder), drain=word == "drain"))
-            except Exception as error:  # noqa: BLE001  the job may have failed meanwhile; the parent decides
-                tell(event="stop_failed", error=str(error)[:4000])
+            _stop(client, Path(folder), tell, drain=word == "drain")
     _log.warning("the parent is gone: cancelling")
     client.cancel().result()
+
+
+def _stop(client: Any, folder: Path, tell: Any, *, drain: bool) -> None:
+    """Stop, trying again while tasks come and go: a savepoint fails when a source ends, or none runs yet, just then.
+
+    Flink restarts a job whose savepoint failed from its last checkpoint, so nothing is lost by another try.
+    """
+    for left in reversed(range(STOP_TRIES)):
+        try:
+            tell(event="stopped", savepoint=stop_with_savepoint(client, folder, drain=drain))
+            return
+        except Exception as error:  # noqa: BLE001  the job may have failed meanwhile; the parent decides
+            if not left or "CheckpointException" not in str(error):
+                tell(event="stop_failed", error=str(error)[:4000])
+                return
+            _log.warning("savepoint failed, trying again: %s", str(error)[:300])
+            time.sleep(STOP_PAUSE_S)
 
 
 def main() -> None:

@@ -66,6 +66,24 @@ def test_a_stream_stopped_and_started_again_makes_every_version_the_oracle_makes
     assert online.result.equal, online
 
 
+def test_a_stream_stopped_before_it_runs_stops_all_the_same(tmp_path: Path, server: str) -> None:
+    """A stop that comes while tasks are being deployed is tried again until it holds."""
+    inlet = Inlet(source=SOURCE.name, folder=tmp_path / "live")
+    target = Target(
+        offline=DeltaOfflineStore(str(tmp_path / "offline")),
+        redis_url=server,
+        project="stopped",
+        work=tmp_path / "work",
+    )
+    (tmp_path / "live").mkdir()
+    drop(Rehearsal().blocks(), tmp_path / "live", parts=(0,))
+
+    with JOBS.stream([rehearsal_view("stopped")], [inlet], target=target) as stream:
+        stream.stop()
+
+    assert list((tmp_path / "work").rglob("_metadata")), "no savepoint to go on from"
+
+
 def drop(blocks: pa.Table, folder: Path, *, parts: tuple[int, ...]) -> None:
     """Put some eighths of the feed into the folder, a file each, whole at once."""
     size = -(-blocks.num_rows // PARTS)
