@@ -67,8 +67,8 @@ def lab_rows() -> pa.Table:
 
 
 def blocks() -> pa.Table:
-    """Return an hour of temperature of two machines, one block of six readings a minute."""
-    start_us = (SystemClock().now_us() // 60_000_000 - 60) * 60_000_000
+    """Return the hour before NOW of two machines' temperature, one block of six readings a minute."""
+    start_us = (int(NOW.timestamp()) // 60 - 60) * 60_000_000
     rng = np.random.default_rng(3)
     rows = [
         {
