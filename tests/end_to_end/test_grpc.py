@@ -364,7 +364,6 @@ def test_calls_beyond_the_limit_are_refused_at_once(place: Place) -> None:
         calls = [stub.GetFeatures.future(request, timeout=10) for _ in range(24)]
         codes = [call.exception().code() if call.exception() else grpc.StatusCode.OK for call in calls]
     place.online.delay_s = 0.0
-
     assert codes.count(grpc.StatusCode.OK) >= 8
     assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 24 - codes.count(grpc.StatusCode.OK) > 0
 
@@ -379,7 +378,6 @@ def test_health_and_reflection_answer(place: Place) -> None:
         ]
         ask = reflection_pb2.ServerReflectionRequest(list_services="")
         (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([ask]))
-
     assert states == [health_pb2.HealthCheckResponse.SERVING] * 2
     assert "lineshaft.rpc.v1.FeatureService" in {one.name for one in answer.list_services_response.service}
 
