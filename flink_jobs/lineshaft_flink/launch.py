@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from lineshaft.errors import InputError, UnavailableError
+from lineshaft.errors import ConflictError, InputError, UnavailableError
 from lineshaft.ops.jobs import Inlet, JobResult, Progress, Report, Target, silent
 from lineshaft.specs import View
 from lineshaft.tiles.plan import TilePlan
@@ -48,7 +50,16 @@ class FlinkJobs:
         until_us: int | None = None,
         report: Report = silent,
     ) -> JobResult:
-        """See `lineshaft.ops.jobs.Jobs.backfill`. A run that was killed is done again and adds nothing twice."""
+        """See `lineshaft.ops.jobs.Jobs.backfill`. A run that was killed is done again and adds nothing twice.
+
+        Raises `ConflictError` while another backfill works in the same folder.
+        """
+        with alone(target.work):
+            return self._backfill(views, target=target, assets=assets, until_us=until_us, report=report)
+
+    def _backfill(
+        self, views: Sequence[View], *, target: Target, assets: Sequence[str], until_us: int | None, report: Report
+    ) -> JobResult:
         started = time.monotonic()
         folder = target.work / "backfill"
         shutil.rmtree(folder, ignore_errors=True)
@@ -177,6 +188,20 @@ class FlinkJobs:
                 room -= share
         if small:
             yield small
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Hold a work folder for one backfill at a time; the lock goes with the process."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "backfill.lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                "another backfill works here", where=str(work), fix="wait until it has ended"
+            ) from error
+        yield
 
 
 def feeds_of(views: Sequence[View]) -> list[tuple[View, ...]]:

@@ -34,7 +34,7 @@ class JobProcess:
             environment["_python_worker_execution_mode"] = "process"
         with self._log_file.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lineshaft_flink.driver", str(job_file)],
+                [sys.executable, "-m", "lineshaft_flink.driver", str(job_file.resolve())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -75,7 +75,10 @@ class Worker:
             self._stop()
             environment = {**os.environ.copy(), **self.environment}  # noqa: TID251 - the child's own
             command = [sys.executable, "-m", self.module]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            # In a session of its own: Ctrl-C at the terminal is for us, and we still have batches to ask about.
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+            )
         return self._child
 
     def _exchange(self, child: subprocess.Popen[bytes], line: bytes) -> dict[str, Any]:

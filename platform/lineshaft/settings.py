@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     """Where the admin page listens."""
     redis_timeout_s: float = 0.025
     """Budget of one online read, in seconds; a hung server costs no more than this."""
+
+    @field_validator("home", "data", "repo", "policies")
+    @classmethod
+    def _stand_alone(cls, path: Path) -> Path:
+        """Make folders absolute once: jobs run in folders of their own."""
+        return path.absolute()
 
     def offline_root(self) -> str:
         """Return the offline store's folder or URL."""

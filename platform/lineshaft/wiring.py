@@ -15,6 +15,7 @@ from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
+from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.catalog_values import Catalog
@@ -78,15 +79,17 @@ def connect(
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database())
     with ExitStack() as stack:
+        started = False
         if settings.redis_url is not None:
             redis_url = settings.redis_url.get_secret_value()
         else:
             server = EmbeddedValkey(settings.home / "online")
+            started = server.pid is None
             redis_url = server.start()
             if not keep_online:
                 stack.callback(server.stop)
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s)
-        yield Parts(
+        parts = Parts(
             settings=settings,
             clock=clock,
             catalog=SqlCatalog(settings.database(), project=settings.project),
@@ -97,6 +100,15 @@ def connect(
             ),
             redis_url=redis_url,
         )
+        if started:
+            refill(parts)
+        yield parts
+
+
+def refill(parts: Parts) -> None:
+    """Fill an embedded server that has just started, and so is empty, from offline: it must not pass for "unknown"."""
+    views = [view for view in parts.catalog.views() if view.online and parts.offline.version(view) >= 0]
+    rebuild(views, parts.offline, parts.online)
 
 
 def scratch(parts: Parts, folder: Path) -> Parts:

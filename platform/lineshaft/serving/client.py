@@ -172,7 +172,8 @@ class Client:
 def _entities(entities: pa.Table | Mapping[str, Sequence[Any]] | None, keys: Mapping[str, Sequence[Any]]) -> pa.Table:
     if isinstance(entities, pa.Table):
         return entities
-    columns = {**(entities or {}), **keys}
+    given = {**(entities or {}), **keys}
+    columns = {name: [values] if isinstance(values, str) else values for name, values in given.items()}
     sizes = {name: len(column) for name, column in columns.items()}
     if len(set(sizes.values())) > 1:
         raise errors.InputError(f"keys of different length: {sizes}", fix="give one value of each key for each row")

@@ -50,7 +50,9 @@ def demo(
         acts.show_page(story, parts)
     story.end()
     console.print(
-        f"Everything is in [bold]{home}[/]. Keep it running with `LINESHAFT_HOME={home} lineshaft up`.", soft_wrap=True
+        f"Everything is in [bold]{home}[/]. "
+        f"Keep it running with `LINESHAFT_HOME={home} LINESHAFT_PROJECT=demo lineshaft up`.",
+        soft_wrap=True,
     )
     if not equal:
         raise typer.Exit(1)

@@ -53,7 +53,12 @@ def _most_moved(parts: Parts, view: View, cast: Cast) -> str:
         mine = rows.filter(pa.compute.equal(rows["asset_id"], candidate))
         values = np.asarray(mine[names[0]].to_numpy(), dtype=np.float64)
         values = values[np.isfinite(values)]
-        spread = float(np.ptp(values) / (abs(np.median(values)) + 1e-12)) if len(values) > 1 else 0.0
+        # Of a single record there is no movement to see: then the strongest comes first.
+        spread = (
+            float(np.ptp(values) / (abs(np.median(values)) + 1e-12))
+            if len(values) > 1
+            else float(values.max(initial=0))
+        )
         if spread > best:
             best, asset = spread, candidate
     return asset
@@ -76,7 +81,14 @@ def _trend(parts: Parts, view: View, asset: str, path: Path) -> Path:
     for axis, name in zip(axes[:, 0], names, strict=True):
         for position in groups:
             mine = rows.filter(pa.compute.equal(rows["position"], position)) if position else rows
-            axis.plot(mine["event_time"].to_pylist(), mine[name].to_numpy(), label=position or None, linewidth=1.2)
+            axis.plot(
+                mine["event_time"].to_pylist(),
+                mine[name].to_numpy(),
+                label=position or None,
+                linewidth=1.2,
+                marker=".",
+                markersize=3,
+            )
         axis.set_ylabel(f"{name.replace('acceleration_', '').replace('_', ' ')}\n[{units[name]}]", fontsize=8)
         axis.grid(alpha=0.25)
     if len(groups) > 1:
