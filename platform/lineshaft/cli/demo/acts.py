@@ -31,6 +31,7 @@ from lineshaft.wiring import Parts, governance, handlers, limits
 CALLS = 50
 ASKED_MOMENTS = 2_000
 SERVED_MOMENTS = 60
+TOLD = 6
 PROVED_ROWS = 3_500  # the oracle takes some ten milliseconds a row; `lineshaft verify` looks at all of them
 
 
@@ -93,6 +94,7 @@ def serve(story: Story, parts: Parts, cast: Cast) -> None:
                 f"median {1000 * statistics.median(took):.1f} ms a call over {CALLS} calls on this machine"
             )
             facts.append(f"first entity: {_sample(frame.table)}")
+            facts.extend(_verdicts(frame.table))
             asked = moments(view, parts.offline, every_us=view.tile_us).slice(0, ASKED_MOMENTS)
             rows = client.training_set(service.name, asked).to_arrow()
             facts.append(
@@ -241,6 +243,17 @@ def _planted(parts: Parts, view: View, asset: str) -> str:
     place = next(i for i, name in enumerate(served.answer.columns.column_names) if name.startswith(f"{view.name}__"))
     status = Status(int(served.answer.status[0, place])).name
     return f"planted fault ({asset}): {rows} rows of {view.name} stored, and it is served as {status}"
+
+
+def _verdicts(table: pa.Table) -> list[str]:
+    """Tell what on-demand views say in words (a severity zone, a diagnosis) of the first machines."""
+    said = []
+    for field in table.schema:
+        if "__" in field.name and pa.types.is_string(field.type):
+            pairs = zip(table["asset_id"].to_pylist(), table[field.name].to_pylist(), strict=True)
+            told = [f"{asset}: {word}" for asset, word in pairs if word is not None][:TOLD]
+            said += [f"{field.name}: {', '.join(told)}"] if told else []
+    return said
 
 
 def _sample(table: pa.Table) -> str:
