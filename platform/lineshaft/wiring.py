@@ -18,7 +18,6 @@ from lineshaft.ops.jobs import Jobs, Target, Verdict
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
-from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
@@ -54,11 +53,6 @@ class Parts:
     def tables(self) -> Path:
         """Return the folder of side tables: labels, truth, events."""
         return self.settings.home / "tables"
-
-    @property
-    def quarantine(self) -> Path:
-        """Return the folder of rows a checkpoint refused."""
-        return self.settings.home / "quarantine"
 
     @property
     def reports(self) -> Path:
@@ -190,6 +184,3 @@ def plug_in(group: str, extra: str) -> Any:
     for entry in entry_points(group=group):
         return entry.load()
     raise EnvironmentFault(f"nothing installed offers {group!r}", fix=f"pip install 'lineshaft[{extra}]'")
-
-
-__all__ = ["Catalog", "Parts", "connect", "jobs", "plug_in"]
