@@ -15,12 +15,14 @@ import pyarrow as pa
 from lineshaft.sources.blocks import Floats, Integers, reading_blocks
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.reading import Reading, reject_rows
-from lineshaft.sources.rules import RepeatRule
+from lineshaft.sources.rules import RepeatRule, TemperatureRule
 from lineshaft.sources.tabular import column, files_in, floats, read_csv, stamps, times_us, utc_us
 
 MINUTE_US = 60_000_000
 MACHINE_OFF_G = 0.004
 EPOCH = "2000-01-01"
+NAB_UNIT = TemperatureRule(sent="degF")
+"""NAB states no unit. Its office reads 57 to 86: in degC nobody could work there, in degF it is 14 to 30 degC."""
 
 
 def read_ims(path: Path, *, off_below_g: float = MACHINE_OFF_G) -> Iterator[Reading]:
@@ -54,12 +56,13 @@ def read_ims(path: Path, *, off_below_g: float = MACHINE_OFF_G) -> Iterator[Read
         yield Reading(blocks={source.name: pa.concat_tables(blocks)}, rejects=rejects)
 
 
-def read_nab(path: Path, *, repeats: RepeatRule | None = None) -> Iterator[Reading]:
+def read_nab(path: Path, *, repeats: RepeatRule | None = None, unit: TemperatureRule = NAB_UNIT) -> Iterator[Reading]:
     """Read NAB's two temperatures: asset machine (every 5 minutes) and asset office (hourly, channel ambient).
 
     The machine's clock goes back once, so that 12 times come twice with different values: `repeats` says what to
-    do (unset: keep both, told apart by `sequence`) and they are counted under `repeated_time`. The unit is not
-    stated by the set (it looks like degF): numbers are kept as they are. Table `windows` holds the labelled ones.
+    do (unset: keep both, told apart by `sequence`) and they are counted under `repeated_time`. The set states no unit:
+    `unit` says what its numbers are taken for, and each one read by it is counted under `unit_taken_for_degF` (or
+    degC). Table `windows` holds the labelled ones.
     """
     rule = repeats or RepeatRule()
     series = {"machine_temperature": ("machine", "temperature", 5), "ambient_temperature": ("office", "ambient", 60)}
@@ -70,7 +73,7 @@ def read_nab(path: Path, *, repeats: RepeatRule | None = None) -> Iterator[Readi
         ends = times_us(column(table, "timestamp", path=file), path=file, name="timestamp")
         source = SOURCES["process_readings"]
         values = np.full((len(ends), len(source.channels)), np.nan)
-        values[:, source.channels.index(channel)] = floats(table, ["value"], path=file)[:, 0]
+        values[:, source.channels.index(channel)] = unit.apply(floats(table, ["value"], path=file)[:, 0])
         kept, sequence = rule.apply(ends)
         dropped = np.flatnonzero(~kept).tolist()
         period_us = minutes * MINUTE_US
@@ -78,7 +81,7 @@ def read_nab(path: Path, *, repeats: RepeatRule | None = None) -> Iterator[Readi
         rows = [{"asset_id": asset, "start_us": int(ends[row]) - period_us, **_cells(table, row)} for row in dropped]
         rejects = reject_rows(source=source.name, reason="repeated_time", rows=rows, detail=f"rule: {rule.keep}")
         twice = len(ends) - len(np.unique(ends))
-        notes = {"repeated_time": twice} if twice else {}
+        notes = {f"unit_taken_for_{unit.sent}": int(kept.sum())} | ({"repeated_time": twice} if twice else {})
         yield Reading(
             blocks={source.name: blocks}, rejects=rejects, notes=notes, tables={"windows": _nab_windows(file, asset)}
         )

@@ -88,6 +88,21 @@ class RangeRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemperatureRule:
+    """In which unit a set that states none sent its temperatures; the catalogue's are degC.
+
+    >>> TemperatureRule(sent="degF").apply(np.array([32.0, 212.0, np.nan]))
+    array([  0., 100.,  nan])
+    """
+
+    sent: Literal["degC", "degF"] = "degC"
+
+    def apply(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the values in degC."""
+        return values if self.sent == "degC" else (values - 32.0) * 5.0 / 9.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatRule:
     """What to do when one asset reports the same time twice with different values.
 

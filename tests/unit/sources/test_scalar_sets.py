@@ -16,7 +16,7 @@ from lineshaft.sources.blocks import spans_us
 from lineshaft.sources.cmapss import CYCLE_US, read_cmapss
 from lineshaft.sources.logs import read_ai4i, read_ims, read_nab, read_skab
 from lineshaft.sources.reading import gather
-from lineshaft.sources.rules import RepeatRule
+from lineshaft.sources.rules import RepeatRule, TemperatureRule
 from lineshaft.sources.tabular import utc_us
 
 EPOCH_US = utc_us("2000-01-01")
@@ -99,10 +99,12 @@ def test_nab_twelve_repeated_times_follow_the_declared_rule(
     """Kept by sequence, or only the first or last value of each time: 12 either way, counted."""
     file = data_root / "nab" / "machine_temperature_system_failure.csv"
 
-    reading = gather(read_nab(file, repeats=RepeatRule(keep=keep)))  # type: ignore[arg-type]
+    rule, unit = RepeatRule(keep=keep), TemperatureRule(sent="degC")  # type: ignore[arg-type]
+    reading = gather(read_nab(file, repeats=rule, unit=unit))
 
     blocks = reading.blocks["process_readings"]
-    assert (len(blocks), reading.rejected, reading.notes) == (rows, rejected, {"repeated_time": 12})
+    assert (len(blocks), reading.rejected) == (rows, rejected)
+    assert reading.notes == {"repeated_time": 12, "unit_taken_for_degC": rows}
     assert sum(blocks["sequence"].to_pylist()) == (12 if keep == "sequence" else 0)
     assert (np.diff(blocks["start_us"].to_numpy()) >= 0).all()
     if value is not None:
@@ -116,6 +118,18 @@ def test_nab_has_four_labelled_windows_on_the_machine(data_root: Path) -> None:
 
     assert Counter(reading.tables["windows"]["asset_id"].to_pylist()) == {"machine": 4, "office": 2}
     assert reading.block_count == 22_695 + 7_267
+
+
+def test_nab_states_no_unit_so_the_one_taken_is_declared_and_counted(data_root: Path) -> None:
+    """Read as degF, as shipped, the office is a room of 14 to 30 degC, and every reading so read is counted."""
+    reading = gather(read_nab(data_root / "nab"))
+
+    blocks = reading.blocks["process_readings"]
+    office = values_of(blocks.filter(pc.equal(blocks["asset_id"], "office")), 5)[:, 4]
+    machine = values_of(blocks.filter(pc.equal(blocks["asset_id"], "machine")), 5)[:, 0]
+    assert (office.min().round(1), office.max().round(1)) == (14.1, 30.1)
+    assert (machine.min().round(1), machine.max().round(1)) == (-16.6, 42.5)
+    assert reading.notes == {"repeated_time": 12, "unit_taken_for_degF": 29_962}
 
 
 def test_skab_rows_labels_and_steps_are_counted(data_root: Path) -> None:
