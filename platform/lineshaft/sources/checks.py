@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lineshaft.errors import InputError
-from lineshaft.sources.blocks import DTYPES, spans_us
+from lineshaft.sources.blocks import DTYPES
 from lineshaft.sources.reading import REJECT_SCHEMA, reject_rows
 from lineshaft.sources.rules import FutureRule
 from lineshaft.specs import BLOCK_SCHEMA, Source
@@ -25,6 +25,7 @@ REASONS: dict[str, str] = {
     "from_the_future": "the block ends further after its receipt than any clock error explains",
     "bad_shaft": "shaft_hz is negative or not finite",
     "bad_bearing": "bearing is no geometry",
+    "bad_full_scale": "full_scale is not finite or not positive: unknown is null",
 }
 """Why a block is rejected, by slug; a block is counted under the first that fits."""
 
@@ -65,9 +66,11 @@ def _faults(blocks: pa.Table, source: Source, future: FutureRule) -> list[Flags]
     bad_rate = ~(np.isfinite(rate) & (rate > 0))
     size = _numbers(pc.binary_length(blocks["payload"]), 0).astype(np.int64)
     stride = np.maximum(width, 1) * len(source.channels)
-    start, known = (_numbers(blocks[name], 0).astype(np.int64) for name in ("start_us", "known_us"))
-    span = spans_us(size / stride, np.where(bad_rate, 1.0, np.maximum(rate, 1e-9)))
-    shaft = _numbers(blocks["shaft_hz"], 0.0)
+    # as float64, exact to the microsecond until 2255, no time however absurd wraps round to a believable one
+    start, known = (_numbers(blocks[name], 0).astype(np.float64) for name in ("start_us", "known_us"))
+    with np.errstate(over="ignore"):
+        end = start + np.rint(size / stride * 1e6 / np.where(bad_rate, 1.0, rate))
+    shaft, scale = _numbers(blocks["shaft_hz"], 0.0), _numbers(blocks["full_scale"], 1.0)
     return [
         absent,
         width == 0,
@@ -75,9 +78,10 @@ def _faults(blocks: pa.Table, source: Source, future: FutureRule) -> list[Flags]
         (size == 0) | (size % stride != 0),
         _infinite(blocks),
         start < future.earliest_us,
-        start + span > known + future.limit_us,
+        end > known + future.limit_us,
         ~(np.isfinite(shaft) & (shaft >= 0)),
         _bad_bearings(blocks["bearing"]),
+        ~(np.isfinite(scale) & (scale > 0)),
     ]
 
 

@@ -29,14 +29,15 @@ def definition(rows: Ints, ask: Ints) -> int:
 
 def found(rows: Ints, asks: Ints) -> list[int]:
     """Return what the kernel says."""
-    return newest_known(
+    answers = newest_known(
         code=rows[:, 0],
         event_us=rows[:, 1],
         known_us=rows[:, 2],
         ask_code=asks[:, 0],
         ask_at_us=asks[:, 1],
         ask_known_us=asks[:, 2],
-    ).tolist()
+    )
+    return [int(answer) for answer in answers]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -158,3 +159,13 @@ def test_order_is_that_of_the_pairs_on_both_sides_of_one_integer(bits: int) -> N
     pairs = list(zip(major[shuffled].tolist(), minor[shuffled].tolist(), strict=True))
     assert [pairs[i] for i in order] == sorted(pairs)
     assert order_by(major[:0], minor[:0]).tolist() == []
+
+
+@pytest.mark.parametrize("hidden", [3, 7, 8, 9, 20, 300])
+def test_a_row_known_at_the_very_moment_of_the_ask_ends_the_walk_back(hidden: int) -> None:
+    """However far behind unknown rows it lies: known at the microsecond asked counts, a microsecond later does not."""
+    event = np.arange(hidden + 2)
+    rows = np.stack([np.zeros_like(event), event, np.where(event < 2, 100 + event, 10**9)], axis=1)
+    asks = np.array([[0, 10**6, 101], [0, 10**6, 100], [0, 10**6, 99]], dtype=np.int64)
+
+    assert found(rows, asks) == [1, 0, -1]
