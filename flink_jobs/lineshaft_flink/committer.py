@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineshaft.ops.jobs import Gate, JobResult
+from lineshaft.ops.quarantine import quarantine_folder
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore
 from lineshaft_flink.staging import REJECT_SCHEMA, finished, read_part
@@ -64,7 +65,7 @@ class Committer:
                 verdict = self.gate(view, fresh)
                 fresh = verdict.good
                 quarantined[view.ref] += verdict.quarantined.num_rows
-                _keep(verdict.quarantined, self.aside / "quarantine" / view.ref, batch)
+                _keep(verdict.quarantined, quarantine_folder(self.aside, view), batch)
             if fresh.num_rows:
                 self.offline.write_rows(view, fresh, batch=f"{batch}:{view.ref}")
             rows[view.ref] += fresh.num_rows

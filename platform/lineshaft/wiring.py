@@ -55,6 +55,11 @@ class Parts:
         return self.settings.home / "tables"
 
     @property
+    def work(self) -> Path:
+        """Return the folder of the jobs' own files: staging, checkpoints, rows in quarantine."""
+        return self.settings.home / "work"
+
+    @property
     def reports(self) -> Path:
         """Return the folder of checkpoint results and drift reports."""
         return self.settings.home / "reports"
@@ -131,8 +136,7 @@ def governance(parts: Parts) -> Iterator[Governance]:
 @contextmanager
 def gated_target(parts: Parts, *, checked: bool = True) -> Iterator[Target]:
     """Return where a job writes; with `checked`, every batch passes its checkpoint, and refused rows are taken back."""
-    work = parts.settings.home / "work"
-    plain = Target(offline=parts.offline, redis_url=parts.redis_url, project=parts.settings.project, work=work)
+    plain = Target(offline=parts.offline, redis_url=parts.redis_url, project=parts.settings.project, work=parts.work)
     if not checked:
         yield plain
         return

@@ -18,7 +18,8 @@ from lineshaft.ops.ingest import Ingested, ingest
 from lineshaft.ops.proof import entities_of, prove_stored
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.training_set import AT_COLUMN, training_set
-from lineshaft.ops.verify import check_served, stored_blocks, total, truth
+from lineshaft.ops.truth import truth
+from lineshaft.ops.verify import check_served, stored_blocks, total
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.sources.catalogue import SOURCES

@@ -1,18 +1,22 @@
 """The judge of every path: features by brute force, for the project's tests and for users' own.
 
-The oracle batches nothing and knows no lateness rule but the definition: for every time K on the grid at which some
-block became known, take the blocks known by K, and for every tick whose windows changed, fold the blocks of each window
-one by one. It is slow, and short enough to be read in a minute.
+The oracle knows no lateness rule but the definition. For every time K on the grid at which some block became known, it
+takes the blocks known by K, folds the blocks of each tile that changed one by one, and writes down which ticks have
+another answer now. The answer of tick T as known at K then folds, tile by tile on the grid from T backwards, the newest
+version known at K of each tile in the window. It shares nothing with the timeline it judges but the kernels, keeps no
+running state between ticks, and prepares and finishes one row at a time, so that no batch can change a bit.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.specs import View, row_schema, tile_end_us
 from lineshaft.tiles.algebra import Floats
@@ -23,44 +27,82 @@ from lineshaft.tiles.timeline import BlockTile, Emitted
 
 __all__ = ["Comparison", "compare_rows", "differing_values", "oracle_rows", "sort_rows"]
 
+AT_ONCE = 4096
+"""Answers folded side by side: each by itself, in the same order; the number only bounds memory."""
 
-def oracle_rows(view: View, blocks: pa.Table) -> pa.Table:
-    """Return every row version the blocks make, by brute force, sorted by `sort_rows`."""
+Integers = NDArray[np.int64]
+Blocks = dict[tuple[int, int, int, int], BlockTile]
+
+
+def oracle_rows(view: View, blocks: pa.Table, *, at_once: int = AT_ONCE) -> pa.Table:
+    """Return every row version that `blocks` (BLOCK_SCHEMA, any order) make, in the order of `sort_rows`."""
     plan = TilePlan.of(view)
     entities: dict[tuple[Any, ...], list[BlockTile]] = defaultdict(list)
-    for row in range(blocks.num_rows):  # one block at a time: no batch can change a bit
-        for key, block in block_tiles(plan, blocks.slice(row, 1)):
-            entities[key].append(block)
+    for batch in blocks.to_batches():
+        for row in range(batch.num_rows):  # one block at a time: no batch can change a bit
+            for key, block in block_tiles(plan, batch.slice(row, 1)):
+                entities[key].append(block)
     names = [name for name, _ in view.entity_keys]
     tables = [
-        rows_table(view, dict(zip(names, key, strict=True)), _entity(plan, known)) for key, known in entities.items()
+        rows_table(view, dict(zip(names, key, strict=True)), _entity(plan, known, at_once))
+        for key, known in entities.items()
     ]
     return sort_rows(view, pa.concat_tables([row_schema(view).empty_table(), *tables]))
 
 
-def _entity(plan: TilePlan, blocks: list[BlockTile]) -> Emitted:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _History:
+    """What one entity's blocks made known: tile versions (end, known, tile), and the answers (tick, known) they move.
+
+    `baselines` has one entry an answer: the merged first tiles as known then, or None where no feature asks.
+    """
+
+    versions: list[tuple[int, int, Floats]]
+    answers: list[tuple[int, int]]
+    baselines: list[Floats | None]
+
+
+def _entity(plan: TilePlan, blocks: list[BlockTile], at_once: int) -> Emitted:
+    history = _history(plan, blocks)
+    tiles = _Versions.of(history.versions)
+    asked = np.array(history.answers, dtype=np.int64).reshape(-1, 2)
+    values = np.empty((len(asked), len(plan.functions)))
+    for start in range(0, len(asked), at_once):
+        part = asked[start : start + at_once]
+        windows = {window: _window(plan, tiles, part[:, 0], part[:, 1], window) for window in plan.windows_us}
+        for row in range(len(part)):
+            own = {window: merged[row : row + 1] for window, merged in windows.items()}
+            values[start + row] = plan.finish(own, history.baselines[start + row])[0]
+    return Emitted(tick_us=asked[:, 0], known_us=asked[:, 1], values=values)
+
+
+def _history(plan: TilePlan, blocks: list[BlockTile]) -> _History:
+    """Play the blocks in the order in which they became visible."""
     view = plan.view
-    accepted = [b for b in blocks if b.known_us - b.end_us <= view.lateness_us]
-    emitted: list[tuple[int, int, Floats]] = []
-    known: dict[tuple[int, int, int, int], BlockTile] = {}
-    tiles: dict[int, Floats] = {}
-    for now in sorted({_visible(view, b) for b in accepted}):
-        arrived = [b for b in accepted if _visible(view, b) == now]
-        changed = _learn(known, arrived, view)
-        for end in changed:
-            tiles[end] = _fold(plan, [b for b in known.values() if tile_end_us(b.end_us, view.tile_us) == end])
-        first = set(sorted(tiles)[: plan.baseline_tiles])
-        told = [
-            tick
-            for tick in sorted(tiles)
-            if any(end <= tick and (tick - end < plan.windows_us[-1] or end in first) for end in changed)
-        ]
-        emitted += [(tick, now, _values(plan, tiles, tick)) for tick in told]
-    return Emitted(
-        tick_us=np.array([tick for tick, _, _ in emitted], dtype=np.int64),
-        known_us=np.array([now for _, now, _ in emitted], dtype=np.int64),
-        values=np.array([values for _, _, values in emitted]).reshape(len(emitted), len(plan.functions)),
-    )
+    arrivals: dict[int, list[BlockTile]] = defaultdict(list)
+    for block in blocks:
+        if block.known_us - block.end_us <= view.lateness_us:
+            arrivals[_visible(view, block)].append(block)
+    history = _History(versions=[], answers=[], baselines=[])
+    known: dict[int, Blocks] = {}
+    ends: list[int] = []
+    newest: dict[int, Floats] = {}
+    baseline: Floats | None = np.full((1, plan.width), np.nan) if plan.baseline_tiles else None
+    for now in sorted(arrivals):
+        changed = _learn(known, arrivals[now], view)
+        for end in sorted(changed):
+            if end not in newest:
+                insort(ends, end)
+            newest[end] = _fold(plan, known[end])
+            history.versions.append((end, now, newest[end]))
+        first = ends[: plan.baseline_tiles]
+        if changed.intersection(first) and len(first) == plan.baseline_tiles:
+            baseline = _merged(plan, [newest[end] for end in first])[None, :]
+        for tick in _moved(ends, changed, first, plan.windows_us[-1]):
+            early = not first or len(first) < plan.baseline_tiles or tick < first[-1]
+            history.answers.append((tick, now))
+            history.baselines.append(baseline if not early or baseline is None else np.full((1, plan.width), np.nan))
+    return history
 
 
 def _visible(view: View, block: BlockTile) -> int:
@@ -69,47 +111,79 @@ def _visible(view: View, block: BlockTile) -> int:
     return max(own, tile_end_us(block.known_us - view.grace_us, view.tile_us) + view.grace_us)
 
 
-def _learn(known: dict[tuple[int, int, int, int], BlockTile], arrived: list[BlockTile], view: View) -> set[int]:
+def _learn(known: dict[int, Blocks], arrived: list[BlockTile], view: View) -> set[int]:
     """Take in blocks that became known; of repeats the newest other content wins. Return the tiles that changed."""
-    before = dict(known)
+    changed: set[int] = set()
     for block in sorted(arrived, key=lambda b: (b.known_us, b.digest)):
-        held = known.get(block.key)
+        end = tile_end_us(block.end_us, view.tile_us)
+        tile = known.setdefault(end, {})
+        held = tile.get(block.key)
         if held is None or (
             held.digest != block.digest and (block.known_us, block.digest) > (held.known_us, held.digest)
         ):
-            known[block.key] = block
-    return {tile_end_us(b.end_us, view.tile_us) for key, b in known.items() if before.get(key) is not b}
+            tile[block.key] = block
+            changed.add(end)
+    return changed
 
 
-def _fold(plan: TilePlan, blocks: list[BlockTile]) -> Floats:
-    first, *others = sorted(blocks, key=lambda b: b.key)
-    tile = first.tile
-    for block in others:
-        tile = plan.merge(tile, block.tile)
-    return tile
+def _moved(ends: list[int], changed: set[int], first: list[int], reach_us: int) -> list[int]:
+    """Return the ticks whose widest window, or whose baseline, holds a tile that changed."""
+    ticks: set[int] = set()
+    for end in changed:
+        stop = len(ends) if end in first else bisect_left(ends, end + reach_us)
+        ticks.update(ends[bisect_left(ends, end) : stop])
+    return sorted(ticks)
 
 
-def _values(plan: TilePlan, tiles: dict[int, Floats], tick: int) -> Floats:
-    windows = {}
-    for window in plan.windows_us:
-        newest, *older = [tiles[end] for end in range(tick, tick - window, -plan.view.tile_us) if end in tiles]
-        for tile in older:
-            newest = plan.merge(tile, newest)
-        windows[window] = newest[None, :]
-    values: Floats = plan.finish(windows, _baseline(plan, tiles, tick))[0]
-    return values
+def _fold(plan: TilePlan, blocks: Blocks) -> Floats:
+    return _merged(plan, [blocks[key].tile for key in sorted(blocks)])
 
 
-def _baseline(plan: TilePlan, tiles: dict[int, Floats], tick: int) -> Floats | None:
-    if not plan.baseline_tiles:
-        return None
-    first = sorted(tiles)[: plan.baseline_tiles]
-    if len(first) < plan.baseline_tiles or tick < first[-1]:
-        return np.full((1, plan.width), np.nan)
-    merged = tiles[first[0]]
-    for end in first[1:]:
-        merged = plan.merge(merged, tiles[end])
-    return merged[None, :]
+def _merged(plan: TilePlan, tiles: list[Floats]) -> Floats:
+    """Merge tiles one by one, the earliest first."""
+    merged, *others = tiles
+    for tile in others:
+        merged = plan.merge(merged, tile)
+    return merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Versions:
+    """Tile versions in order of (end, known): which one was the newest at a moment is looked up, never carried on."""
+
+    ends: Integers  # each tile once
+    times: Integers  # each known time once
+    order: Integers  # of each version: its tile's place times the count of times, plus its time's place
+    tiles: Floats
+
+    @staticmethod
+    def of(versions: list[tuple[int, int, Floats]]) -> _Versions:
+        ordered = sorted(versions, key=lambda version: version[:2])
+        columns = np.array([version[:2] for version in ordered], dtype=np.int64).reshape(-1, 2)
+        ends, end_places = np.unique(columns[:, 0], return_inverse=True)
+        times, time_places = np.unique(columns[:, 1], return_inverse=True)
+        order = end_places * len(times) + time_places
+        return _Versions(ends=ends, times=times, order=order, tiles=np.array([version[2] for version in ordered]))
+
+    def newest(self, end_us: Integers, now_us: Integers) -> tuple[Integers, Integers]:
+        """Return (rows, versions): of the rows whose tile was known at their moment, the newest version then."""
+        place = np.minimum(np.searchsorted(self.ends, end_us), len(self.ends) - 1)
+        (rows,) = np.nonzero(self.ends[place] == end_us)
+        base = place[rows] * len(self.times)
+        found = np.searchsorted(self.order, base + np.searchsorted(self.times, now_us[rows]), side="right") - 1
+        known = (found >= 0) & (self.order[found] >= base)
+        return rows[known], found[known]
+
+
+def _window(plan: TilePlan, tiles: _Versions, ticks: Integers, now_us: Integers, window_us: int) -> Floats:
+    """Fold one window of each (tick, known time): from the tick's own tile backwards, tile by tile on the grid."""
+    rows, found = tiles.newest(ticks, now_us)
+    merged = tiles.tiles[found]
+    for back in range(plan.view.tile_us, window_us, plan.view.tile_us):
+        rows, found = tiles.newest(ticks - back, now_us)
+        if len(rows):
+            merged[rows] = plan.merge(tiles.tiles[found], merged[rows])
+    return merged
 
 
 def sort_rows(view: View, rows: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ import pytest
 from lineshaft.clock import ManualClock
 from lineshaft.ops.proof import entities_of, prove_rebuild, prove_stored, write_blocks
 from lineshaft.ops.rebuild import rebuild
+from lineshaft.ops.truth import truth
 from lineshaft.ops.verify import (
     Check,
     check_offline,
@@ -22,7 +23,6 @@ from lineshaft.ops.verify import (
     known_then,
     newest,
     total,
-    truth,
 )
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.features import FeatureHandler, Plans

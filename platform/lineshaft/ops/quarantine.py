@@ -1,0 +1,52 @@
+"""Rows that a checkpoint held back: where a job keeps them, and which of them are held back still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lineshaft.specs import View, row_schema
+from lineshaft.stores.ports import OfflineStore
+
+
+def quarantine_folder(work: Path, view: View) -> Path:
+    """Return where a job with this work folder keeps a view's quarantined rows."""
+    return work / "quarantine" / view.ref
+
+
+def quarantined_rows(view: View, *, offline: OfflineStore, work: Path, assets: Sequence[str] = ()) -> pa.Table:
+    """Return the rows in quarantine that are not stored all the same, each once (`row_schema(view)`)."""
+    schema = row_schema(view)
+    files = sorted(quarantine_folder(work, view).glob("[!.]*.parquet"))
+    if not files:
+        return schema.empty_table()
+    held = pa.concat_tables(pq.read_table(file, partitioning=None).select(schema.names).cast(schema) for file in files)
+    if assets:
+        held = held.filter(pc.is_in(held["asset_id"], value_set=pa.array(list(assets), pa.string())))
+    stored = pa.concat_tables([schema.empty_table(), *offline.read_rows(view, features=())], promote_options="default")
+    places = held.select(identity(view)).append_column("place", pa.array(np.arange(held.num_rows)))
+    firsts = places.group_by(identity(view)).aggregate([("place", "min")])
+    kept = firsts.join(stored.select(identity(view)), keys=identity(view), join_type="left anti")
+    return held.take(kept["place_min"].combine_chunks().sort())
+
+
+def divided(view: View, rows: pa.Table, held: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return (the rows that are not held back, those that are), told apart by key, event time and known time."""
+    if not held.num_rows:
+        return rows, rows.slice(0, 0)
+    names = identity(view)
+    places = rows.select(names).append_column("place", pa.array(np.arange(rows.num_rows)))
+    hit = places.join(held.select(names), keys=names, join_type="left semi")["place"]
+    aside = np.zeros(rows.num_rows, dtype=bool)
+    aside[hit.to_numpy()] = True
+    return rows.filter(pa.array(~aside)), rows.filter(pa.array(aside))
+
+
+def identity(view: View) -> list[str]:
+    """Return the columns that make two row versions the same one."""
+    return [*(name for name, _ in view.entity_keys), "event_time", "known_at"]
