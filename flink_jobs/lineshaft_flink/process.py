@@ -142,7 +142,7 @@ def kill_group(pid: int) -> None:
 
 def _cause(text: str) -> str:
     """Return the line that says why, out of Java's many."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.splitlines() if not line.strip().startswith(("at:", "fix:"))]
     java = [line.removeprefix("Caused by:").strip() for line in lines if line.startswith("Caused by:")]
     python = [line for line in lines[1:] if _PYTHON_ERROR.match(line)]
     return (python or java or lines or ["no reason given"])[-1][:600]

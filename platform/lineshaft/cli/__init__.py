@@ -7,7 +7,7 @@ import sys
 from pyarrow import ArrowInvalid
 from pydantic import ValidationError
 
-from lineshaft.cli import data, demo, models, repo, serve, up, verify  # noqa: F401, E402, I001, RUF100  commands register themselves
+from lineshaft.cli import data, demo, models, repo, serve, up, verify, web  # noqa: F401, E402, I001, RUF100  commands register themselves
 from lineshaft.cli.app import app
 from lineshaft.cli.output import complain
 from lineshaft.errors import EnvironmentFault, InputError, LineshaftError

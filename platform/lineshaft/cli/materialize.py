@@ -11,6 +11,7 @@ import typer
 from lineshaft.cli.app import app
 from lineshaft.cli.data import Json
 from lineshaft.cli.output import notes, show
+from lineshaft.cli.repo import table_version
 from lineshaft.ops.jobs import JobResult, Progress, Report
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.settings import Settings
@@ -42,7 +43,7 @@ def online_rebuild(names: Names = None, as_json: Json = False) -> None:
     """Clear views online and write the newest rows from offline, byte for byte."""
     with connect() as parts:
         done = rebuild(wanted_views(parts, names or []), parts.offline, parts.online)
-    rows = [{"view": r.view, "rows": r.rows, "same bytes as before": r.before == r.after} for r in done]
+    rows = [{"view": r.view, "rows": r.rows, "before": r.found} for r in done]
     show(rows, title="online store rebuilt", as_json=as_json)
 
 
@@ -55,7 +56,7 @@ def online_status(as_json: Json = False) -> None:
                 "view": view.ref,
                 "online": sum(table.num_rows for table in parts.online.scan(view)),
                 "offline": sum(table.num_rows for table in parts.offline.latest(view)),
-                "table version": parts.offline.version(view),
+                "table version": table_version(parts, view),
             }
             for view in parts.catalog.views()
         ]

@@ -16,6 +16,8 @@ console = Console(highlight=False)
 """Results go to standard output."""
 notes = Console(stderr=True, highlight=False)
 """Progress and errors go to standard error."""
+_WIDE = 100_000
+"""Columns of a table that nobody looks at: each row stays on its line."""
 
 
 def complain(error: LineshaftError) -> None:
@@ -38,7 +40,11 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> Non
         table.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    console.print(table if rows else f"{escape(title)}: nothing yet")
+    if not rows:
+        console.print(f"{escape(title)}: nothing yet")
+        return
+    out = console if console.is_terminal else Console(width=_WIDE, highlight=False)  # a program reads line by line
+    out.print(table)
 
 
 def _text(value: object) -> str:

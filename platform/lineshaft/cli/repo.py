@@ -52,15 +52,18 @@ def services(as_json: Json = False) -> None:
     show(rows, title="feature services", as_json=as_json)
 
 
+Empty = Annotated[bool, typer.Option("--allow-empty", help="Let a repository without definitions remove all there is.")]
+
+
 @app.command()
-def plan(as_json: Json = False) -> None:
+def plan(allow_empty: Empty = False, as_json: Json = False) -> None:
     """Show what an apply would change; exit code 2 when there is something to apply, 1 when there are faults."""
     with connect() as parts:
-        changes = make_plan(parts)
+        changes = make_plan(parts, allow_empty=allow_empty)
         if as_json:
             console.print_json(changes.to_json())
         else:
-            console.print(changes.text(), markup=False, highlight=False)
+            console.print(changes.text(), markup=False, highlight=False, soft_wrap=True)
     if changes.exit_code:
         raise typer.Exit(changes.exit_code)
 
@@ -68,14 +71,15 @@ def plan(as_json: Json = False) -> None:
 @app.command()
 def apply(
     actor: Annotated[str, typer.Option(help="Who applies; you unless named.")] = "",
+    allow_empty: Empty = False,
     as_json: Json = False,
 ) -> None:
     """Read the feature repository, check it, and make it current in one transaction."""
     with connect() as parts:
-        changes = make_plan(parts)
+        changes = make_plan(parts, allow_empty=allow_empty)
         generation = parts.catalog.apply(changes, actor=actor or getpass.getuser())
         rows = [view_row(parts, view) for view in parts.catalog.views()]
-    notes.print(changes.text(), markup=False, highlight=False)
+    notes.print(changes.text(), markup=False, highlight=False, soft_wrap=True)
     show(rows, title=f"current views, generation {generation}", as_json=as_json)
 
 
@@ -89,15 +93,21 @@ def view_row(parts: Parts, view: View) -> dict[str, object]:
         "features": len(view.features),
         "every": format_duration(view.tile_us),
         "ttl": format_duration(view.ttl_us) if view.ttl_us else "none",
-        "table version": parts.offline.version(view),
+        "table version": table_version(parts, view),
     }
 
 
-def make_plan(parts: Parts) -> Plan:
+def table_version(parts: Parts, view: View) -> int | None:
+    """Return the version of a view's offline table, or None where nothing was written yet."""
+    version = parts.offline.version(view)
+    return version if version >= 0 else None
+
+
+def make_plan(parts: Parts, *, allow_empty: bool = False) -> Plan:
     """Read the repository (this imports Feast, some seconds) and hold it against the catalogue."""
     from lineshaft.definitions.diff import plan_changes
     from lineshaft.definitions.reader import read_repo
 
     settings: Settings = parts.settings
     with notes.status(f"reading {settings.repo}"):
-        return plan_changes(read_repo(settings.repo), parts.catalog)
+        return plan_changes(read_repo(settings.repo), parts.catalog, allow_empty=allow_empty)

@@ -1,4 +1,4 @@
-"""Commands that serve and ask: serve, web, features, training-set."""
+"""Commands that serve and ask: serve, features, training-set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lineshaft.ops.training_set import training_set
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
-from lineshaft.wiring import connect, governance, handlers, limits
+from lineshaft.wiring import connect, handlers, limits
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
 
@@ -30,17 +30,6 @@ def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] 
     with connect() as parts:
         where = address or parts.settings.grpc_address
         serve_grpc(handlers(parts), where, limits=limits(parts), ready=lambda bound: notes.print(f"serving on {bound}"))
-
-
-@app.command()
-def web(address: Annotated[str, typer.Option(help="host:port")] = "") -> None:
-    """Show the admin page until stopped."""
-    import uvicorn
-
-    with connect() as parts, governance(parts) as checks:
-        host, _, port = (address or parts.settings.web_address).rpartition(":")
-        notes.print(f"admin page on http://{host}:{port}")
-        uvicorn.run(checks.web(parts), host=host, port=int(port), log_level="warning")
 
 
 @app.command()

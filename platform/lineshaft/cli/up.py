@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +14,7 @@ import typer
 
 from lineshaft.cli.app import app
 from lineshaft.cli.output import console, notes
+from lineshaft.cli.web import admin_page, stopped_by_signal
 from lineshaft.ops.jobs import Inlet
 from lineshaft.ops.proof import write_blocks
 from lineshaft.registry.migrate import upgrade
@@ -23,7 +22,7 @@ from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.specs import BLOCK_SCHEMA, View
-from lineshaft.wiring import Parts, connect, gated_target, governance, handlers, jobs, limits
+from lineshaft.wiring import Parts, connect, gated_target, handlers, jobs, limits
 
 database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
 app.add_typer(database, name="db")
@@ -46,9 +45,7 @@ def up(
     stream: Annotated[bool, typer.Option(help="Run the stream job.")] = True,
 ) -> None:
     """Run stream job, gRPC server and admin page until stopped (Ctrl-C or SIGTERM)."""
-    stopping = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopping.set())
+    stopping = stopped_by_signal()
     with connect(keep_online=False) as parts, ExitStack() as stack:
         folder = inbox or parts.settings.home / "inbox"
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
@@ -85,25 +82,6 @@ def run_stream_until(stopping: threading.Event, parts: Parts, views: list[View],
                 notes.print(f"{rows:,} feature rows committed, {sum(result.quarantined.values()):,} quarantined")
                 seen = rows
         running.stop()
-
-
-@contextmanager
-def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
-    """Serve the admin page from a thread; yield its address."""
-    import uvicorn
-
-    host, _, port = (address or parts.settings.web_address).rpartition(":")
-    with governance(parts) as checks:
-        server: Any = uvicorn.Server(uvicorn.Config(checks.web(parts), host=host, port=int(port), log_level="error"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started and thread.is_alive():
-            thread.join(0.05)
-        try:
-            yield f"{host}:{server.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def feed(parts: Parts, machines: int, folder: Path, stopping: threading.Event) -> None:

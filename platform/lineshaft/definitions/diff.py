@@ -125,14 +125,19 @@ def plan_changes(
     catalog: Snapshots,
     *,
     transfers: frozenset[str] = frozenset(),
+    allow_empty: bool = False,
 ) -> Plan:
     """Compare definitions with what a catalogue holds.
 
-    A name of another team is a fault unless in `transfers`.
+    A name of another team is a fault unless in `transfers`; so is a repository that declares nothing, which is more
+    often the wrong folder than the wish to remove everything, unless with `allow_empty`.
     """
     present, pins = catalog.snapshot(), catalog.pins()
     changes: list[Change] = []
     faults = list(definitions.faults)
+    if not allow_empty:
+        faults += _emptied(definitions, present)
+    whole = all(fault.warning for fault in faults)  # an object with a fault is not read, which is no removal
     groups: tuple[tuple[str, Sequence[Definition], Sequence[Definition]], ...] = (
         ("view", definitions.views, present.views()),
         ("on-demand view", definitions.on_demand, present.on_demand_views()),
@@ -146,9 +151,7 @@ def plan_changes(
                 faults.append(_foreign(kind, old, value))
             change = _change(kind, old, value, pins)
             changes += [change] if change else []
-        if not any(
-            not fault.warning for fault in definitions.faults
-        ):  # an object with a fault is not read, which does not mean it was removed
+        if whole:
             changes += [_removed(kind, old, pins) for old in before.values()]
     return Plan(
         generation=present.generation,
@@ -245,6 +248,20 @@ def _recomputes(view: View) -> str:
         return f"{len(view.features)} features copied from {view.source.path}"
     every = format_duration(view.tile_us)
     return f"{len(view.features)} features of {view.source.name}, every {every}: `lineshaft backfill {view.name}`"
+
+
+def _emptied(definitions: Definitions, present: Present) -> list[Fault]:
+    """Return the fault of a repository that declares nothing where the catalogue holds something."""
+    held = len(present.views()) + len(present.on_demand_views()) + len(present.services())
+    if not held or definitions.views or definitions.on_demand or definitions.services or definitions.faults:
+        return []
+    return [
+        Fault(
+            code="LS-DEF-032",
+            what=f"the feature repository declares nothing: an apply would remove all {held} views and services",
+            fix="check the folder (LINESHAFT_REPO); `--allow-empty` if that is what you want",
+        )
+    ]
 
 
 def _foreign(kind: str, old: Definition, new: Definition) -> Fault:

@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "LS-DEF-029": "two views mean the same",
     "LS-DEF-030": "a band reaches above half the sampling rate",
     "LS-DEF-031": "a batch view's source has no path or no timestamp field",
+    "LS-DEF-032": "the repository declares nothing, and an apply would remove all there is",
 }
 """Every code with its meaning. Codes are never reused; 003 was given up before the first release."""
 

@@ -11,12 +11,20 @@ from lineshaft.stores.ports import OfflineStore, OnlineStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """One view rebuilt: rows written, and the digest of its bytes before and after."""
+    """One view rebuilt: rows written, and the digest of its bytes before, while cleared, and after."""
 
     view: str
     rows: int
     before: str
+    cleared: str
     after: str
+
+    @property
+    def found(self) -> str:
+        """Say what lay online before: the same bytes, nothing (as after a loss), or other bytes."""
+        if self.before == self.after:
+            return "the same bytes"
+        return "nothing" if self.before == self.cleared else "other bytes"
 
 
 def rebuild(views: Iterable[View], offline: OfflineStore, online: OnlineStore) -> list[Rebuilt]:
@@ -25,6 +33,7 @@ def rebuild(views: Iterable[View], offline: OfflineStore, online: OnlineStore) -
     for view in views:
         before = online.digest(view)
         online.clear(view)
+        cleared = online.digest(view)
         rows = sum(online.write(view, table).kept for table in offline.latest(view))
-        results.append(Rebuilt(view=view.name, rows=rows, before=before, after=online.digest(view)))
+        results.append(Rebuilt(view=view.name, rows=rows, before=before, cleared=cleared, after=online.digest(view)))
     return results

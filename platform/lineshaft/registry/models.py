@@ -123,7 +123,7 @@ class ModelRegistry:
         """Return one version with its pins."""
         found = [version for version in self.versions(model) if version.number == number]
         if not found:
-            raise NotFoundError(f"model {model!r} has no version {number}", fix="see `lineshaft model list`")
+            raise NotFoundError(f"model {model!r} has no version {number}", fix="see `lineshaft models`")
         return found[0]
 
     def versions(self, model: str) -> list[ModelVersion]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
 import grpc
 import pyarrow as pa
@@ -17,6 +17,9 @@ from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, WHERE_KEY
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
+
+    Frame: TypeAlias = pa.Table | pd.DataFrame | pl.DataFrame
 
 _ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
 _MAX_MESSAGE_BYTES = 64 << 20
@@ -55,7 +58,7 @@ class Client:
     def features(
         self,
         service: str,
-        entities: pa.Table | Mapping[str, Sequence[Any]] | None = None,
+        entities: Frame | Mapping[str, Sequence[Any]] | None = None,
         *,
         at_us: int = 0,
         timeout_s: float | None = None,
@@ -81,7 +84,7 @@ class Client:
     def training_set(
         self,
         service: str,
-        entities: pa.Table | pd.DataFrame,
+        entities: Frame,
         *,
         table_versions: Mapping[str, int] | None = None,
         timeout_s: float | None = None,
@@ -90,9 +93,8 @@ class Client:
 
         entities: join keys, `event_time`, and columns to carry along. `timeout_s` is for all of it; none unless given.
         """
-        table = entities if isinstance(entities, pa.Table) else pa.Table.from_pandas(entities, preserve_index=False)
         request = features_pb2.GetTrainingSetRequest(
-            feature_service=service, entities=convert.arrow_to(table), table_versions=table_versions or {}
+            feature_service=service, entities=convert.arrow_to(_table(entities)), table_versions=table_versions or {}
         )
         return FeatureStream(self._parts(request, timeout_s))
 
@@ -121,7 +123,7 @@ class Client:
     def predict(
         self,
         model: str,
-        entities: pa.Table | Mapping[str, Sequence[Any]] | None = None,
+        entities: Frame | Mapping[str, Sequence[Any]] | None = None,
         *,
         contributions: int = 5,
         at_us: int = 0,
@@ -169,15 +171,33 @@ class Client:
         ) from error
 
 
-def _entities(entities: pa.Table | Mapping[str, Sequence[Any]] | None, keys: Mapping[str, Sequence[Any]]) -> pa.Table:
-    if isinstance(entities, pa.Table):
-        return entities
-    given = {**(entities or {}), **keys}
+def _table(frame: Any) -> pa.Table:
+    """Return an Arrow, pandas or Polars table as Arrow, without an index and with categories written out."""
+    if isinstance(frame, pa.Table):
+        table = frame
+    else:
+        table = pa.Table.from_pandas(frame, preserve_index=False) if hasattr(frame, "iloc") else frame.to_arrow()
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+    return table
+
+
+def _entities(entities: Frame | Mapping[str, Sequence[Any]] | None, keys: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """Return entities given as a frame, by name or by keyword, the keywords beside the others."""
+    given: dict[str, Any] = {}
+    if isinstance(entities, Mapping):
+        given.update(entities)
+    elif entities is not None:
+        table = _table(entities)
+        given.update(zip(table.column_names, table.columns, strict=True))
+    given.update(keys)
     columns = {name: [values] if isinstance(values, str) else values for name, values in given.items()}
     sizes = {name: len(column) for name, column in columns.items()}
     if len(set(sizes.values())) > 1:
         raise errors.InputError(f"keys of different length: {sizes}", fix="give one value of each key for each row")
-    return pa.table({name: pa.array(column) for name, column in columns.items()})
+    arrays = {name: c if isinstance(c, pa.ChunkedArray) else pa.array(c) for name, c in columns.items()}
+    return pa.table(arrays)
 
 
 def _summary(one: features_pb2.FeatureServiceSummary) -> ServiceSummary:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,118 +12,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from lineshaft.cli import main
 from lineshaft.cli.output import complain, show
 from lineshaft.errors import DefinitionError
-from lineshaft.ops.ingest import ingest
-from lineshaft.settings import Settings
-from lineshaft.sources.blocks import blocks_table
-from lineshaft.sources.catalogue import SOURCES
-from lineshaft.sources.reading import Reading
-from lineshaft.sources.tabular import utc_us
-from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, View
+from lineshaft.specs import View
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.tiles.catalogue import entries
-from lineshaft.tiles.engine import Engine
-from lineshaft.wiring import connect
 
-MINUTE_US = 60_000_000
-START_US = utc_us("2024-01-01")
-PUMPS = View(
-    name="pumps",
-    source=SOURCES["vibration_blocks"],
-    entity_keys=(("asset_id", "string"), ("position", "string")),
-    features=(
-        Feature(name="rms_1m", column="acceleration", function="rms", window_us=MINUTE_US),
-        Feature(name="kurtosis_1m", column="acceleration", function="kurtosis", window_us=MINUTE_US),
-    ),
-    grace_us=5_000_000,
-    ttl_us=10 * MINUTE_US,
-    team="vibration",
-)
-HEALTH = Service(
-    name="pump_health",
-    views=(ServiceView(view="pumps", version=PUMPS.version, features=PUMPS.feature_names),),
-    team="vibration",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What the catalogue is given: an apply without a feature repository, and so without Feast."""
-
-    generation: int = 0
-    summary: str = "given"
-    views: tuple[View, ...] = (PUMPS,)
-    on_demand: tuple[OnDemandView, ...] = ()
-    services: tuple[Service, ...] = (HEALTH,)
-    transfers: frozenset[str] = frozenset()
-
-    def checked(self) -> object:
-        """Find no fault."""
-        return self
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Fill a home: two pumps over three minutes, one rejected block, rows in both stores; its server runs on."""
-    folder = tmp_path_factory.mktemp("home")
-    wave = np.tile([0.0, 3.0, 0.0, -3.0], (6, 1, 64))
-    wave[3:] = 0.0  # pump-2 stands still: its kurtosis is undefined
-    blocks = blocks_table(
-        asset_id=["pump-1"] * 3 + ["pump-2"] * 3,
-        position="de",
-        starts_us=[START_US + minute * MINUTE_US for minute in (0, 1, 2)] * 2,
-        samples=wave,
-        rate_hz=256.0,
-    )
-    broken = blocks.slice(0, 1).set_column(5, "rate_hz", pa.array([-1.0])).cast(blocks.schema)
-    settings = Settings(home=folder)
-    with EmbeddedValkey(folder / "online"), connect(settings) as parts:  # commands find this server running
-        parts.catalog.apply(Given(), actor="test")
-        reading = Reading(blocks={"vibration_blocks": pa.concat_tables([blocks, broken])})
-        ingest([reading], sources=SOURCES, offline=parts.offline, rejects=parts.rejects, label="test")
-        engine = Engine(PUMPS)
-        engine.add(blocks)
-        rows = engine.advance(2**61)
-        parts.offline.write_rows(PUMPS, rows, batch="test")
-        parts.online.write(PUMPS, rows)
-        yield folder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> Any:
-        """Parse what it printed as JSON."""
-        return json.loads(self.out)
-
-
-Lineshaft = Callable[..., Said]
-
-
-@pytest.fixture
-def lineshaft(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lineshaft:
-    """Return the command as a shell would run it, on the home."""
-
-    def run(*words: str, at: Path = home) -> Said:
-        monkeypatch.setenv("LINESHAFT_HOME", str(at))
-        monkeypatch.setattr(sys, "argv", ["lineshaft", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return Said(code=int(end.value.code or 0), out=printed.out, err=printed.err)
-
-    return run
-
-
+Lineshaft = Callable[..., Any]
 ASK = ("features", "pump_health", "--key", "asset_id=pump-1,pump-2,nobody", "--key", "position=de,de,de")
 
 
@@ -139,13 +31,13 @@ def test_functions_are_listed_with_formula_unit_and_source(lineshaft: Lineshaft)
     assert all(row["formula"] and row["unit"] and row["source"] for row in said.rows)
 
 
-def test_views_and_services_name_what_they_pin(lineshaft: Lineshaft) -> None:
+def test_views_and_services_name_what_they_pin(lineshaft: Lineshaft, pumps: View) -> None:
     """A view tells its version and pace, a service the view versions behind its features."""
     (view,), (service,) = lineshaft("views", "--json").rows, lineshaft("services", "--json").rows
 
-    assert (view["view"], view["version"], view["features"]) == ("pumps", PUMPS.version, 2)
+    assert (view["view"], view["version"], view["features"]) == ("pumps", pumps.version, 2)
     assert (view["every"], view["ttl"], view["table version"], view["team"]) == ("1m", "10m", 1, "vibration")
-    assert (service["service"], service["views"], service["features"]) == ("pump_health", PUMPS.ref, 2)
+    assert (service["service"], service["views"], service["features"]) == ("pump_health", pumps.ref, 2)
 
 
 def test_features_are_told_with_status_and_age(lineshaft: Lineshaft) -> None:
@@ -204,15 +96,15 @@ def test_rejected_records_are_counted_by_reason(lineshaft: Lineshaft) -> None:
     assert said.rows == [{"source": "vibration_blocks", "reason": "bad_rate", "records": 1}]
 
 
-def test_the_online_store_is_counted_and_rebuilt(lineshaft: Lineshaft) -> None:
+def test_the_online_store_is_counted_and_rebuilt(lineshaft: Lineshaft, pumps: View) -> None:
     """Status counts entities on both sides; a rebuild gives the same bytes, also of one view named."""
     status, rebuilt = (
         lineshaft("online", "status", "--json").rows,
         lineshaft("online", "rebuild", "pumps", "--json").rows,
     )
 
-    assert status == [{"view": PUMPS.ref, "online": 2, "offline": 2, "table version": 1}]
-    assert rebuilt == [{"view": "pumps", "rows": 2, "same bytes as before": True}]
+    assert status == [{"view": pumps.ref, "online": 2, "offline": 2, "table version": 1}]
+    assert rebuilt == [{"view": "pumps", "rows": 2, "before": "the same bytes"}]
     assert lineshaft("online", "rebuild", "--json").rows == rebuilt
 
 

@@ -119,3 +119,45 @@ def test_a_plan_can_be_read_by_a_machine() -> None:
 
     assert [change["name"] for change in written["changes"]] == ["heat", "health"]
     assert written["faults"] == []
+
+
+EMPTY = Definitions(views=(), on_demand=(), services=())
+HELD = FixedCatalog(all_views=(HEAT,), all_services=(service_of(HEAT),), generation=7)
+
+
+def test_a_repository_that_declares_nothing_removes_nothing() -> None:
+    """The wrong folder is more likely than the wish to remove everything: it is a fault, and nothing is planned."""
+    plan = plan_changes(EMPTY, HELD)
+
+    assert [(fault.code, fault.warning) for fault in plan.faults] == [("LS-DEF-032", False)]
+    assert "all 2 views and services" in plan.faults[0].what
+    assert (plan.changes, plan.exit_code) == ((), 1)
+    with pytest.raises(DefinitionError, match="LS-DEF-032"):
+        plan.checked()
+
+
+def test_who_means_to_remove_everything_says_so() -> None:
+    """With `allow_empty` each object is a removal."""
+    plan = plan_changes(EMPTY, HELD, allow_empty=True)
+
+    assert [(change.name, change.verdict) for change in plan.changes] == [("heat", "removed"), ("health", "removed")]
+    assert (plan.faults, plan.exit_code) == ((), 2)
+
+
+@pytest.mark.parametrize(
+    "definitions",
+    [
+        replace(EMPTY, services=(service_of(HEAT),)),
+        replace(EMPTY, views=(HEAT,)),
+        replace(EMPTY, faults=(Fault(code="LS-DEF-001", what="cannot be imported"),)),
+    ],
+    ids=["a service", "a view", "a fault"],
+)
+def test_one_object_is_a_repository(definitions: Definitions) -> None:
+    """Whoever still declares something, or has another fault to mend first, is not asked for a flag."""
+    assert "LS-DEF-032" not in {fault.code for fault in plan_changes(definitions, HELD).faults}
+
+
+def test_nothing_on_nothing_is_no_fault() -> None:
+    """A first plan of an empty folder changes nothing."""
+    assert plan_changes(EMPTY, FixedCatalog()).text() == "no changes"

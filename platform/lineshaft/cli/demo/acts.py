@@ -17,8 +17,8 @@ from lineshaft.cli.demo.story import Story
 from lineshaft.cli.materialize import run_backfill, wanted_views
 from lineshaft.cli.models import run_training
 from lineshaft.cli.repo import make_plan
-from lineshaft.cli.up import admin_page
 from lineshaft.cli.verify import report, run_proof
+from lineshaft.cli.web import admin_page
 from lineshaft.errors import NotFoundError
 from lineshaft.ops.learning import lesson, moments
 from lineshaft.ops.training_set import training_set
@@ -32,7 +32,6 @@ CALLS = 50
 ASKED_MOMENTS = 2_000
 SERVED_MOMENTS = 60
 TOLD = 6
-PROVED_ROWS = 3_500  # the oracle takes some ten milliseconds a row; `lineshaft verify` looks at all of them
 
 
 def declare(story: Story, parts: Parts) -> None:
@@ -171,15 +170,22 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
         with story.act("Prove: nothing to prove") as facts:
             facts.append("this set holds tables of events, no samples to compute features from")
         return True
-    assets = proved_assets(parts, views, cast)
+    rows = rows_by_asset(parts, views)
+    assets = chosen_assets(rows, cast.proved_rows)
     with story.act("Prove: oracle = backfill = stream = online = training") as facts:
         checks = run_proof(parts, views, assets=assets, stream=stream)
         summed = total(checks)
         verdict = "[bold green]EQUAL[/]" if summed.equal else "[bold red]NOT EQUAL[/]"
-        whole = f"{len(assets)} assets" if assets else "all assets"
+        whole = f"{len(assets)} of {len(rows)} assets" if assets else f"all {len(rows)} assets"
         facts.append(
             f"{verdict}: {summed.values:,} values in {summed.rows:,} rows of {whole}, {summed.differing:,} differ"
         )
+        aside = sum(check.result.rows for check in checks if check.quarantined)
+        if aside:
+            facts.append(f"{aside:,} quarantined rows held to the oracle by themselves: neither served nor trained on")
+        if assets:
+            left = sum(rows.values()) - sum(rows[name] for name in assets)
+            facts.append(f"[yellow]left out[/] {left:,} rows of {len(rows) - len(assets)} assets: `lineshaft verify`")
     report(checks, as_json=False)
     return summed.equal
 
@@ -192,18 +198,26 @@ def show_page(story: Story, parts: Parts) -> None:
                 facts.append(f"{page}: {reply.status}, {len(reply.read()):,} bytes")
 
 
-def proved_assets(parts: Parts, views: list[View], cast: Cast) -> list[str]:
-    """Return the assets to prove; of many rows those of the first assets, for the oracle is slow. None means all."""
+def rows_by_asset(parts: Parts, views: list[View]) -> Counter[str]:
+    """Count the stored rows of each asset, over all views."""
     rows: Counter[str] = Counter()
     for view in views:
         for part in parts.offline.read_rows(view, features=()):
             rows.update(part["asset_id"].to_pylist())
-    rows.pop(cast.planted, None)
-    if sum(rows.values()) <= PROVED_ROWS and not cast.planted:
+    return rows
+
+
+def chosen_assets(rows: Counter[str], most: int) -> list[str]:
+    """Return the assets to prove where all would take too long: those with fewest rows first. None means all.
+
+    >>> [chosen_assets(Counter(a=5, b=3, c=4), most) for most in (1, 8, 12)]
+    [['b'], ['b', 'c'], []]
+    """
+    if sum(rows.values()) <= most:
         return []
     chosen: list[str] = []
-    for asset in sorted(rows):
-        if chosen and sum(rows[name] for name in [*chosen, asset]) > PROVED_ROWS:
+    for asset in sorted(rows, key=lambda name: (rows[name], name)):
+        if chosen and sum(rows[name] for name in [*chosen, asset]) > most:
             break
         chosen.append(asset)
     return chosen
