@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.specs import BLOCK_SCHEMA
-from lineshaft.tiles.oracle import compare_rows, oracle_rows
+from lineshaft.tiles.comparison import compare_rows
+from lineshaft.tiles.oracle import oracle_rows
 
 feast = pytest.importorskip("feast")
 pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]

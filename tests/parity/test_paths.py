@@ -24,8 +24,8 @@ from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.comparison import differing_values
 from lineshaft.tiles.engine import Engine
-from lineshaft.tiles.oracle import differing_values
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

@@ -18,7 +18,7 @@ from lineshaft.ops.verify import Check, check_offline, check_online, check_train
 from lineshaft.sources.blocks import heartbeat_block
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore, OnlineStore
-from lineshaft.tiles.oracle import Comparison, compare_rows
+from lineshaft.tiles.comparison import Comparison, compare_rows
 
 HISTORY_SHARE = 0.5
 LIVE_FILES = 3

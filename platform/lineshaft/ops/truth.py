@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from lineshaft.specs import View, row_schema
 from lineshaft.stores.ports import OfflineStore
-from lineshaft.tiles.oracle import oracle_rows, sort_rows
+from lineshaft.tiles.comparison import sort_rows
+from lineshaft.tiles.oracle import oracle_rows
 
 READ_BYTES = 128_000_000
 """Blocks read at once: as many assets as fit, one at least."""

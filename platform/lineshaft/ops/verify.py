@@ -15,7 +15,7 @@ from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Status, View, row_schema
 from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
 from lineshaft.tiles.answer import Answer, answer_view
-from lineshaft.tiles.oracle import Comparison, compare_rows, differing_values
+from lineshaft.tiles.comparison import Comparison, compare_rows, differing_values
 
 PATIENT_S = 30.0
 """A proof reads every entity at once; it is in no hurry."""
