@@ -85,7 +85,6 @@ def run_proof(
                 raw=parts.offline,
                 jobs=jobs(),
                 target=target,
-                folder=folder / "in",
                 assets=assets,
                 told=told,
             )

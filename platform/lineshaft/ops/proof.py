@@ -24,7 +24,7 @@ HISTORY_SHARE = 0.5
 LIVE_FILES = 3
 LAG_US = 2_000_000
 ROUNDING_US = 1_000_000  # watermarks count milliseconds
-PATIENCE_S = 600.0  # without a new row
+PATIENCE_S = 600.0
 A_DAY_US = 86_400_000_000
 
 
@@ -61,14 +61,16 @@ def run_stream(
     raw: OfflineStore,
     jobs: Jobs,
     target: Target,
-    folder: Path,
     assets: Sequence[str] = (),
     told: Callable[[str], None] = lambda _: None,
+    patience_s: float = PATIENCE_S,
 ) -> None:
     """Stream the stored blocks through the job as if they came now: half as history, half as live files.
 
-    The target's stores receive the rows. Raises `UnavailableError` when rows that are due do not come.
+    The target's stores receive the rows; the files lie in its work folder. Raises `UnavailableError` when rows are due
+    and none has come for `patience_s`.
     """
+    folder = target.work / "inbox"
     sources = {view.source.name: stored_blocks(view, raw, assets=assets).sort_by("known_us") for view in views}
     for name, blocks in sources.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -83,11 +85,11 @@ def run_stream(
                 write_blocks(blocks.slice(start, stop - start), folder / name, f"live-{number}")
             newest = {name: _newest_us(blocks, _cut(blocks, number + 1)) for name, blocks in sources.items()}
             due = sum(_due(oracles[view.name], newest[view.source.name]) for view in views)
-            _await_rows(stream, due, told)
+            _await_rows(stream, due, told, patience_s)
         for view in views:  # no more will come: let time pass, so that every window closes
             end_us = _newest_us(sources[view.source.name], sources[view.source.name].num_rows) + A_DAY_US
             write_blocks(heartbeat_block(source=view.source, end_us=end_us), folder / view.source.name, "live-end")
-        _await_rows(stream, sum(oracles[view.name].num_rows for view in views), told)
+        _await_rows(stream, sum(oracles[view.name].num_rows for view in views), told, patience_s)
         told("stream: stopping")
         stream.stop()
 
@@ -110,15 +112,15 @@ def _due(oracle: pa.Table, newest_us: int) -> int:
     return int((known_us <= newest_us - LAG_US - ROUNDING_US).sum())
 
 
-def _await_rows(stream: Stream, wanted: int, told: Callable[[str], None]) -> None:
+def _await_rows(stream: Stream, wanted: int, told: Callable[[str], None], patience_s: float) -> None:
     """Commit until the rows that are due have come."""
     moved, before = time.monotonic(), -1
     while (seen := sum(stream.commit().rows.values())) < wanted:
         told(f"stream: {seen:,} of {wanted:,} rows due")
         if seen > before:
             moved, before = time.monotonic(), seen
-        elif time.monotonic() > moved + PATIENCE_S:
-            what = f"the stream gave {seen:,} of {wanted:,} rows, and none for {PATIENCE_S:.0f} s"
+        elif time.monotonic() > moved + patience_s:
+            what = f"the stream gave {seen:,} of {wanted:,} rows, and none for {patience_s:.0f} s"
             raise UnavailableError(what, fix="see its log")
         time.sleep(1.0)
 
