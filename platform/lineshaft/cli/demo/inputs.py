@@ -51,13 +51,14 @@ def fleet_input() -> Cast:
 def set_input(path: Path) -> Cast:
     """Return a real data set by its folder."""
     found = detect(path)
-    model = "turbofan_rul" if found.name == "cmapss" else ""
-    options = {"subsets": ["FD001"]} if found.name == "cmapss" else {}
+    turbofans = found.name == "cmapss"
+    subset = "; of its subsets FD001, which the model is of" if turbofans else ""
+    options = {"subsets": ["FD001"]} if turbofans else {}
     return Cast(
-        title=f"{found.title} ({found.licence})",
+        title=f"{found.title} ({found.licence}){subset}",
         name=found.name,
         readings=lambda: read_data_set(path, name=found.name, **options),
-        model=model,
+        model="turbofan_rul" if turbofans else "",
     )
 
 
