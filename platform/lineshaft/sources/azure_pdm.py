@@ -34,7 +34,8 @@ def read_azure_pdm(path: Path) -> Iterator[Reading]:
     events["preventive"] = replaced.set_column(3, EVENT_SCHEMA.field("kind"), kinds)
     machines = read_csv(folder / "PdM_machines.csv")
     ids = column(machines, "machineID", path=folder / "PdM_machines.csv")
-    described = pa.table({"asset_id": _assets(ids), "model": machines["model"], "age_years": machines["age"]})
+    model, age = (column(machines, name, path=folder / "PdM_machines.csv") for name in ("model", "age"))
+    described = pa.table({"asset_id": _assets(ids), "model": model, "age_years": age})
     corrective = int(pc.sum(failed).as_py() or 0)
     notes = {"corrective_replacement": corrective, "preventive_replacement": len(replaced) - corrective}
     table = pa.concat_tables(list(events.values())).sort_by([("event_time", "ascending"), ("asset_id", "ascending")])

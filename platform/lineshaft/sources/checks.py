@@ -107,7 +107,9 @@ def _infinite(blocks: pa.Table) -> Flags:
         mine = np.flatnonzero(_flags(pc.equal(blocks["dtype"], name)))
         if len(mine) == 0:
             continue
-        payload = blocks["payload"].take(pa.array(mine))
+        payload = blocks["payload"]
+        if len(mine) < len(blocks):  # one type in all blocks, as nearly always: no copy of every payload
+            payload = payload.take(pa.array(mine))
         if not _suspicious(payload, dtype):
             continue
         for row, value in zip(mine.tolist(), payload, strict=True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ CYCLE_US = 3_600_000_000
 SOURCE = SOURCES["turbofan_cycles"]
 COLUMNS = 2 + len(SOURCE.channels)
 EPOCH = "2000-01-01"
+RESTORE = "restore the original file"
 
 
 def read_cmapss(
@@ -50,14 +53,11 @@ def read_cmapss(
 
 def _read_file(file: Path, *, split: str, subset: str, epoch_us: int) -> Reading:
     """Return one file's cycles and what is true of its engines."""
-    try:
-        rows = np.loadtxt(file, ndmin=2)
-    except ValueError as error:
-        raise InputError(f"cannot read numbers: {error}", where=str(file), fix="restore the original file") from error
+    rows = _numbers(file, ndmin=2)
     if rows.shape[1] != COLUMNS:
-        raise InputError(
-            f"has {rows.shape[1]} columns, not {COLUMNS}", where=str(file), fix="restore the original file"
-        )
+        raise InputError(f"has {rows.shape[1]} columns, not {COLUMNS}", where=str(file), fix=RESTORE)
+    if not np.isfinite(rows[:, :2]).all():
+        raise InputError("an engine or a cycle has no number", where=str(file), fix=RESTORE)
     units, cycles = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
     names = {unit: f"{subset}-{split}-{unit:03d}" for unit in np.unique(units).tolist()}
     blocks = blocks_table(
@@ -72,6 +72,25 @@ def _read_file(file: Path, *, split: str, subset: str, epoch_us: int) -> Reading
     return Reading(
         blocks={SOURCE.name: blocks}, tables={"truth": truth}, notes={"cycle_not_consecutive": jumps} if jumps else {}
     )
+
+
+def _numbers(file: Path, *, ndmin: Literal[1, 2]) -> Floats:
+    """Return the numbers of a file.
+
+    Raises
+    ------
+    InputError
+        If it is cut off, empty, or holds anything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an empty file is an error below, not a warning
+            rows: Floats = np.loadtxt(file, ndmin=ndmin)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"cannot read numbers: {error}", where=str(file), fix=RESTORE) from error
+    if not rows.size:
+        raise InputError("holds no numbers", where=str(file), fix=RESTORE)
+    return rows
 
 
 def _truth(units: Integers, cycles: Integers, names: dict[int, str], remaining: Floats | None) -> pa.Table:
@@ -102,4 +121,4 @@ def _remaining(file: Path, split: str, subset: str) -> Floats | None:
         return np.zeros(0)
     found = [file.parent / f"RUL_{subset}.txt", file.parent / f"RUL_{subset}.txt.gz"]
     existing = [candidate for candidate in found if candidate.exists()]
-    return np.loadtxt(existing[0], ndmin=1) if existing else None
+    return _numbers(existing[0], ndmin=1) if existing else None

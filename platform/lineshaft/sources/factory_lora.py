@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lineshaft.errors import InputError
 from lineshaft.sources.blocks import Floats, Integers, blocks_table
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.reading import Reading, reject_rows
 from lineshaft.sources.rules import AliasRule, ClockRule, ZeroRule
-from lineshaft.sources.tabular import column, files_in, floats, read_csv, stamps
+from lineshaft.sources.tabular import column, files_in, floats, numbers, read_csv, stamps, wholes
 
 REPORT_US = 900_000_000
 STATE_US = 60_000_000
@@ -82,7 +83,7 @@ def read_factory_lora(path: Path, *, rules: LoraRules | None = None) -> Iterator
 
 def _read_reports(files: Sequence[Path], rules: LoraRules) -> Reading:
     """Return the sensor reports of all files, in order of receipt."""
-    table = pa.concat_tables([read_csv(file) for file in files], promote_options="permissive")
+    table = pa.concat_tables([_report_table(file) for file in files], promote_options="permissive")
     shifted = pc.or_(pc.is_null(table["Timestamp"]), pc.is_null(table["DeviceTime"]))
     rejects = [_rejects("shifted_record", table.filter(shifted), "fields lost: a time stands in SequenceNumber")]
     table = table.filter(pc.invert(shifted)).sort_by([("Timestamp", "ascending")])
@@ -102,6 +103,15 @@ def _read_reports(files: Sequence[Path], rules: LoraRules) -> Reading:
         notes={reason: count for reason, count in sorted(notes.items()) if count},
         tables={"clocks": clocks},
     )
+
+
+def _report_table(file: Path) -> pa.Table:
+    """Return one week's reports, their times and sequence numbers whole numbers or null."""
+    table = read_csv(file)
+    for name in ("Timestamp", "DeviceTime", "SequenceNumber"):
+        whole = numbers(table, name, path=file, kind=pa.int64())
+        table = table.set_column(table.column_names.index(name), name, whole)
+    return table
 
 
 def _normal(names: pa.ChunkedArray, rule: AliasRule) -> tuple[npt.NDArray[np.object_], int]:
@@ -162,9 +172,11 @@ def _values(table: pa.Table, rule: ZeroRule, *, path: Path) -> tuple[Floats, int
 def _read_states(file: Path, names: AliasRule) -> Reading:
     """Return one week of running states: one block a machine and minute; -1 means unknown and is NaN."""
     table = read_csv(file)
-    receipt_us = column(table, "Timestamp", path=file).to_numpy() * 1000
+    receipt_us = wholes(table, "Timestamp", path=file) * 1000
     senders, renamed = _normal(column(table, "UID", path=file), names)
     machines = [name for name in table.column_names if name.startswith("machine")]
+    if not machines:
+        raise InputError("there is no column of a machine", where=f"{file}:1", fix="call it machine1, machine2, ...")
     parts, links, unknown = [], [], 0
     for machine in machines:
         state = floats(table, [machine], path=file)[:, 0]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -47,10 +48,7 @@ def read_femto(path: Path, *, date: str = "2012-01-01", full_scale: float | None
         mine = list(group)
         packed = [file for file in mine if file.suffix == ".npz"]
         for file in packed:
-            with np.load(file) as arrays:
-                samples = np.moveaxis(arrays["acc_milli_g"], 2, 1) / 1000.0
-                blocks = _snapshots(asset, arrays["t_first_sample_s_of_day"], samples, day_us, full_scale)
-            yield Reading(blocks={"vibration_blocks": blocks})
+            yield _read_packed(asset, file, day_us, full_scale)
         if packed and len(mine) > len(packed):
             yield Reading(notes={"raw_file_also_packed": len(mine) - len(packed)})
         elif not packed:
@@ -92,6 +90,17 @@ def unwrap_midnight(seconds: Floats) -> Floats:
     return unwrapped
 
 
+def _read_packed(asset: str, file: Path, day_us: int, full_scale: float | None) -> Reading:
+    """Return a packed life, or a reading that rejects it."""
+    try:
+        with np.load(file) as arrays:
+            samples, seconds = np.moveaxis(arrays["acc_milli_g"], 2, 1) / 1000.0, arrays["t_first_sample_s_of_day"]
+        return _vibration(asset, seconds, samples, day_us, full_scale)
+    except (ValueError, KeyError, EOFError, OSError, BadZipFile, InputError) as error:
+        row = {"asset_id": asset, "file": file.name}
+        return Reading(rejects=reject_rows(source="femto", reason="unreadable_file", rows=[row], detail=str(error)))
+
+
 def _read_raw(asset: str, files: list[Path], day_us: int, full_scale: float | None) -> Iterator[Reading]:
     """Read the challenge's own files of one bearing, in order of name."""
     accelerations = [file for file in files if "acc_" in file.name]
@@ -116,7 +125,7 @@ def _read_raw(asset: str, files: list[Path], day_us: int, full_scale: float | No
 
 
 def _vibration(asset: str, seconds: Floats, samples: Floats, day_us: int, full_scale: float | None) -> Reading:
-    """Return one snapshot as a reading."""
+    """Return snapshots as a reading."""
     return Reading(blocks={"vibration_blocks": _snapshots(asset, seconds, samples, day_us, full_scale)})
 
 

@@ -9,6 +9,7 @@ also shaft_hz, bearing, full_scale.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import parquet
 
 from lineshaft.errors import InputError
 from lineshaft.sources.blocks import Floats, Integers, blocks_table, reading_blocks
 from lineshaft.sources.catalogue import SOURCES
+from lineshaft.sources.checks import REASONS
 from lineshaft.sources.reading import Reading, gather, reject_rows
 from lineshaft.sources.rules import RepeatRule
-from lineshaft.sources.tabular import files_in, floats, read_csv, times_us
+from lineshaft.sources.tabular import files_in, floats, numbers, read_csv, read_parquet, stamps, times_us
 from lineshaft.specs import Source
 
 EVERYWHERE = ("asset_id", "position", "known_at", "sequence")
@@ -50,7 +51,7 @@ def read_files(
     """
     fix = "name a .csv, .csv.gz or .parquet file, or a folder of them"
     for file in files_in(path, "*.csv", "*.csv.gz", "*.parquet", fix=fix):
-        table = parquet.read_table(file) if file.suffix == ".parquet" else read_csv(file, text=TEXT)
+        table = _texts(read_parquet(file)) if file.suffix == ".parquet" else read_csv(file, text=TEXT)
         table = table.drop_columns([name for name in ignore if name in table.column_names])
         names = set(table.column_names)
         mine = source or guess_source(table, path=file)
@@ -97,6 +98,13 @@ def _as_text(table: pa.Table, source: Source, file: Path) -> pa.Table:
     return read_csv(file, text=(*TEXT, *source.channels)).select(table.column_names)
 
 
+def _texts(table: pa.Table) -> pa.Table:
+    """Return a Parquet table whose names are strings, though they were written as numbers or categories."""
+    for name in set(table.column_names) & {"asset_id", "position", "bearing", "channel"}:
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
+    return table
+
+
 def _require(table: pa.Table, needed: Sequence[str], allowed: Sequence[str], *, path: Path) -> None:
     """Refuse a table that lacks a column or has one we cannot place."""
     for name in needed:
@@ -122,11 +130,16 @@ def _waveforms(table: pa.Table, source: Source, *, path: Path) -> Reading:
     starts = times_us(table["start"], path=path, name="start")
     cells = [_samples(table[name], path=path, name=name) for name in lists]
     sizes = np.array([[len(cell) for cell in column] for column in cells], dtype=np.int64).reshape(len(lists), -1)
-    bad = np.flatnonzero((sizes != sizes[0]).any(axis=0) | (sizes[0] == 0))
-    rows = [{"asset_id": table["asset_id"][row].as_py(), "line": row + 2, "start_us": int(starts[row])} for row in bad]
-    rejects = reject_rows(source=source.name, reason="uneven_channels", rows=rows, detail="no samples, or unequal")
-    columns = _optional(table, path=path)
     rates = floats(table, ["rate_hz"], path=path)[:, 0]
+    uneven = (sizes != sizes[0]).any(axis=0) | (sizes[0] == 0)
+    unpaced = ~uneven & ~(np.isfinite(rates) & (rates > 0))
+    bad = np.flatnonzero(uneven | unpaced)
+    faults = (("uneven_channels", "no samples, or unequal", uneven), ("bad_rate", REASONS["bad_rate"], unpaced))
+    rejects = pa.concat_tables(
+        reject_rows(source=source.name, reason=reason, rows=_told(table, starts, flags), detail=detail)
+        for reason, detail, flags in faults
+    )
+    columns = _optional(table, path=path)
     parts, order = [], []
     for size in np.unique(sizes[0]).tolist():
         mine = np.setdiff1d(np.flatnonzero(sizes[0] == size), bad)
@@ -140,6 +153,12 @@ def _waveforms(table: pa.Table, source: Source, *, path: Path) -> Reading:
         return Reading(rejects=rejects)
     back = pa.array(np.argsort(np.concatenate(order), kind="stable"))
     return Reading(blocks={source.name: pa.concat_tables(parts).take(back)}, rejects=rejects)
+
+
+def _told(table: pa.Table, starts: Integers, flags: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Return what to keep of lines that are put aside."""
+    rows = np.flatnonzero(flags).tolist()
+    return [{"asset_id": table["asset_id"][row].as_py(), "line": row + 2, "start_us": int(starts[row])} for row in rows]
 
 
 def _samples(column: pa.ChunkedArray, *, path: Path, name: str) -> list[npt.NDArray[np.float32]]:
@@ -158,12 +177,13 @@ def _samples(column: pa.ChunkedArray, *, path: Path, name: str) -> list[npt.NDAr
 
 def _optional(table: pa.Table, *, path: Path) -> dict[str, pa.ChunkedArray]:
     """Return the block columns a table may give, under the names `blocks_table` knows."""
-    found = {
-        name: table[name] for name in ("asset_id", "position", "sequence", "bearing") if name in table.column_names
-    }
+    found = {name: table[name] for name in ("asset_id", "position", "bearing") if name in table.column_names}
+    if "sequence" in table.column_names:
+        found["sequence"] = numbers(table, "sequence", path=path, kind=pa.int64())
     for name in ("shaft_hz", "full_scale"):
         if name in table.column_names:
-            found[name] = table[name].cast(pa.float64())
+            cells = numbers(table, name, path=path)
+            found[name] = pc.if_else(pc.is_nan(cells), pa.scalar(None, pa.float64()), cells)  # unknown is null
     if "known_at" in table.column_names:
         found["known_us"] = pa.chunked_array([times_us(table["known_at"], path=path, name="known_at")])
     return {name: _filled(column, name) for name, column in found.items()}
@@ -187,21 +207,37 @@ def _widened(table: pa.Table, source: Source, *, path: Path) -> pa.Table:
         line = pc.index(table["channel"], unknown[0]).as_py() + 2
         fix = f"channels of {source.name}: {', '.join(source.channels)}"
         raise InputError(f"there is no channel {unknown[0]!r}", where=f"{path}:{line}", fix=fix)
-    keys = [name for name in ("asset_id", "position", "event_time", "sequence") if name in table.column_names]
     values = floats(table, ["value"], path=path)[:, 0]
-    groups = table.select(keys).append_column("row", pa.array(np.arange(len(table)))).group_by(keys, use_threads=False)
-    merged = groups.aggregate([("row", "min")])
-    place = table.select(keys).append_column("at", pa.array(np.arange(len(table))))
-    joined = place.join(merged.append_column("line", pa.array(np.arange(len(merged)))), keys).sort_by("at")
-    lines = joined["line"].to_numpy()
-    wide = np.full((len(merged), len(source.channels)), np.nan)
+    given = _optional(table, path=path)
+    known = given.pop("known_us", None)
+    keys = {**given, "event_time": stamps(times_us(table["event_time"], path=path, name="event_time"))}
+    lines, firsts = _merged(list(keys.values()), table["channel"])
+    wide = np.full((len(firsts), len(source.channels)), np.nan)
     wide[lines, [source.channels.index(name) for name in table["channel"].to_pylist()]] = values
-    columns: dict[str, Any] = {name: merged[name] for name in keys}
-    if "known_at" in table.column_names:
-        latest = np.full(len(merged), np.iinfo(np.int64).min)
-        np.maximum.at(latest, lines, times_us(table["known_at"], path=path, name="known_at"))
-        columns["known_at"] = pa.array(latest).cast(pa.timestamp("us", tz="UTC"))
+    columns: dict[str, Any] = {name: cells.take(pa.array(firsts, pa.int64())) for name, cells in keys.items()}
+    if known is not None:
+        latest = np.full(len(firsts), np.iinfo(np.int64).min)
+        np.maximum.at(latest, lines, known.to_numpy())
+        columns["known_at"] = stamps(latest)
     return pa.table({**columns, **{name: wide[:, number] for number, name in enumerate(source.channels)}})
+
+
+def _merged(keys: Sequence[Any], channels: pa.ChunkedArray) -> tuple[Integers, list[int]]:
+    """Return the wide line of each long one, and the first long line of each wide one.
+
+    A channel told again under one key opens another line, so that both readings are kept, as in a wide table.
+    """
+    lines: dict[tuple[Any, ...], int] = {}
+    firsts: list[int] = []
+    told: Counter[tuple[Any, ...]] = Counter()
+    place = np.empty(len(channels), dtype=np.int64)
+    for row, (channel, *key) in enumerate(zip(channels.to_pylist(), *(k.to_pylist() for k in keys), strict=True)):
+        again = told[channel, *key]
+        told[channel, *key] += 1
+        place[row] = lines.setdefault((again, *key), len(firsts))
+        if place[row] == len(firsts):
+            firsts.append(row)
+    return place, firsts
 
 
 def _readings(table: pa.Table, source: Source, period_s: float, *, path: Path) -> Reading:

@@ -12,15 +12,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lineshaft.errors import InputError
 from lineshaft.sources.blocks import Floats, Integers, reading_blocks
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.reading import Reading, reject_rows
 from lineshaft.sources.rules import RepeatRule, TemperatureRule
-from lineshaft.sources.tabular import column, files_in, floats, read_csv, stamps, times_us, utc_us
+from lineshaft.sources.tabular import column, files_in, floats, read_csv, stamps, times_us, utc_us, wholes
 
 MINUTE_US = 60_000_000
 MACHINE_OFF_G = 0.004
 EPOCH = "2000-01-01"
+SKAB_COLUMNS = (
+    *("Accelerometer1RMS", "Accelerometer2RMS", "Current", "Pressure", "Temperature", "Thermocouple", "Voltage"),
+    "Volume Flow RateRMS",
+)
+"""The columns of SKAB's files, in the order of the channels of `skab_loop`."""
 NAB_UNIT = TemperatureRule(sent="degF")
 """NAB states no unit. Its office reads 57 to 86: in degC nobody could work there, in degF it is 14 to 30 degC."""
 
@@ -35,6 +41,8 @@ def read_ims(path: Path, *, off_below_g: float = MACHINE_OFF_G) -> Iterator[Read
         table = read_csv(file)
         ends = times_us(table.column(0), path=file, name=table.column_names[0])
         names = table.column_names[1:]
+        if not names:
+            raise InputError("there is no column but the time", where=f"{file}:1", fix="give a column a bearing")
         values = floats(table, names, path=file)
         off = (values < off_below_g).all(axis=1)
         source = SOURCES["ims_level"]
@@ -66,8 +74,11 @@ def read_nab(path: Path, *, repeats: RepeatRule | None = None, unit: Temperature
     """
     rule = repeats or RepeatRule()
     series = {"machine_temperature": ("machine", "temperature", 5), "ambient_temperature": ("office", "ambient", 60)}
-    for file in files_in(path, "*_temperature_system_failure.csv", fix="name the folder of NAB's temperature files"):
+    fix = "name the folder of NAB's temperature files"
+    for file in files_in(path, *(f"{kind}_system_failure.csv" for kind in series), fix=fix):
         kind = file.name.removesuffix("_system_failure.csv")
+        if kind not in series:
+            raise InputError(f"this is none of {', '.join(series)}", where=str(file), fix=fix)
         asset, channel, minutes = series[kind]
         table = read_csv(file)
         ends = times_us(column(table, "timestamp", path=file), path=file, name="timestamp")
@@ -96,7 +107,7 @@ def read_skab(path: Path) -> Iterator[Reading]:
     for file in files_in(path, "*/*.csv", "[0-9]*.csv", "anomaly-free.csv", fix="name SKAB's data folder"):
         table = read_csv(file, delimiter=";")
         ends = times_us(column(table, "datetime", path=file), path=file, name="datetime")
-        values = floats(table, table.column_names[1:9], path=file)
+        values = floats(table, SKAB_COLUMNS, path=file)
         folder = file.parent.name if file.parent != root or root.name in ("valve1", "valve2", "other") else ""
         asset = file.stem if folder in ("", "anomaly-free") else f"{folder}-{file.stem}"
         blocks = reading_blocks(asset_id=asset, ends_us=ends, values=values, period_us=1_000_000)
@@ -117,7 +128,7 @@ def read_ai4i(path: Path, *, epoch: str = EPOCH) -> Iterator[Reading]:
     modes = ["TWF", "HDF", "PWF", "OSF", "RNF"]
     for file in files_in(path, "ai4i*.csv", fix="name the folder of ai4i2020.csv"):
         table = read_csv(file)
-        ends = utc_us(epoch) + MINUTE_US * floats(table, ["UDI"], path=file)[:, 0].astype(np.int64)
+        ends = utc_us(epoch) + MINUTE_US * wholes(table, "UDI", path=file)
         columns = ["Air temperature [K]", "Process temperature [K]", "Rotational speed [rpm]", "Torque [Nm]"]
         values = floats(table, [*columns, "Tool wear [min]"], path=file)
         failed = floats(table, ["Machine failure"], path=file)[:, 0] > 0
@@ -157,8 +168,12 @@ def _ordered_blocks(asset: str, ends: Integers, values: Floats, period_us: int, 
 def _nab_windows(file: Path, asset: str) -> pa.Table:
     """Return the labelled windows of a series; none where windows.json is absent."""
     listing = file.parent / "windows.json"
-    pairs = json.loads(listing.read_text()).get(f"realKnownCause/{file.name}", []) if listing.exists() else []
-    begin, end = ([utc_us(pair[side]) for pair in pairs] for side in (0, 1))
+    try:
+        pairs = json.loads(listing.read_text()).get(f"realKnownCause/{file.name}", []) if listing.exists() else []
+        begin, end = ([utc_us(pair[side]) for pair in pairs] for side in (0, 1))
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        what = f"cannot read the labelled windows: {error}"
+        raise InputError(what, where=str(listing), fix="restore the original file, or take it away") from error
     return pa.table(
         {
             "asset_id": pa.array([asset] * len(pairs), pa.string()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from scipy import io
+from scipy.io.matlab import MatReadError
 
 from lineshaft.errors import InputError
 from lineshaft.sources.blocks import Floats, blocks_table
@@ -40,11 +42,11 @@ def read_cwru(
     """
     for file in files_in(path, "*.mat", fix="name a folder of CWRU .mat files"):
         arrays = _load(file)
-        speeds = [np.ravel(value)[0] for name, value in arrays.items() if name.endswith("RPM")]
+        speeds = [np.ravel(value)[0] for name, value in arrays.items() if name.endswith("RPM") and np.size(value)]
         tables = []
         for name, value in arrays.items():
             match = re.fullmatch(r"X\d+_(DE|FE|BA)_time", name)
-            position = CWRU_POSITIONS[match[1]] if match else ""
+            position = CWRU_POSITIONS[match[1]] if match and np.size(value) else ""
             if position in positions:
                 tables.append(
                     _record_blocks(
@@ -77,7 +79,12 @@ def read_mfpt(
         if "bearing" not in arrays:
             raise InputError("there is no struct 'bearing'", where=str(file), fix="name a folder of MFPT .mat files")
         record = arrays["bearing"][0, 0]
-        shaft_hz = float(record["rate"].item())
+        held = record.dtype.names or ()
+        lacking = [name for name in ("gs", "sr", "rate") if name not in held or not np.size(record[name])]
+        shaft_hz = 0.0 if lacking else float(record["rate"].item())
+        if shaft_hz <= 0:
+            what = f"struct 'bearing' has no {', '.join(lacking) or 'shaft speed'}"
+            raise InputError(what, where=str(file), fix="name a folder of MFPT .mat files")
         stored = float(arrays["FTF"].item()) if "FTF" in arrays else shaft_hz * cage_order
         wrong = abs(stored / (shaft_hz * cage_order) - 1) > 0.02
         blocks = _record_blocks(
@@ -97,7 +104,7 @@ def _load(file: Path) -> dict[str, Any]:
     """Return the variables of a MATLAB file."""
     try:
         arrays: dict[str, Any] = io.loadmat(str(file))
-    except (ValueError, NotImplementedError, OSError) as error:
+    except (ValueError, NotImplementedError, OSError, IndexError, TypeError, MatReadError, zlib.error) as error:
         raise InputError(
             f"cannot read MATLAB data: {error}", where=str(file), fix="save it as version 7 or older"
         ) from error
