@@ -45,12 +45,16 @@ def feature_matrix(table: pa.Table, features: Sequence[str]) -> NDArray[np.float
     for i, name in enumerate(features):
         if name not in table.column_names:
             raise InputError(f"feature {name!r} is not in the table", fix="ask the feature service the model pins")
-        try:
-            column = table[name].cast(pa.float64())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise InputError(f"feature {name!r} is {table[name].type}, not a number") from error
-        matrix[:, i] = column.to_numpy()
+        matrix[:, i] = _cast(table, name, pa.float64(), as_a="feature", wanted="a number").to_numpy()
     return matrix
+
+
+def _cast(table: pa.Table, name: str, kind: pa.DataType, *, as_a: str, wanted: str) -> pa.ChunkedArray:
+    """Return a column as numbers or times; raise `InputError` where it is neither."""
+    try:
+        return table[name].cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{as_a} {name!r} is {table[name].type}, not {wanted}") from error
 
 
 def examples(spec: ModelSpec, table: pa.Table) -> Examples:
@@ -65,9 +69,12 @@ def examples(spec: ModelSpec, table: pa.Table) -> Examples:
         if table[name].null_count:
             raise InputError(f"column {name!r} holds nulls", where=spec.name, fix="drop or censor those rows first")
     values = feature_matrix(table, spec.features)
-    labels = np.asarray(table[spec.label].cast(pa.float64()).to_numpy(), dtype=np.float64)
+    labels = np.asarray(
+        _cast(table, spec.label, pa.float64(), as_a="column", wanted="a number").to_numpy(), dtype=np.float64
+    )
     groups = np.asarray(table[spec.group].cast(pa.string()).to_pylist(), dtype=np.str_)
-    times = np.asarray(table[spec.time].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy())
+    moments = _cast(table, spec.time, pa.timestamp("us", tz="UTC"), as_a="column", wanted="a time")
+    times = np.asarray(moments.cast(pa.int64()).to_numpy())
     # Rows of one asset at one time (two bearings of one pump) are told apart by what they hold.
     content = [values[row].tobytes() + labels[row].tobytes() for row in range(len(labels))]
     order = np.array(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from pathlib import Path
 
@@ -54,3 +55,48 @@ def test_a_missing_artifact_is_not_found(tmp_path: Path) -> None:
     """Asking for an unknown digest says so."""
     with pytest.raises(NotFoundError):
         ArtifactStore(tmp_path).get("0" * 64, artifact_format="ubj")
+
+
+@pytest.mark.parametrize("content", [b"{not json", b'{"a": 1', b'[{"a": 1}]', b"", b'{"a": 1} tail'])
+def test_what_only_looks_like_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    """A brace does not make an object, and nothing is stored of what is refused."""
+    with pytest.raises(InputError, match="are not json") as refused:
+        ArtifactStore(tmp_path).put(content, artifact_format="json")
+
+    assert "save_raw" in refused.value.fix
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_of_ubjson_are_not_read_as_json(tmp_path: Path) -> None:
+    """The binary format begins with the same brace and is taken as it is."""
+    store = ArtifactStore(tmp_path)
+    content = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{}}"
+
+    assert store.get(store.put(content, artifact_format="ubj"), artifact_format="ubj") == content
+
+
+def test_an_unknown_format_is_refused_whatever_it_holds(tmp_path: Path) -> None:
+    """Sound JSON under another name is not taken: nobody could load it."""
+    with pytest.raises(InputError, match="artifacts of format 'onnx' are not taken"):
+        ArtifactStore(tmp_path).put(CONTENT, artifact_format="onnx")
+    with pytest.raises(InputError, match="names no artifact"):
+        ArtifactStore(tmp_path).get("0" * 64, artifact_format="onnx")
+
+
+def test_an_artifact_lies_under_its_first_two_digits(tmp_path: Path) -> None:
+    """Backups and other releases find it there; nothing half-written lies beside it."""
+    digest = ArtifactStore(tmp_path).put(CONTENT, artifact_format="json")
+
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert path == tmp_path / digest[:2] / f"{digest}.json"
+
+
+def test_two_artifacts_of_one_folder_are_both_kept(tmp_path: Path) -> None:
+    """The folder of a digest's first digits may be there already."""
+    store = ArtifactStore(tmp_path)
+    contents = [json.dumps({"tree": number}).encode() for number in range(300)]
+
+    digests = [store.put(content, artifact_format="json") for content in contents]
+
+    assert [store.get(digest, artifact_format="json") for digest in digests] == contents
+    assert len({digest[:2] for digest in digests}) < 300
