@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -85,6 +86,21 @@ def test_the_oracle_refuses_what_is_too_late_and_knows_late_blocks_later() -> No
 
     assert rows["x_mean_1m"].to_pylist() == [1.0, 2.0]
     assert rows["known_at"].cast(pa.int64()).to_pylist() == [MINUTE + VIEW.grace_us, 4 * MINUTE + VIEW.grace_us]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_answers_folded_side_by_side_are_answers_folded_alone(at_once: int) -> None:
+    """How many answers are folded at once bounds memory and changes no bit, late blocks and baselines included."""
+    table, ends, _ = recorded(2)
+    late = np.where(np.arange(len(ends)) % 7 == 3, 3 * MINUTE, 0)
+    delayed = table.set_column(table.column_names.index("known_us"), "known_us", pa.array(ends + late))
+    kinds = ("std", "kurtosis", "rms", "deviation_from_baseline[3]", "slope_per_hour")
+    view = replace(VIEW, features=tuple(Feature(name=k, column="x", function=k, window_us=5 * MINUTE) for k in kinds))
+
+    rows = oracle_rows(view, delayed, at_once=at_once)
+
+    assert compare_rows(view, rows, oracle_rows(view, delayed)).equal
+    assert len(set(rows["event_time"].to_pylist())) < rows.num_rows
 
 
 def test_no_blocks_make_no_rows() -> None:
