@@ -13,9 +13,9 @@ from lineshaft.errors import InputError
 from lineshaft.rpc.v1 import features_pb2, predictions_pb2, types_pb2
 from lineshaft.serving.features import Plan, Served
 from lineshaft.serving.predict import Predictions
-from lineshaft.specs import Status
-from lineshaft.specs.rows import ARROW_TYPES
+from lineshaft.specs.rows import ARROW_TYPES, PRESENT
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.keys import Column, Keys
 
 _CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
 _WIRE = {kind.id: _CODES[dtype] for dtype, kind in ARROW_TYPES.items()}  # by id: hashing a type costs more than a copy
@@ -25,54 +25,49 @@ _WIDTHS = {
     for kind in ARROW_TYPES.values()
     if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
 }
-_PRESENT = int(Status.PRESENT)
 
 
 # --- requests
 
 
-def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> pa.Table:
+def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> Keys:
     """Return the entity rows of a request; raises `InputError` when the columns do not fit together."""
-    arrays: dict[str, pa.Array] = {}
+    given: dict[str, Column] = {}
     for column in columns:
         kind = column.WhichOneof("values")
         if kind is None:
             raise InputError(f"entity column {column.name!r} has no values", fix="set strings or int64s")
-        if column.name in arrays:
+        if column.name in given:
             raise InputError(f"entity column {column.name!r} is given twice", fix="send each join key once")
-        if kind == "strings":
-            arrays[column.name] = _texts_from(column.strings.values)
-        else:
-            numbers = np.array(column.int64s.values, np.int64)
-            arrays[column.name] = pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
-    sizes = {name: len(array) for name, array in arrays.items()}
-    if len(set(sizes.values())) > 1:
+        given[column.name] = (
+            list(column.strings.values) if kind == "strings" else np.array(column.int64s.values, np.int64)
+        )
+    if len({len(values) for values in given.values()}) > 1:
+        sizes = {name: len(values) for name, values in given.items()}
         raise InputError(f"entity columns of different length: {sizes}", fix="send one value of each key for each row")
-    return pa.Table.from_arrays(list(arrays.values()), names=list(arrays))
+    return Keys(given)
 
 
-def _texts_from(values: Sequence[str]) -> pa.Array:
-    """Return texts as Arrow has them; `pa.array` would load pandas, two seconds of a server's first call."""
-    raw = [value.encode() for value in values]
-    ends = np.zeros(len(raw) + 1, "<i4")
-    np.cumsum([len(cell) for cell in raw], out=ends[1:])
-    return pa.Array.from_buffers(pa.string(), len(raw), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(raw))])
-
-
-def entities_to(table: pa.Table) -> list[types_pb2.EntityColumn]:
+def entities_to(entities: pa.Table | Keys) -> list[types_pb2.EntityColumn]:
     """Return entity rows as a request holds them; raises `InputError` for keys that are neither text nor whole."""
-    columns = []
+    if isinstance(entities, Keys):
+        return [_column_to(name, values) for name, values in entities.columns.items()]
+    table, columns = entities, []
     for name in table.column_names:
         column = table[name]
         if pa.types.is_integer(column.type):
-            numbers = types_pb2.Int64List(values=column.to_pylist())
-            columns.append(types_pb2.EntityColumn(name=name, int64s=numbers))
+            columns.append(_column_to(name, np.array(column.to_pylist(), np.int64)))
         elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            texts = types_pb2.StringList(values=column.to_pylist())
-            columns.append(types_pb2.EntityColumn(name=name, strings=texts))
+            columns.append(_column_to(name, column.to_pylist()))
         else:
             raise InputError(f"entity key {name!r} is {column.type}", fix="send texts or whole numbers")
     return columns
+
+
+def _column_to(name: str, values: Column) -> types_pb2.EntityColumn:
+    if isinstance(values, np.ndarray):
+        return types_pb2.EntityColumn(name=name, int64s=types_pb2.Int64List(values=values.tolist()))
+    return types_pb2.EntityColumn(name=name, strings=types_pb2.StringList(values=values))
 
 
 # --- columns
@@ -114,7 +109,7 @@ def statuses_from(
     names: Iterable[str], given: Iterable[features_pb2.ColumnStatuses | types_pb2.Column], rows: int
 ) -> dict[str, NDArray[np.int8]]:
     """Return one status a row for each named column; a column of which nothing is said is PRESENT throughout."""
-    present = np.full(rows, _PRESENT, np.int8)
+    present = np.full(rows, PRESENT, np.int8)
     present.flags.writeable = False  # shared by all columns that are whole
     statuses = dict.fromkeys(names, present)
     statuses.update({one.name: np.frombuffer(one.statuses, np.int8) for one in given if one.statuses})
@@ -163,14 +158,14 @@ def _blocks_to(reply: features_pb2.GetFeaturesResponse, answer: Answer) -> None:
     sheet = answer.sheet
     reply.names.extend(sheet.names)
     for block in sheet.parts.blocks:
-        message = reply.blocks.add(type=_CODES[block.dtype], places=block.places.tolist())
+        message = reply.blocks.add(type=_CODES[block.dtype], places=block.places)
         values, valid = block.values, block.valid
         if valid is not None:
             values = block.withheld(valid).values  # what is withheld does not leave under a null
             message.validity = np.packbits(valid, axis=1, bitorder="little").tobytes()
         message.values = values.tobytes()
     reply.columns.extend([column_to(sheet.names[place], array, None) for place, array in sheet.parts.loose.items()])
-    if (answer.status != _PRESENT).any():
+    if (answer.status != PRESENT).any():
         reply.value_statuses = answer.status.T.tobytes()
 
 
@@ -198,7 +193,7 @@ def blocks_from(reply: features_pb2.GetFeaturesResponse) -> list[pa.Array]:
 def cells_from(reply: features_pb2.GetFeaturesResponse) -> dict[str, NDArray[np.int8]]:
     """Return one status a row for each column of an answer in blocks."""
     given, shape = reply.value_statuses, (len(reply.names), reply.rows)
-    cells = np.frombuffer(given, np.int8).reshape(shape) if given else np.broadcast_to(np.int8(_PRESENT), shape)
+    cells = np.frombuffer(given, np.int8).reshape(shape) if given else np.broadcast_to(np.int8(PRESENT), shape)
     return dict(zip(reply.names, cells, strict=True))
 
 
@@ -298,7 +293,7 @@ def arrow_from(raw: bytes) -> pa.Table:
 
 def _by_column(status: NDArray[np.int8]) -> list[NDArray[np.int8] | None]:
     """Return one contiguous run of statuses a column, None where all are PRESENT."""
-    present = status == _PRESENT
+    present = status == PRESENT
     if present.all():
         return [None] * status.shape[1]
     whole = present.all(axis=0).tolist()

@@ -17,6 +17,7 @@ from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, View
 from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, Wanted
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.keys import Keys, table_of
 
 MAX_ROWS = 10_000
 """Most entities of one request: what fits into a deadline, and keeps one caller from starving the others."""
@@ -109,7 +110,7 @@ class FeatureHandler:
     max_rows: int = MAX_ROWS
 
     def get(
-        self, service: str, entities: pa.Table, *, at_us: int | None = None, budget_s: float | None = None
+        self, service: str, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float | None = None
     ) -> Served:
         """Return the newest values of a service for each entity row, in order.
 
@@ -121,7 +122,7 @@ class FeatureHandler:
         return self._serve(self.plans.of(service), entities, times, budget_s)
 
     def get_at_once(
-        self, service: str, entities: pa.Table, *, at_us: int | None = None, budget_s: float = 1.0
+        self, service: str, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float = 1.0
     ) -> Served | None:
         """Return what `get` returns if nothing has to be waited for; None where `get` is to be called, on a thread."""
         plan = self.plans.known(service)
@@ -133,14 +134,14 @@ class FeatureHandler:
         moment = self.clock.now_us() if at_us is None else at_us
         return _served(plan, found, np.full(entities.num_rows, moment, np.int64))
 
-    def answer(self, service: Service, keys: pa.Table, *, at_us: NDArray[np.int64]) -> Served:
+    def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Served:
         """Answer a service with the view versions it names: what a model pins.
 
         at_us: int64 microseconds, one for each entity row.
         """
         return self._serve(self.plans.pinned(service), keys, at_us, None)
 
-    def _serve(self, plan: Plan, entities: pa.Table, at_us: NDArray[np.int64], budget_s: float | None) -> Served:
+    def _serve(self, plan: Plan, entities: pa.Table | Keys, at_us: NDArray[np.int64], budget_s: float | None) -> Served:
         if entities.num_rows > self.max_rows:
             what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
             raise InputError(what, fix="ask in several requests")
@@ -165,12 +166,13 @@ class TrainingSetHandler:
             yield plan, chunk
 
 
-def _wanted(plan: Plan, entities: pa.Table) -> list[Wanted]:
+def _wanted(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
     """Return what to ask the online store for; views keyed alike share their keys."""
-    keys: dict[tuple[tuple[str, str], ...], pa.Table] = {}
+    keys: dict[tuple[tuple[str, str], ...], pa.Table | Keys] = {}
     for view in plan.views:
         if view.entity_keys not in keys:
-            keys[view.entity_keys] = entity_keys(view, entities)
+            fits = isinstance(entities, Keys) and entities.fit(view.entity_keys)
+            keys[view.entity_keys] = entities if fits else entity_keys(view, table_of(entities))
     return [
         Wanted(view=view, features=used.features, keys=keys[view.entity_keys])
         for view, used in zip(plan.views, plan.service.views, strict=True)

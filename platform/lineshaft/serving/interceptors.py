@@ -45,22 +45,31 @@ CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Turn errors into statuses: ours with code and fix, unknown ones into INTERNAL with an id and nothing else."""
 
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Any] = {}  # once a method, not once a call
+
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """Wrap the method's behaviour."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
-            return handler
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(handler.unary_stream, handler_call_details.method),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            _guarded(handler.unary_unary, handler_call_details.method),
-            handler.request_deserializer,
-            handler.response_serializer,
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # names that nobody serves are not remembered: there is no end to them
+            wrapped = self._wrapped[method] = _wrapped(handler, method)
+        return wrapped
+
+
+def _wrapped(handler: Any, method: str) -> Any:
+    if handler.request_streaming:
+        return handler
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(
+            _guarded_stream(handler.unary_stream, method), handler.request_deserializer, handler.response_serializer
         )
+    return grpc.unary_unary_rpc_method_handler(
+        _guarded(handler.unary_unary, method), handler.request_deserializer, handler.response_serializer
+    )
 
 
 def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:

@@ -99,7 +99,7 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
         budget_s(self._timeout_s, context.time_remaining())
 
         def work() -> predictions_pb2.PredictResponse:
-            entities = convert.entities_from(request.entities)
+            entities = convert.entities_from(request.entities).table
             at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
             predictions = self._predictor.predict(request.model, entities, at_us=at_us)
             return convert.predictions_to(predictions, most=request.contributions)

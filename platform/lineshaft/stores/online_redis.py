@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from lineshaft.errors import UnavailableError
 from lineshaft.specs import View
+from lineshaft.stores.near_cache import Ask, NearCache
 from lineshaft.stores.online_rows import codec_of, digest_of
 from lineshaft.stores.ports import Found, Wanted, Written
 from lineshaft.stores.redis_link import RedisLink, Session
@@ -41,11 +42,21 @@ _SLOW_FOR_S = 0.1
 class RedisOnlineStore:
     """An `OnlineStore` on one Redis or Valkey server. Threads may share it.
 
-    `timeout_s` bounds a read as a whole; `write_timeout_s` bounds each batch of a write, and each step of a scan.
+    `timeout_s` bounds a read as a whole; `write_timeout_s` bounds each batch of a write, and each step of a scan. Of
+    each view, `near_rows` rows at most are kept in this process for `read_at_once`; 0 keeps none.
     """
 
-    def __init__(self, url: str, *, project: str, timeout_s: float = 0.025, write_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        project: str,
+        timeout_s: float = 0.025,
+        write_timeout_s: float = 10.0,
+        near_rows: int = 100_000,
+    ) -> None:
         self._link = RedisLink(url, where=f"online store of project {project}")
+        self._near = NearCache(self._link, most_rows=near_rows) if near_rows else None
         self._project = quote(project, safe="").encode()
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
@@ -69,6 +80,7 @@ class RedisOnlineStore:
             return writing.finish()
 
         kept = self._link.run(work, budget_s=self._write_timeout_s)
+        self._changed()
         self._filled.add(prefix)
         return Written(kept=kept, older=rows.num_rows - kept)
 
@@ -77,32 +89,33 @@ class RedisOnlineStore:
 
         Raises `UnavailableError` when the server does not answer within the time given.
         """
-        keys: list[bytes] = []
-        encoded: dict[tuple[int, tuple[tuple[str, str], ...]], list[bytes]] = {}
-        for one in wanted:
-            prefix, alike = self._prefix(one.view), (id(one.keys), one.view.entity_keys)
-            if alike not in encoded:
-                encoded[alike] = codec_of(one.view).keys.encode(one.keys)
-            keys += [prefix + key for key in encoded[alike]]
+        asks = self._asks(wanted)
+        keys = [ask.prefix + key for ask in asks for key in ask.keys]
         budget_s = self._timeout_s if timeout_s is None else timeout_s
         values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
         answers, at = [], 0
-        for one in wanted:
-            n = one.keys.num_rows
-            answers.append(codec_of(one.view).unpack(values[at : at + n], one.features))
-            at += n
+        for ask in asks:
+            answers.append(ask.codec.unpack(values[at : at + len(ask.keys)], ask.features))
+            at += len(ask.keys)
         return answers
 
     def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> list[Found] | None:
         """Return what `read` returns if the server is quick; None where it is slow or away.
 
-        After a slow answer the next ones are not tried for a while: whoever asks must not be held up each time.
+        Rows that were read before and have not changed since are not asked for again. After a slow answer the next
+        ones are not tried for a while: whoever asks must not be held up each time.
         """
         now = time.monotonic()
         if now < self._slow_until:
             return None
+        budget_s = min(budget_s, _AT_ONCE_S)
+        asks = self._asks(wanted)
         try:
-            return self.read(wanted, timeout_s=min(budget_s, _AT_ONCE_S))
+            if self._near is not None and not any(ask.codec.rows.has_tail for ask in asks):
+                held = self._near.read(asks, budget_s=budget_s)
+                if held is not None:
+                    return held
+            return self.read(wanted, timeout_s=budget_s)
         except UnavailableError:
             self._slow_until = now + _SLOW_FOR_S
             return None
@@ -134,6 +147,7 @@ class RedisOnlineStore:
         prefix = self._prefix(view)
         for key in codec_of(view).keys.encode(keys):
             self._call("SET", prefix + key, value)
+        self._changed()
 
     def ping(self, *, timeout_s: float | None = None) -> None:
         """Return when the server answers; raises `UnavailableError` otherwise."""
@@ -141,7 +155,21 @@ class RedisOnlineStore:
 
     def close(self) -> None:
         """Close idle connections."""
+        if self._near is not None:
+            self._near.forget()
         self._link.close()
+
+    def _asks(self, wanted: Sequence[Wanted]) -> list[Ask]:
+        """Return what is wanted as keys; views keyed alike share theirs."""
+        encoded: dict[tuple[int, tuple[tuple[str, str], ...]], list[bytes]] = {}
+        asks = []
+        for one in wanted:
+            codec, alike = codec_of(one.view), (id(one.keys), one.view.entity_keys)
+            if alike not in encoded:
+                encoded[alike] = codec.keys.encode(one.keys)
+            prefix = self._project + codec.quoted
+            asks.append(Ask(codec=codec, prefix=prefix, keys=encoded[alike], features=one.features))
+        return asks
 
     def _prefix(self, view: View) -> bytes:
         return self._project + codec_of(view).quoted
@@ -150,7 +178,12 @@ class RedisOnlineStore:
         if not keys:
             return 0
         gone: int = self._call("UNLINK", *keys)
+        self._changed()
         return gone
+
+    def _changed(self) -> None:
+        if self._near is not None:
+            self._near.doubt()
 
     def _call(self, *command: bytes | str | int, budget_s: float | None = None) -> Any:
         return self._link.run(

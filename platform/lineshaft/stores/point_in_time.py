@@ -27,6 +27,7 @@ from lineshaft.stores.fetch import Budget, Fetched, cuts, plan
 from lineshaft.stores.parquet_read import Snapshot, ahead, bounds, micros
 from lineshaft.stores.ports import Found, Wanted
 from lineshaft.tiles.asof import NEVER, AsOf
+from lineshaft.tiles.keys import Keys, table_of
 
 Ints = NDArray[np.int64]
 _TIMES = ("event_time", "known_at")
@@ -57,7 +58,7 @@ def join(
             yield Found(rows=pa.table([columns[name] for name in schema.names], schema=schema), status=status)
 
 
-def request_keys(view: View, keys: pa.Table) -> pa.Table:
+def request_keys(view: View, given: pa.Table | Keys) -> pa.Table:
     """Return the join keys of a request as the view declares them.
 
     Raises
@@ -65,6 +66,7 @@ def request_keys(view: View, keys: pa.Table) -> pa.Table:
     InputError
         If a key is missing or of another type.
     """
+    keys = table_of(given)
     fields = [pa.field(field.name, field.type) for field in entity_columns(view)]
     missing = [field.name for field in fields if field.name not in keys.column_names]
     if missing:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.specs import Source, View
+from lineshaft.tiles.keys import Keys
 from lineshaft.tiles.sheet import Sheet
 
 
@@ -36,11 +37,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One view of a request: which features of which entities (a table of the view's join keys)."""
+    """One view of a request: which features of which entities (the view's join keys)."""
 
     view: View
     features: tuple[str, ...]
-    keys: pa.Table
+    keys: pa.Table | Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

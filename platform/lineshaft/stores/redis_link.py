@@ -61,6 +61,19 @@ class Session:
             raise UnavailableError(f"the online store refuses: {reply}", fix=_fix_of(str(reply)))
         return reply
 
+    def poll(self) -> list[Any]:
+        """Return what the server has sent unasked, without waiting; raises `ConnectionResetError` when it hung up."""
+        messages = []
+        self._socket.settimeout(0)
+        try:
+            while data := self._socket.recv(_CHUNK):
+                self._reader.feed(data)
+            raise ConnectionResetError("the server closed the connection")
+        except BlockingIOError:
+            while (message := self._reader.gets()) is not False:
+                messages.append(message)
+        return messages
+
     def call(self, *command: Any) -> Any:
         """Send one command and return its reply."""
         self.send(*command)
@@ -105,7 +118,7 @@ class RedisLink:
                 if session.reused and not isinstance(error, TimeoutError):
                     self.close()  # what lay idle beside it is as dead
                     continue
-                raise self._unavailable(error) from error
+                raise self.unavailable(error) from error
             except UnavailableError as error:
                 session.close()
                 error.where = self._where
@@ -131,19 +144,21 @@ class RedisLink:
             session = self._idle.pop()
             session.reused = True
         except IndexError:
-            session = self._connect(max(deadline - time.monotonic(), 0.001))
+            session = self.connect(max(deadline - time.monotonic(), 0.001))
         session.deadline = deadline
         return session
 
-    def _connect(self, budget_s: float) -> Session:
-        bounded = {**self._options, "socket_timeout": budget_s, "socket_connect_timeout": budget_s}
+    def connect(self, budget_s: float, *, protocol: int = 2) -> Session:
+        """Return a connection of its own, which the pool knows nothing of; raises `UnavailableError`."""
+        limits = {"socket_timeout": budget_s, "socket_connect_timeout": budget_s}
+        bounded = {**self._options, **limits, "protocol": protocol}
         if "path" in bounded:
             bounded.pop("socket_connect_timeout")
         connection = self._open(**bounded)
         try:
             connection.connect()
         except (redis.RedisError, OSError) as error:
-            raise self._unavailable(error) from error
+            raise self.unavailable(error) from error
         return Session(connection)
 
     def _give_back(self, session: Session) -> None:
@@ -152,7 +167,8 @@ class RedisLink:
         else:
             session.close()
 
-    def _unavailable(self, error: Exception) -> UnavailableError:
+    def unavailable(self, error: Exception) -> UnavailableError:
+        """Return a failure of the connection as whoever asked for something should see it."""
         slow = isinstance(error, TimeoutError | redis.TimeoutError)
         what = "does not answer in time" if slow else f"cannot be reached: {error}"
         return UnavailableError(

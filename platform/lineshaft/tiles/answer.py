@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lineshaft.specs import OnDemandView, Service, ServiceView, Status, View
+from lineshaft.specs.rows import PRESENT
 from lineshaft.tiles.ondemand import ondemand
 from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
 
@@ -63,32 +64,42 @@ def answer_view(
     withheld, its age is given.
     """
     sheet = Sheet.of(rows)
-    here = found == Status.PRESENT
-    age_us = np.where(here, at_us - sheet.integers("event_time"), UNKNOWN_AGE_US)
-    usable, row_status = here, found.astype(np.int8)
-    if view.ttl_us:
-        row_status[here & (age_us > view.ttl_us)] = Status.STALE
-        usable = row_status == Status.PRESENT
-    status = np.repeat(row_status[None], len(features), axis=0)  # features x n: a run of each column
-    picked = _withheld(sheet.pick(features), usable, status)
+    age_us = at_us - sheet.integers("event_time")
+    usable = found == PRESENT
+    row_status: NDArray[np.int8] | np.int8 = PRESENT
+    everything = bool(usable.all())
+    if not everything:
+        age_us = np.where(usable, age_us, UNKNOWN_AGE_US)
+        row_status = found.astype(np.int8)
+    if view.ttl_us and (stale := age_us > view.ttl_us).any():
+        row_status = np.where(stale, np.int8(Status.STALE), row_status)
+        usable, everything = row_status == PRESENT, False
+    status = np.empty((len(features), sheet.rows), np.int8)  # features x n: a run of each column
+    status[:] = row_status
+    picked = _withheld(sheet.pick(features), None if everything else usable, status)
     return ViewAnswer(sheet=picked, status=status.T, age_us=age_us)
 
 
-def _withheld(sheet: Sheet, usable: NDArray[np.bool_], status: NDArray[np.int8]) -> Sheet:
-    """Return the values of usable rows, null in all others; `status` (features x n) is told which values are NULL."""
-    parts, everything = sheet.parts, bool(usable.all())
-    if everything and not parts.loose and all(block.valid is None for block in parts.blocks):
+def _withheld(sheet: Sheet, usable: NDArray[np.bool_] | None, status: NDArray[np.int8]) -> Sheet:
+    """Return the values of usable rows, null in all others; `status` (features x n) is told which values are NULL.
+
+    usable: bool, n; None where all rows are.
+    """
+    parts = sheet.parts
+    if usable is None and not parts.loose and all(block.valid is None for block in parts.blocks):
         return sheet  # the usual case
+    rows = np.ones(sheet.rows, bool) if usable is None else usable
     blocks: list[Block] = []
     for block in parts.blocks:
-        keep = np.broadcast_to(usable, block.values.shape) if block.valid is None else block.valid & usable
+        keep = np.broadcast_to(rows, block.values.shape) if block.valid is None else block.valid & rows
         if block.valid is not None:
-            status[block.places] = np.where(usable & ~block.valid, np.int8(Status.NULL), status[block.places])
-        blocks.append(block if everything and block.valid is None else block.withheld(keep))
+            own = list(block.places)
+            status[own] = np.where(rows & ~block.valid, np.int8(Status.NULL), status[own])
+        blocks.append(block if usable is None and block.valid is None else block.withheld(keep))
     loose = {}
     for place, column in parts.loose.items():
-        status[place, usable & ~np.asarray(pc.is_valid(column))] = Status.NULL
-        loose[place] = column if everything else pc.if_else(pa.array(usable), column, pa.scalar(None, column.type))
+        status[place, rows & ~np.asarray(pc.is_valid(column))] = Status.NULL
+        loose[place] = column if usable is None else pc.if_else(pa.array(rows), column, pa.scalar(None, column.type))
     return Sheet(names=sheet.names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
 
 
@@ -118,7 +129,7 @@ def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> 
         inputs = [index[name] for name in feature.inputs]
         worst = status[:, inputs].max(axis=1)
         values = ondemand(feature.function).compute([_floats(sheet.column(i)) for i in inputs])
-        usable = worst == Status.PRESENT
+        usable = worst == PRESENT
         if values.dtype.kind == "f":
             usable &= np.isfinite(values)
             column = pa.array(values, mask=~usable)
@@ -127,9 +138,7 @@ def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> 
                 [v if ok and v else None for v, ok in zip(values.tolist(), usable, strict=True)], pa.string()
             )
             usable = np.asarray(pc.is_valid(column))
-        statuses.append(
-            np.where((worst == Status.PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)[None]
-        )
+        statuses.append(np.where((worst == PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)[None])
         made[f"{demand.name}__{feature.name}"] = column
     added = Sheet.of(pa.table(made))
     return beside([(sheet.names, sheet), (added.names, added)]), np.concatenate(statuses).T

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.specs import View, entity_columns
+from lineshaft.tiles.keys import Keys, table_of
 
 _WIDTHS = {"int64": 8, "timestamp": 8, "int32": 4, "bool": 1}
 _TEXT = ("string", "bytes")
@@ -40,20 +41,25 @@ class KeyCodec:
             )
         self._fields = entity_columns(view)
 
-    def encode(self, keys: pa.Table) -> list[bytes]:
+    def encode(self, keys: pa.Table | Keys) -> list[bytes]:
         """Return one byte string a row of `keys` (other columns are ignored)."""
         parts: list[list[bytes]] = []
         last = len(self._fields) - 1
-        for i, (field, (_, dtype)) in enumerate(zip(self._fields, self.view.entity_keys, strict=True)):
-            column = self._column(keys, field)
+        plain = keys.columns if isinstance(keys, Keys) and keys.fit(self.view.entity_keys) else {}
+        for i, (field, (name, dtype)) in enumerate(zip(self._fields, self.view.entity_keys, strict=True)):
+            given = plain.get(name)
             if dtype in _TEXT:
-                raw = _texts(column)
+                texts = cast("Sequence[str] | None", given)
+                raw = _texts(self._column(keys, field)) if texts is None else [text.encode() for text in texts]
                 parts.append(raw if i == last else [_varint(len(cell)) + cell for cell in raw])
+            elif isinstance(given, np.ndarray):
+                parts.append(_flipped(given, 8))
             else:
-                parts.append(_fixed(column, _WIDTHS[dtype]))
+                parts.append(_fixed(self._column(keys, field), _WIDTHS[dtype]))
         return parts[0] if len(parts) == 1 else [b"".join(cells) for cells in zip(*parts, strict=True)]
 
-    def _column(self, keys: pa.Table, field: pa.Field) -> pa.Array:
+    def _column(self, given: pa.Table | Keys, field: pa.Field) -> pa.Array:
+        keys = table_of(given)
         if field.name not in keys.column_names:
             raise InputError(
                 f"entity key {field.name} of view {self.view.name} is not given",
@@ -107,6 +113,10 @@ def _fixed(column: pa.Array, width: int) -> list[bytes]:
     if width == 1:
         return [b"\x01" if cell else b"\x00" for cell in column.to_pylist()]
     numbers = column.cast(pa.int64() if width == 8 else pa.int32()).to_numpy(zero_copy_only=False)
+    return _flipped(numbers, width)
+
+
+def _flipped(numbers: NDArray[Any], width: int) -> list[bytes]:
     raw = (numbers.view(f"u{width}") ^ _flip(width)).astype(f">u{width}").tobytes()
     return [raw[at : at + width] for at in range(0, len(raw), width)]
 

@@ -12,9 +12,10 @@ holds strings and bytes. The CRC covers all that precedes it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.specs import Status, View, row_schema
+from lineshaft.specs.rows import PRESENT
 from lineshaft.tiles.sheet import Block, Parts, Sheet
 
 FORMAT = 0xB1
@@ -36,7 +38,7 @@ _CRC_RESIDUE = 0x2144DF1C  # crc32(m + crc32(m)) is this for every m
 _NO_LENGTH = 0xFFFFFFFF
 _NO_BOOL = 2
 _MOST_ASKED = 256
-_TIME_PLACES = np.arange(2)
+_FIRST = itemgetter(slice(0, 5))
 _GROUPS = (
     ("float64", "<f8", ("float64",)),
     ("int64", "<i8", ("int64", "timestamp")),
@@ -82,7 +84,7 @@ class _Pick:
     block: _Block
     dtype: str
     columns: slice | NDArray[np.intp]
-    places: NDArray[np.intp]
+    places: tuple[int, ...]
 
 
 class RowCodec:
@@ -99,9 +101,13 @@ class RowCodec:
         self._bits_at = last
         self.fixed_width = last + (self._bits + 7) // 8
         """Bytes of a row before its tail and CRC."""
-        self._has_tail = any(block.kind == "length" for block in self._blocks)
+        self.width = self.fixed_width + _CRC_WIDTH
+        """Bytes of a row without a tail."""
+        self.has_tail = any(block.kind == "length" for block in self._blocks)
         signature = "|".join([view.ref, *(f"{name}:{dtype}" for name, dtype in self._types.items())])
         self.schema_id = zlib.crc32(signature.encode())
+        self._head = FORMAT.to_bytes(1, "little") + self.schema_id.to_bytes(4, "little")
+        self._all_bits = np.packbits(np.ones(self._bits, np.uint8), bitorder="little")
         self._blank = self._blank_row()
         self._asked: dict[tuple[str, ...], tuple[_Pick, ...]] = {}
 
@@ -114,7 +120,7 @@ class RowCodec:
         """
         rows = self._conform(rows)
         n = rows.num_rows
-        matrix = np.zeros((n, self.fixed_width + _CRC_WIDTH), np.uint8)
+        matrix = np.zeros((n, self.width), np.uint8)
         head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
         head["format"], head["schema"] = FORMAT, self.schema_id
         head["event"], head["known"] = _biased(rows["event_time"]), _biased(rows["known_at"])
@@ -154,7 +160,7 @@ class RowCodec:
 
     def _sealed(self, matrix: NDArray[np.uint8], rows: pa.Table) -> list[bytes]:
         """Add tails and CRCs."""
-        if self._has_tail:
+        if self.has_tail:
             return self._sealed_with_tails(matrix, rows)
         width = matrix.shape[1]
         body = width - _CRC_WIDTH
@@ -182,34 +188,44 @@ class RowCodec:
 
         `features` picks columns, in the order asked; the default is all. Raises `InputError` for unknown names.
         """
+        matrix, status = self.checked(values)
+        if not self.has_tail:
+            return self.cut(matrix, status, features)
+        names = tuple(self._types) if features is None else tuple(features)
+        texts, torn = self._tails(matrix, values, status == PRESENT)
+        if torn.any():
+            kept = [None if bad else value for value, bad in zip(values, torn.tolist(), strict=True)]
+            unpacked = self.decode(kept, features)
+            unpacked.status[torn] = Status.CORRUPT
+            return unpacked
+        cells = {2 + i: texts[name] for i, name in enumerate(names) if name in texts}
+        return self.cut(matrix, status, features, texts=cells)
+
+    def cut(
+        self,
+        matrix: NDArray[np.uint8],
+        status: NDArray[np.int8],
+        features: Sequence[str] | None = None,
+        *,
+        texts: Mapping[int, pa.Array] | None = None,
+    ) -> Unpacked:
+        """Return the columns of checked rows (n x bytes); `texts` are those that lie in tails, by place."""
         names = tuple(self._types) if features is None else tuple(features)
         picks = self._asked.get(names) or self._plan(names)
-        matrix, status = self._sorted_out(values)
-        found = status == Status.PRESENT
-        everything = bool(found.all())
-        blocks: list[Block] = []
-        loose: dict[int, pa.Array] = {}
-        if self._has_tail:
-            texts, torn = self._tails(matrix, values, found)
-            if torn.any():
-                kept = [None if bad else value for value, bad in zip(values, torn.tolist(), strict=True)]
-                unpacked = self.decode(kept, features)
-                unpacked.status[torn] = Status.CORRUPT
-                return unpacked
-            loose.update({2 + i: texts[name] for i, name in enumerate(names) if name in texts})
-        head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
-        times = np.stack([_unbiased(head["event"]), _unbiased(head["known"])])
-        known = None if everything else np.stack([found, found])
-        blocks.append(Block(dtype="timestamp", places=_TIME_PLACES, values=times, valid=known))
+        found = status == PRESENT
+        times = np.bitwise_xor(matrix[:, TIMES].view(">u8").T, _SIGN, order="C").view(np.int64)
+        known = None if found.all() else np.stack([found, found])
+        blocks = [Block(dtype="timestamp", places=(0, 1), values=times, valid=known)]
+        loose: dict[int, pa.Array] = dict(texts or {})
         for pick in picks:
             if pick.dtype == "bool":
                 loose.update(_bools(matrix, pick))
             else:
                 blocks.append(self._numbers(matrix, pick))
-        parts = Parts(blocks=blocks, loose=loose)
-        return Unpacked(
-            sheet=Sheet(names=("event_time", "known_at", *names), rows=len(values), parts=parts), status=status
+        sheet = Sheet(
+            names=("event_time", "known_at", *names), rows=len(matrix), parts=Parts(blocks=blocks, loose=loose)
         )
+        return Unpacked(sheet=sheet, status=status)
 
     def _plan(self, names: tuple[str, ...]) -> tuple[_Pick, ...]:
         """Work out which columns of which blocks these features are; kept, since services ask alike every time."""
@@ -224,7 +240,7 @@ class RowCodec:
             for dtype in dict.fromkeys(self._types[name] for name in block.names):
                 taken = [(column[n], 2 + i) for i, n in enumerate(names) if n in column and self._types[n] == dtype]
                 if taken and block.kind != "length":
-                    columns, places = (np.array(part) for part in zip(*taken, strict=True))
+                    columns, places = np.array([j for j, _ in taken]), tuple(i for _, i in taken)
                     run = np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
                     where = slice(int(columns[0]), int(columns[-1]) + 1) if run else columns
                     picks.append(_Pick(block=block, dtype=dtype, columns=where, places=places))
@@ -233,40 +249,42 @@ class RowCodec:
         self._asked[names] = tuple(picks)
         return self._asked[names]
 
-    def _sorted_out(self, values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-        """Return the fixed parts as a matrix, blank where nothing usable is, and the status of each row."""
-        width, n = self.fixed_width, len(values)
-        least = width + _CRC_WIDTH
-        status = np.full(n, Status.PRESENT, np.int8)
-        parts = values
-        if self._has_tail or not _all_whole(values, least):
-            for i, value in enumerate(values):
-                if value is None:
-                    status[i] = Status.NOT_FOUND
-                elif (
-                    len(value) < least
-                    or zlib.crc32(value) != _CRC_RESIDUE
-                    or (len(value) > least and not self._has_tail)
-                ):
-                    status[i] = Status.CORRUPT
-            usable = (status == Status.PRESENT).tolist()
-            parts = [value[:least] if ok and value else self._blank for ok, value in zip(usable, values, strict=True)]
-        matrix = np.frombuffer(b"".join(parts), np.uint8).reshape(n, least)  # type: ignore[arg-type]
-        head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
-        strange = (head["format"] != FORMAT) | (head["schema"] != self.schema_id)
-        if strange.any() and (strange := strange & (status == Status.PRESENT)).any():
-            status[strange] = Status.CORRUPT
-            matrix = matrix.copy()
-            matrix[strange] = np.frombuffer(self._blank, np.uint8)
-        return matrix, status
+    def checked(self, values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+        """Return the fixed parts as a matrix (n x bytes), blank where nothing usable is, and the status of each row."""
+        least = self.width
+        if not self.has_tail and self._all_whole(values, least):
+            matrix = np.frombuffer(b"".join(values), np.uint8)  # type: ignore[arg-type]  # none of them is None
+            return matrix.reshape(-1, least), np.full(len(values), PRESENT)
+        status = np.array([self._judged(value, least) for value in values], np.int8)
+        usable = (status == PRESENT).tolist()
+        parts = [value[:least] if ok and value else self._blank for ok, value in zip(usable, values, strict=True)]
+        return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, least), status
+
+    def _all_whole(self, values: Sequence[bytes | None], width: int) -> bool:
+        """Return whether every value is there, of the one width and schema, and passes its checksum: the usual case."""
+        if None in values:
+            return False
+        there = cast("Sequence[bytes]", values)
+        heads = set(map(_FIRST, there))
+        return (
+            heads <= {self._head} and set(map(len, there)) <= {width} and set(map(zlib.crc32, there)) <= {_CRC_RESIDUE}
+        )
+
+    def _judged(self, value: bytes | None, least: int) -> Status:
+        if value is None:
+            return Status.NOT_FOUND
+        fits = len(value) == least or (self.has_tail and len(value) > least)
+        sound = fits and value.startswith(self._head) and zlib.crc32(value) == _CRC_RESIDUE
+        return Status.PRESENT if sound else Status.CORRUPT
 
     def _numbers(self, matrix: NDArray[np.uint8], pick: _Pick) -> Block:
         block = pick.block
         cells = _cut(matrix, pick)
+        valid: NDArray[np.bool_] | None = None
         if block.dtype.kind == "f":
             undefined = np.isnan(cells)
             valid = ~undefined if undefined.any() else None
-        else:
+        elif not (matrix[:, self._bits_at : self.fixed_width] == self._all_bits).all():
             bits = np.unpackbits(matrix[:, self._bits_at : self.fixed_width], axis=1, bitorder="little")
             own = bits[:, block.bit : block.bit + len(block.names)].T[pick.columns]
             valid = None if own.all() else np.ascontiguousarray(own, bool)
@@ -295,7 +313,7 @@ class RowCodec:
         return columns, torn
 
     def _blank_row(self) -> bytes:
-        row = np.zeros(self.fixed_width + _CRC_WIDTH, np.uint8)
+        row = np.zeros(self.width, np.uint8)
         nothing = {"float64": np.nan, "float32": np.nan, "length": _NO_LENGTH, "bool": _NO_BOOL}
         for block in self._blocks:
             filler = np.full(len(block.names), nothing.get(block.kind, 0), block.dtype)
@@ -318,22 +336,9 @@ def _lay_out(types: dict[str, str]) -> tuple[list[_Block], int]:
     return blocks, bits
 
 
-def _all_whole(values: Sequence[bytes | None], width: int) -> bool:
-    """Return whether every value is there, of the one width, and passes its checksum: the usual case, and quick."""
-    return (
-        None not in values
-        and {len(value) for value in values if value} <= {width}
-        and all(zlib.crc32(value) == _CRC_RESIDUE for value in values if value is not None)
-    )
-
-
 def _biased(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     flipped: NDArray[np.uint64] = column.cast(pa.int64()).to_numpy().view(np.uint64) ^ _SIGN
     return flipped
-
-
-def _unbiased(raw: NDArray[np.uint64]) -> NDArray[np.int64]:
-    return (raw.astype(np.uint64) ^ _SIGN).view(np.int64)
 
 
 def _cells(column: pa.ChunkedArray, dtype: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
@@ -361,8 +366,7 @@ def _bools(matrix: NDArray[np.uint8], pick: _Pick) -> dict[int, pa.Array]:
     """Return columns of bools by their places."""
     cells = _cut(matrix, pick)
     return {
-        place: pa.array(column == 1, mask=column == _NO_BOOL)
-        for place, column in zip(pick.places.tolist(), cells, strict=True)
+        place: pa.array(column == 1, mask=column == _NO_BOOL) for place, column in zip(pick.places, cells, strict=True)
     }
 
 

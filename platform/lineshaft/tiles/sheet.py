@@ -35,7 +35,7 @@ class Block:
     """
 
     dtype: str
-    places: NDArray[np.intp]
+    places: tuple[int, ...]
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None = None
 
@@ -63,7 +63,8 @@ class Block:
 
     def moved(self, by: int) -> Self:
         """Return the same columns, so many places further on."""
-        return type(self)(dtype=self.dtype, places=self.places + by, values=self.values, valid=self.valid)
+        places = tuple([place + by for place in self.places])
+        return type(self)(dtype=self.dtype, places=places, values=self.values, valid=self.valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +134,14 @@ class Sheet:
             column = self.column(place).cast(pa.int64())
             return np.asarray(column.fill_null(0).to_numpy() if column.null_count else column.to_numpy(), np.int64)
         block = next(block for block in self._parts.blocks if place in block.places)
-        at = int(np.flatnonzero(block.places == place)[0])
+        at = block.places.index(place)
         values: NDArray[np.int64] = block.values[at]
         return values if block.valid is None else np.where(block.valid[at], values, 0)
 
     def _arrays(self) -> list[pa.Array]:
         arrays: dict[int, pa.Array] = dict(self.parts.loose)
         for block in self.parts.blocks:
-            arrays.update(zip(block.places.tolist(), block.arrays(), strict=True))
+            arrays.update(zip(block.places, block.arrays(), strict=True))
         return [arrays[place] for place in range(len(self.names))]
 
 
@@ -173,5 +174,5 @@ def _taken_apart(columns: Sequence[pa.ChunkedArray]) -> Parts:
             np.frombuffer(raw, code, n, whole.offset * code.itemsize) if n and raw is not None else np.empty(n, code)
         )
         valid = whole.is_valid().to_numpy(zero_copy_only=False)[None] if whole.null_count else None
-        blocks.append(Block(dtype=dtype, places=np.array([place]), values=cells[None], valid=valid))
+        blocks.append(Block(dtype=dtype, places=(place,), values=cells[None], valid=valid))
     return Parts(blocks=blocks, loose=loose)

@@ -79,7 +79,7 @@ def test_entities_cross_the_wire() -> None:
     """Text and whole-number keys arrive as sent; other types are refused before they are."""
     table = pa.table({"asset_id": ["a", "ü"], "serial": [-1, 2**63 - 1]})
 
-    assert convert.entities_from(convert.entities_to(table)).equals(table)
+    assert convert.entities_from(convert.entities_to(table)).table.equals(table)
     with pytest.raises(InputError, match="double"):
         convert.entities_to(pa.table({"asset_id": [1.5]}))
 

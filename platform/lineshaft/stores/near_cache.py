@@ -1,0 +1,239 @@
+"""Rows that this process has read, kept beside the server until the server says that they changed.
+
+The server remembers which keys were read over one connection and pushes a message over the same connection when one
+of them changes (client-side caching of Redis 6 and Valkey: `CLIENT TRACKING`). Messages and replies come in order, so
+what is held is what the server holds, but for messages still under way: a reader may see a row as it was some
+microseconds ago, never one that was overwritten before its own last exchange. A server that says nothing for
+`lease_s` is asked for a sign of life first; after a lost connection nothing held counts as fresh.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import hiredis
+import numpy as np
+from numpy.typing import NDArray
+
+from lineshaft.errors import UnavailableError
+from lineshaft.specs import Status
+from lineshaft.stores.online_rows import ViewCodec
+from lineshaft.stores.ports import Found
+from lineshaft.stores.redis_link import RedisLink, Session
+
+_FIRST_ROWS = 1024
+_MOST_ROWS = 100_000
+_LEASE_S = 0.05
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One view of a read: its codec, the part of the keys that is the same for all, the rest of each, the features."""
+
+    codec: ViewCodec
+    prefix: bytes
+    keys: Sequence[bytes]
+    features: tuple[str, ...]
+
+
+class Shelf:
+    """The rows of one view: packed and checked, one under the other, found by their keys.
+
+    At most `most` rows are held; the one that was put first goes first.
+    """
+
+    def __init__(self, width: int, *, most: int = _MOST_ROWS) -> None:
+        size = min(_FIRST_ROWS, most)
+        self._most = most
+        self._place: dict[bytes, int] = {}
+        self._owner: list[bytes] = []
+        self._next = 0
+        self._rows = np.empty((size, width), np.uint8)
+        self._status = np.empty(size, np.int8)
+        self._fresh = np.zeros(size, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def find(self, keys: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int8], list[bool]]:
+        """Return the rows of keys (n x bytes) and their statuses, and which of them are not here or not fresh."""
+        places = list(map(self._place.get, keys))
+        if None not in places:
+            at = np.array(places, np.intp)
+            fresh = self._fresh[at]
+            missing = [] if fresh.all() else (fresh == 0).tolist()
+        else:
+            missing = [place is None or not self._fresh[place] for place in places]
+            at = np.array([place or 0 for place in places], np.intp)
+        return self._rows[at], self._status[at], missing
+
+    def put(self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8]) -> None:
+        """Keep rows just read; corrupt ones are read again each time."""
+        places = []
+        for key in keys:
+            place = self._place.get(key)
+            if place is None:
+                place = self._place[key] = self._room(key)
+            places.append(place)
+        # A row may have had to make room for one after it: of those with one place the last is kept.
+        self._rows[places], self._status[places] = rows, status
+        self._fresh[places] = status != Status.CORRUPT
+
+    def doubt(self, key: bytes | None = None) -> None:
+        """Take a row, or every row, as no longer fresh."""
+        if key is None:
+            self._fresh[:] = 0
+        elif (place := self._place.get(key)) is not None:
+            self._fresh[place] = 0
+
+    def _room(self, key: bytes) -> int:
+        if len(self._owner) < self._most:
+            place = len(self._owner)
+            self._owner.append(key)
+            if place == len(self._rows):
+                self._grow(min(2 * place, self._most))
+            return place
+        place, self._next = self._next, (self._next + 1) % self._most
+        del self._place[self._owner[place]]
+        self._owner[place] = key
+        return place
+
+    def _grow(self, size: int) -> None:
+        for name in ("_rows", "_status", "_fresh"):
+            old = getattr(self, name)
+            new = np.zeros((size, *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+
+class NearCache:
+    """Fresh rows for one reader at a time; whoever comes while it is in use reads from the server instead."""
+
+    def __init__(self, link: RedisLink, *, most_rows: int = _MOST_ROWS, lease_s: float = _LEASE_S) -> None:
+        self._link = link
+        self._most_rows = most_rows
+        self._lease_s = lease_s
+        self._lock = threading.Lock()
+        self._shelves: dict[bytes, Shelf] = {}
+        self._session: Session | None = None
+        self._pid = os.getpid()
+        self._confirmed_s = 0.0
+        self._retry_s = 0.0
+
+    def read(self, asks: Sequence[Ask], *, budget_s: float) -> list[Found] | None:
+        """Return the rows asked for; None where this cannot be done here (in use, or the server tracks no keys).
+
+        Raises `UnavailableError` when the server is away or does not answer in time.
+        """
+        if time.monotonic() < self._retry_s:
+            return None
+        with self.in_use() as free:
+            if not free:
+                return None
+            try:
+                return self._read(asks, budget_s)
+            except (OSError, hiredis.HiredisError) as error:
+                self.forget()
+                raise self._link.unavailable(error) from error
+            except UnavailableError:
+                self.forget()
+                raise
+
+    @contextmanager
+    def in_use(self) -> Iterator[bool]:
+        """Take the cache for oneself; False where somebody else has it."""
+        free = self._lock.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                self._lock.release()
+
+    def doubt(self) -> None:
+        """Ask the server for a sign of life before the next answer: whoever has just written sees what was written."""
+        self._confirmed_s = 0.0
+
+    def forget(self) -> None:
+        """Hang up; nothing held counts as fresh."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+        for shelf in self._shelves.values():
+            shelf.doubt()
+
+    def _read(self, asks: Sequence[Ask], budget_s: float) -> list[Found] | None:
+        session = self._ready(budget_s)
+        if session is None:
+            return None
+        for message in session.poll():
+            self._note(message)
+        if time.monotonic() - self._confirmed_s > self._lease_s:
+            self._exchange(session, "PING")
+        held = [(ask, self._shelf(ask), *self._shelf(ask).find(ask.keys)) for ask in asks]
+        wanted = [ask.prefix + key for ask, _, _, _, missing in held for key in compress(ask.keys, missing)]
+        values = self._exchange(session, "MGET", *wanted) if wanted else []
+        answers, start = [], 0
+        for ask, shelf, rows, status, missing in held:
+            if missing:
+                absent, keys = np.array(missing), list(compress(ask.keys, missing))
+                read = ask.codec.rows.checked(values[start : start + len(keys)])
+                rows[absent], status[absent] = read
+                shelf.put(keys, *read)
+                start += len(keys)
+            unpacked = ask.codec.rows.cut(rows, status, ask.features)
+            answers.append(Found(rows=unpacked.sheet, status=unpacked.status))
+        return answers
+
+    def _ready(self, budget_s: float) -> Session | None:
+        """Return the connection whose keys the server tracks; None where there can be none now."""
+        if self._pid != os.getpid():  # the parent's socket is not ours to speak on, nor to close
+            self._pid, self._session = os.getpid(), None
+            self.forget()
+        if self._session is None:
+            try:
+                self._session = self._link.connect(budget_s, protocol=3)
+                self._session.allow(budget_s)
+                self._session.call("CLIENT", "TRACKING", "ON")
+            except (OSError, UnavailableError, hiredis.HiredisError):
+                self.forget()
+                self._retry_s = time.monotonic() + _RETRY_S
+                return None
+            self._confirmed_s = time.monotonic()
+        self._session.allow(budget_s)
+        return self._session
+
+    def _shelf(self, ask: Ask) -> Shelf:
+        shelf = self._shelves.get(ask.prefix)
+        if shelf is None:
+            shelf = self._shelves[ask.prefix] = Shelf(ask.codec.rows.width, most=self._most_rows)
+        return shelf
+
+    def _exchange(self, session: Session, *command: bytes | str) -> Any:
+        """Send a command and return its reply, minding what the server says in between."""
+        session.send(*command)
+        while isinstance(reply := session.receive(), hiredis.PushNotification):
+            self._note(reply)
+        self._confirmed_s = time.monotonic()
+        return reply
+
+    def _note(self, message: Any) -> None:
+        """Take in one message: the keys that changed, or None for all of them."""
+        kind, keys = message[0], message[1]
+        if kind != b"invalidate":
+            return
+        if keys is None:
+            for shelf in self._shelves.values():
+                shelf.doubt()
+            return
+        for key in keys:
+            end = key.index(b"/", key.index(b"/") + 1) + 1
+            if key[:end] in self._shelves:
+                self._shelves[key[:end]].doubt(key[end:])

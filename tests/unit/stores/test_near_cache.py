@@ -1,0 +1,267 @@
+"""Rows held near the reader: asked for once, never older than the reader's last exchange with the server."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lineshaft.errors import UnavailableError
+from lineshaft.specs import Feature, Source, Status, View, row_schema
+from lineshaft.stores.embedded import embedded_server
+from lineshaft.stores.near_cache import Ask, NearCache, Shelf
+from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.stores.online_rows import codec_of
+from lineshaft.stores.redis_link import RedisLink
+
+VIEW = View(
+    name="pumps",
+    source=Source(name="s", channels=("x",), units=("g",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="rms"), Feature(name="starts", dtype="int64")),
+)
+LONG_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start one Valkey for the module."""
+    with embedded_server(tmp_path_factory.mktemp("valkey")) as running:
+        yield running
+
+
+@pytest.fixture
+def raw(url: str) -> Iterator[Any]:
+    """Return a plain client on an empty server."""
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def store(url: str, raw: Any) -> RedisOnlineStore:
+    """Return a store that writes what others read."""
+    assert raw.dbsize() == 0
+    return RedisOnlineStore(url, project="dev", timeout_s=LONG_S)
+
+
+def rows(*assets: str, event: int = 1, rms: float = 1.0) -> pa.Table:
+    """Return a row for each asset."""
+    n = len(assets)
+    columns = (list(assets), [event] * n, [event] * n, [rms] * n, [event] * n)
+    schema = row_schema(VIEW)
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def ask(*assets: str) -> list[Ask]:
+    """Return the question for these assets."""
+    codec = codec_of(VIEW)
+    keys = codec.keys.encode(pa.table({"asset_id": list(assets)}))
+    return [Ask(codec=codec, prefix=b"dev" + codec.quoted, keys=keys, features=("rms",))]
+
+
+def read(near: NearCache, *assets: str) -> list[float | None]:
+    """Return what a cache answers for these assets."""
+    found = near.read(ask(*assets), budget_s=LONG_S)
+    assert found is not None
+    answer: list[float | None] = found[0].rows["rms"].to_pylist()
+    return answer
+
+
+def gets(raw: Any) -> int:
+    """Return how often the server was asked for rows."""
+    stats: dict[str, Any] = raw.info("commandstats")
+    return int(stats.get("cmdstat_mget", {"calls": 0})["calls"])
+
+
+def until(done: Callable[[], bool], *, within_s: float = 5.0) -> bool:
+    """Tell whether something becomes true in time."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if done():
+            return True
+    return False
+
+
+def test_a_row_is_asked_for_once(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """What did not change is not read again, be it there or not."""
+    store.write(VIEW, rows("a", "b"))
+    near = NearCache(RedisLink(url))
+    first = read(near, "a", "b", "nobody")
+    before = gets(raw)
+
+    again = [read(near, "b", "nobody", "a") for _ in range(20)]
+
+    assert first == [1.0, 1.0, None]
+    assert again == [[1.0, None, 1.0]] * 20
+    assert gets(raw) == before
+
+
+def test_only_what_is_missing_is_asked_for(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """Held and new rows are answered together, each in its place."""
+    store.write(VIEW, rows("a"))
+    store.write(VIEW, rows("b", rms=2.0))
+    near = NearCache(RedisLink(url))
+    read(near, "a")
+    before = gets(raw)
+
+    mixed = read(near, "b", "a", "b", "c")
+
+    assert mixed == [2.0, 1.0, 2.0, None]
+    assert gets(raw) == before + 1
+
+
+def test_what_others_write_is_seen_and_never_goes_back(url: str, store: RedisOnlineStore) -> None:
+    """After a write by another connection the new row comes within a moment, and no older one after it."""
+    near = NearCache(RedisLink(url))
+    seen: list[float] = []
+
+    for step in range(1, 200):
+        store.write(VIEW, rows("a", event=step, rms=float(step)))
+        seen += [read(near, "a")[0] or 0.0 for _ in range(random.Random(step).randint(0, 3))]
+
+    assert seen == sorted(seen)
+    assert until(lambda: read(near, "a") == [199.0])
+
+
+def test_a_writer_sees_what_it_wrote(url: str) -> None:
+    """Through one store, a row that was written is what is read next, each time."""
+    store = RedisOnlineStore(url, project="own", timeout_s=LONG_S)
+    near = NearCache(RedisLink(url))
+    codec = codec_of(VIEW)
+    question = [Ask(codec=codec, prefix=b"own" + codec.quoted, keys=[b"a"], features=("rms",))]
+
+    for step in range(1, 200):
+        store.write(VIEW, rows("a", event=step, rms=float(step)))
+        near.doubt()
+        found = near.read(question, budget_s=LONG_S)
+        assert found is not None
+        assert found[0].rows["rms"].to_pylist() == [float(step)]
+
+
+def test_an_emptied_server_is_noticed(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """FLUSHALL takes every held row away."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url))
+    read(near, "a")
+
+    raw.flushall()
+
+    assert until(lambda: read(near, "a") == [None])
+
+
+def test_a_removed_row_is_noticed(url: str, store: RedisOnlineStore) -> None:
+    """A row taken back by another connection is not answered any more."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url))
+    read(near, "a")
+
+    store.remove(VIEW, pa.table({"asset_id": ["a"]}))
+
+    assert until(lambda: read(near, "a") == [None])
+
+
+def test_nothing_is_trusted_across_a_lost_connection(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """Rows that changed while nobody listened are read anew."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url))
+    read(near, "a")
+    raw.client_kill_filter(_type="normal", skipme=True)
+    RedisOnlineStore(url, project="dev").write(VIEW, rows("a", event=2, rms=2.0))
+
+    with pytest.raises(UnavailableError):
+        near.read(ask("a"), budget_s=LONG_S)
+
+    assert read(near, "a") == [2.0]
+
+
+def test_a_silent_server_is_asked_for_a_sign_of_life(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """Held rows are not answered as fresh for longer than the lease when the server hangs."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url), lease_s=0.01)
+    read(near, "a")
+    raw.execute_command("CLIENT", "PAUSE", "200")
+    time.sleep(0.02)
+
+    with pytest.raises(UnavailableError):
+        near.read(ask("a"), budget_s=0.03)
+
+    time.sleep(0.3)
+    assert read(near, "a") == [1.0]
+
+
+def test_a_corrupt_row_is_not_held(url: str, store: RedisOnlineStore) -> None:
+    """A bad value is CORRUPT for as long as it is there, and no longer."""
+    store.write(VIEW, rows("a"))
+    store.overwrite(VIEW, pa.table({"asset_id": ["a"]}), b"no row at all")
+    near = NearCache(RedisLink(url))
+    spoilt = near.read(ask("a"), budget_s=LONG_S)
+    store.write(VIEW, rows("a", event=5, rms=5.0))
+
+    assert spoilt is not None
+    assert spoilt[0].status.tolist() == [Status.CORRUPT]
+    assert until(lambda: read(near, "a") == [5.0])
+
+
+def test_a_server_that_tracks_no_keys_is_read_the_plain_way(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """Where CLIENT TRACKING is refused there is no cache, and the store answers all the same."""
+    store.write(VIEW, rows("a"))
+    raw.execute_command("ACL", "SETUSER", "plain", "on", ">secret", "~*", "+@all", "-client|tracking")
+    link = RedisLink(url + "?username=plain&password=secret")
+
+    assert NearCache(link).read(ask("a"), budget_s=LONG_S) is None
+
+    raw.execute_command("ACL", "DELUSER", "plain")
+
+
+def test_a_second_reader_does_not_wait(url: str, store: RedisOnlineStore) -> None:
+    """While one thread reads through the cache another is told to read the plain way."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url))
+
+    with near.in_use():
+        second = near.read(ask("a"), budget_s=LONG_S)
+
+    assert second is None
+    assert read(near, "a") == [1.0]
+
+
+KEYS = st.lists(st.integers(0, 12).map(lambda i: b"k%d" % i), min_size=1, max_size=8, unique=True)
+STEPS = st.lists(st.tuples(st.sampled_from(["put", "doubt", "doubt all"]), KEYS), max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.integers(8, 16))
+def test_a_shelf_holds_the_last_of_each_and_no_more_than_it_may(
+    steps: list[tuple[str, list[bytes]]], most: int
+) -> None:
+    """Whatever is put, doubted and pushed out: a fresh row is the last one put, and there are never too many."""
+    shelf, last, doubted = Shelf(4, most=most), dict[bytes, int](), set[bytes]()
+
+    for number, (what, keys) in enumerate(steps):
+        if what == "put":
+            cells = np.full((len(keys), 4), number % 256, np.uint8)
+            shelf.put(keys, cells, np.full(len(keys), Status.PRESENT, np.int8))
+            last.update(dict.fromkeys(keys, number % 256))
+            doubted -= set(keys)
+        elif what == "doubt":
+            shelf.doubt(keys[0])
+            doubted.add(keys[0])
+        else:
+            shelf.doubt()
+            doubted |= set(last)
+        held, _, missing = shelf.find(keys)
+        absent = missing or [False] * len(keys)
+        assert len(shelf) <= most
+        assert all(gone or row.tolist() == [last[key]] * 4 for key, row, gone in zip(keys, held, absent, strict=True))
+        assert all(gone for key, gone in zip(keys, absent, strict=True) if key in doubted or key not in last)
+        if what == "put":
+            assert not absent[-1]  # earlier ones may have had to make room
