@@ -7,7 +7,6 @@ LineshaftError                LS-000  anything this product refuses or fails at
 ├── ConflictError             LS-CON  somebody else changed it first, or owns it
 ├── CorruptError              LS-COR  stored bytes that fail their own check
 ├── UnavailableError          LS-UNA  a part we depend on did not answer
-├── QualityError              LS-QUA  data that a checkpoint or gate refused
 └── EnvironmentFault          LS-ENV  this machine lacks something we need
 
 Every error says what happened, where, and how to mend it. Transport codes are chosen in `serving`, never here.
@@ -78,12 +77,6 @@ class UnavailableError(LineshaftError):
     """A part we depend on did not answer in time."""
 
     code = "LS-UNA"
-
-
-class QualityError(LineshaftError):
-    """Data was refused by a checkpoint or a gate."""
-
-    code = "LS-QUA"
 
 
 class EnvironmentFault(LineshaftError):

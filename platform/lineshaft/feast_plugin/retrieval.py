@@ -48,7 +48,8 @@ class LineshaftRetrievalJob(RetrievalJob):
         """
         if validation_reference is not None:
             raise InputError(
-                "Feast's validation references are not supported", fix="see `lineshaft check`, which gates every batch"
+                "Feast's validation references are not supported",
+                fix="leave it out: checkpoints gate every batch before it is stored (docs/how-to/check-batches.md)",
             )
         return frame(self._table)
 

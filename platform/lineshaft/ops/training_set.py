@@ -98,7 +98,7 @@ def entity_keys(view: View, entities: pa.Table) -> pa.Table:
             continue
         try:
             columns[name] = column.cast(ARROW_TYPES[dtype])
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError(f"entity key {name!r} is {column.type}, not {dtype}", fix=f"send {dtype}") from error
     return pa.table(columns)
 

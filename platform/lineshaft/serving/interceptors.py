@@ -17,7 +17,6 @@ from lineshaft.errors import (
     InputError,
     LineshaftError,
     NotFoundError,
-    QualityError,
     UnavailableError,
 )
 
@@ -30,7 +29,6 @@ STATUS_OF: dict[type[LineshaftError], grpc.StatusCode] = {
     EnvironmentFault: grpc.StatusCode.FAILED_PRECONDITION,
     InputError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
-    QualityError: grpc.StatusCode.FAILED_PRECONDITION,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (

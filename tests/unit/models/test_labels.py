@@ -98,3 +98,84 @@ def test_remaining_life_counts_to_the_known_end() -> None:
 
     np.testing.assert_array_equal(labelled.table["label"].to_numpy(), [125, 100, 0])
     assert labelled.dropped == {"end_unknown": 1, "after_end": 1}
+
+
+@pytest.mark.parametrize(("until", "labels"), [(10, [0]), (9, [])])
+def test_a_horizon_that_ends_with_the_follow_up_is_over(until: int, labels: list[int]) -> None:
+    """Followed to its last moment is followed; a moment less is not."""
+    labelled = fails_within(entities(5), log(), horizon_us=5 * HOUR_US, followed_until_us=until * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == labels
+
+
+def test_what_was_known_ends_the_follow_up() -> None:
+    """As of an earlier moment nothing is known of what came after it, however long the record is by now."""
+    labelled = fails_within(
+        entities(5, 15), log(), horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US, known_us=12 * HOUR_US
+    )
+
+    assert labelled.table["label"].to_pylist() == [0]
+    assert labelled.dropped == {"horizon_not_over": 1}
+
+
+def test_a_failure_at_the_moment_of_a_replacement_is_a_failure() -> None:
+    """Two entries of one moment, in either order."""
+    for events in ((("preventive"), ("failure")), (("failure"), ("preventive"))):
+        both = log(*((10, kind) for kind in events))
+
+        labelled = fails_within(entities(8), both, horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US)
+
+        assert labelled.table["label"].to_pylist() == [1]
+
+
+def test_one_machines_log_says_nothing_of_another() -> None:
+    """Rows are labelled by the events of their own asset; order and further columns are kept."""
+    rows = pa.concat_tables([entities(8), entities(8, asset="fan"), entities(2)])
+    rows = rows.append_column("position", pa.array(["x", "y", "z"]))
+
+    labelled = fails_within(rows, log((10, "failure")), horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [1, 0, 0]
+    assert labelled.table["position"].to_pylist() == ["x", "y", "z"]
+
+
+def test_an_event_without_a_time_is_no_event() -> None:
+    """A log with holes labels by what it does say."""
+    holes = pa.concat_tables([log((10, "failure")), log((0, "preventive")).set_column(1, "event_time", hours(None))])
+
+    labelled = fails_within(entities(8), holes, horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize("horizon_us", [0, -1])
+def test_no_horizon_is_told_with_its_unit(horizon_us: int) -> None:
+    """The error says what to give."""
+    with pytest.raises(InputError, match=f"a horizon of {horizon_us} us is none") as refused:
+        fails_within(entities(1), log(), horizon_us=horizon_us, followed_until_us=0)
+    assert "microseconds" in refused.value.fix
+
+
+def test_one_microsecond_is_a_horizon() -> None:
+    """The shortest there is."""
+    assert fails_within(entities(1), log(), horizon_us=1, followed_until_us=99 * HOUR_US).table.num_rows == 1
+
+
+def test_remaining_life_is_not_clipped_unless_asked() -> None:
+    """Units are the caller's, fractions are kept, and the end itself has 0 left."""
+    ends = pa.table({"asset_id": ["pump"], "end_time": hours(300)})
+
+    labelled = remaining_life(entities(0, 299, 300), ends, unit_us=2 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [150.0, 0.5, 0.0]
+    assert labelled.dropped == {}
+
+
+def test_times_of_another_zone_are_the_same_moments() -> None:
+    """A log in local time is read as the moments it means."""
+    local = log((10, "failure"))
+    local = local.set_column(1, "event_time", local["event_time"].cast(pa.timestamp("ns", tz="Europe/Berlin")))
+
+    labelled = fails_within(entities(5, 4), local, horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [1, 0]
