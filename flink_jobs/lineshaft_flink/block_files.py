@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.specs import BLOCK_SCHEMA, Source
 from lineshaft.stores.ports import OfflineStore
 
@@ -49,15 +49,6 @@ class Shard:
         path = self.folder / f"blocks-{self._files:05d}.parquet"
         write_blocks_file(table, path)
         self._waiting, self._bytes, self._files = [], 0, self._files + 1
-
-
-def write_blocks_file(table: pa.Table, path: Path) -> None:
-    """Write blocks as one Parquet file, hidden until it is whole. Schema: BLOCK_SCHEMA."""
-    hidden = path.with_name(f".{path.name}.partial")
-    rows = max(64, min(8192, 8_000_000 // max(1, table.nbytes // max(1, table.num_rows))))
-    plain = {"use_dictionary": ["asset_id", "position", "dtype", "bearing"], "compression": "none"}
-    pq.write_table(table.cast(BLOCK_SCHEMA), hidden, row_group_size=rows, write_statistics=False, **plain)
-    hidden.rename(path)
 
 
 def stage_blocks(

@@ -20,10 +20,10 @@ import numpy as np
 import psutil
 
 from lineshaft.definitions.reader import read_repo
+from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.sources.blocks import blocks_table
 from lineshaft.specs import Feature, Source, View
 from lineshaft.stores.embedded import EmbeddedValkey
-from lineshaft_flink.block_files import write_blocks_file
 from lineshaft_flink.jars import PARQUET, fetch
 from lineshaft_flink.job_file import Feed, JobFile
 from lineshaft_flink.process import JobProcess

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet, Target
 from lineshaft.ops.verify import check_offline, check_online, stored_rows
 from lineshaft.sources.blocks import heartbeat_block
@@ -17,7 +18,6 @@ from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.testing import oracle_rows
-from lineshaft_flink.block_files import write_blocks_file
 from lineshaft_flink.launch import FlinkJobs
 from lineshaft_flink.rehearsal import MINUTE_US, SOURCE, Rehearsal, rehearsal_view
 from lineshaft_flink.stream import FlinkStream

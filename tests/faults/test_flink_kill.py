@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import JobResult
 from lineshaft.ops.verify import check_offline, check_online, stored_rows
 from lineshaft.sources.blocks import heartbeat_block
@@ -18,7 +19,6 @@ from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.testing import oracle_rows
-from lineshaft_flink.block_files import write_blocks_file
 from lineshaft_flink.cluster import PYTHON_JAR, StandaloneCluster
 from lineshaft_flink.committer import Committer
 from lineshaft_flink.jars import PARQUET, fetch

@@ -15,8 +15,8 @@ import typer
 from lineshaft.cli.app import app
 from lineshaft.cli.output import console, notes
 from lineshaft.cli.web import admin_page, stopped_by_signal
+from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet
-from lineshaft.ops.proof import write_blocks
 from lineshaft.registry.migrate import upgrade
 from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
@@ -97,7 +97,7 @@ def feed(parts: Parts, machines: int, folder: Path, stopping: threading.Event) -
             while not held[source].num_rows or held[source]["known_us"][-1].as_py() <= now_us:
                 held[source] = pa.concat_tables([held[source], next(tables)])
             due = pc.less_equal(held[source]["known_us"], now_us)
-            write_blocks(held[source].filter(due), folder / source, f"fed-{start_us}-{number:06d}")
+            write_blocks_file(held[source].filter(due), folder / source / f"fed-{start_us}-{number:06d}.parquet")
             held[source] = held[source].filter(pc.invert(due))
         if stopping.wait(FEED_EVERY_S):
             return

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lineshaft.errors import UnavailableError
+from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet, Jobs, Stream, Target
 from lineshaft.ops.quarantine import divided
 from lineshaft.ops.rebuild import rebuild
@@ -74,7 +73,7 @@ def run_stream(
     sources = {view.source.name: stored_blocks(view, raw, assets=assets).sort_by("known_us") for view in views}
     for name, blocks in sources.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
-        write_blocks(blocks.slice(0, _cut(blocks, 0)), folder / name, "history")
+        write_blocks_file(blocks.slice(0, _cut(blocks, 0)), folder / name / "history.parquet")
     inlets = [Inlet(source=name, folder=folder / name) for name in sources]
     with jobs.stream(views, inlets, target=target, lag_us=LAG_US) as stream:
         for number in range(LIVE_FILES):
@@ -82,13 +81,14 @@ def run_stream(
             told(f"stream: live file {number + 1} of {LIVE_FILES}")
             for name, blocks in sources.items():
                 start, stop = _cut(blocks, number), _cut(blocks, number + 1)
-                write_blocks(blocks.slice(start, stop - start), folder / name, f"live-{number}")
+                write_blocks_file(blocks.slice(start, stop - start), folder / name / f"live-{number}.parquet")
             newest = {name: _newest_us(blocks, _cut(blocks, number + 1)) for name, blocks in sources.items()}
             due = sum(_due(oracles[view.name], newest[view.source.name]) for view in views)
             _await_rows(stream, due, told, patience_s)
         for view in views:  # no more will come: let time pass, so that every window closes
             end_us = _newest_us(sources[view.source.name], sources[view.source.name].num_rows) + A_DAY_US
-            write_blocks(heartbeat_block(source=view.source, end_us=end_us), folder / view.source.name, "live-end")
+            beat = heartbeat_block(source=view.source, end_us=end_us)
+            write_blocks_file(beat, folder / view.source.name / "live-end.parquet")
         _await_rows(stream, sum(oracles[view.name].num_rows for view in views), told, patience_s)
         told("stream: stopping")
         stream.stop()
@@ -132,15 +132,6 @@ def prove_rebuild(views: Sequence[View], *, offline: OfflineStore, online: Onlin
             rows=done.rows, values=0, missing=0, extra=0, differing=0 if done.before == done.after else done.rows
         )
         yield Check(path="online rebuilt", view=done.view, result=result)
-
-
-def write_blocks(blocks: pa.Table, folder: Path, name: str) -> None:
-    """Write blocks as a file that appears whole: hidden name first, then renamed."""
-    if not blocks.num_rows:
-        return
-    part = folder / f".{name}.parquet"
-    pq.write_table(blocks, part)
-    part.rename(folder / f"{name}.parquet")
 
 
 def entities_of(view: View, oracle: pa.Table) -> pa.Table:

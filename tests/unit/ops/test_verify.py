@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from lineshaft.clock import ManualClock
-from lineshaft.ops.proof import entities_of, prove_rebuild, prove_stored, write_blocks
+from lineshaft.ops.proof import entities_of, prove_rebuild, prove_stored
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.truth import truth
 from lineshaft.ops.verify import (
@@ -257,12 +257,3 @@ def test_entities_come_in_the_order_met() -> None:
     rows = computed(blocks())
 
     assert entities_of(VIEW, rows.take([7, 0, 8, 1]))["asset_id"].to_pylist() == ["b", "a"]
-
-
-def test_a_file_of_blocks_appears_whole(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """It has its name only when it is complete, and no blocks make no file."""
-    folder = tmp_path_factory.mktemp("inbox")
-    write_blocks(blocks(), folder, "history")
-    write_blocks(blocks().slice(0, 0), folder, "nothing")
-
-    assert [path.name for path in folder.iterdir()] == ["history.parquet"]
