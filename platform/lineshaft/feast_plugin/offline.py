@@ -23,7 +23,6 @@ from lineshaft.feast_plugin.source_rows import all_rows, latest_rows
 from lineshaft.feast_plugin.values import microseconds
 from lineshaft.ops.training_set import entity_keys, fingerprint
 from lineshaft.specs import row_schema
-from lineshaft.specs.rows import TIMESTAMP
 from lineshaft.stores.ports import Found, Wanted
 
 EVENT_COLUMN = "event_timestamp"
@@ -71,12 +70,12 @@ class LineshaftOfflineStore(OfflineStore):
         request = resolve(_grouped(feature_views, feature_refs), demands, asked, full_names=full_feature_names)
         parts = parts_of(config)
         if entity_df is None:
-            entities = _entities_between(parts, request, kwargs.get("start_date"), kwargs.get("end_date"))
+            entities, known_us = _entities_between(parts, request, kwargs.get("start_date"), kwargs.get("end_date"))
         else:
-            entities = pa.Table.from_pandas(entity_df, preserve_index=False)
+            entities, known_us = pa.Table.from_pandas(entity_df, preserve_index=False), None
 
         def compute() -> pa.Table:
-            return _join(parts, request, entities)
+            return _join(parts, request, entities, known_us)
 
         return LineshaftRetrievalJob(
             compute, full_names=full_feature_names, features=asked, keys=request.key_names(), parts=parts
@@ -170,24 +169,24 @@ def _asked(registry: Any, project: str, refs: Sequence[str], views: Sequence[Any
     return list(dict.fromkeys(refs)), [demands[name] for name in used if name in demands]
 
 
-def _join(parts: PluginParts, request: FeastRequest, entities: pa.Table) -> pa.Table:
-    """Return the entity rows with their features beside them."""
+def _join(parts: PluginParts, request: FeastRequest, entities: pa.Table, known_us: Any = None) -> pa.Table:
+    """Return the entity rows with their features beside them, as known at their times unless others are given."""
     at_us = _times(entities)
-    found = [_as_of(parts, part, entities, at_us) for part in request.parts]
+    found = [_as_of(parts, part, entities, at_us, known_us) for part in request.parts]
     judged = request.answer(found, at_us)
     for column in request.columns:
         entities = entities.append_column(column.outer, judged.columns[column.inner])
     return entities
 
 
-def _as_of(parts: PluginParts, part: Part, entities: pa.Table, at_us: Any) -> Found:
+def _as_of(parts: PluginParts, part: Part, entities: pa.Table, at_us: Any, known_us: Any) -> Found:
     """Return what one view knew of every entity row."""
     mapped = {key: column for key, column in part.key_names.items() if column in entities.column_names}
     keys = entities.select([n for n in entities.column_names if n not in mapped])
     for key, column in mapped.items():
         keys = keys.append_column(key, entities[column])
     wanted = Wanted(view=part.view, features=part.features, keys=entity_keys(part.view, keys))
-    return gather(list(history(part.view, parts).as_of(wanted, at_us)), part)
+    return gather(list(history(part.view, parts).as_of(wanted, at_us, known_us=known_us)), part)
 
 
 def _times(entities: pa.Table) -> Any:
@@ -204,18 +203,18 @@ def _times(entities: pa.Table) -> Any:
     return np.asarray(column.cast(pa.int64()).to_numpy(), dtype=np.int64)
 
 
-def _entities_between(parts: PluginParts, request: FeastRequest, start: Any, end: Any) -> pa.Table:
-    """Return the keys and times of every row of the request's one view in a time range."""
+def _entities_between(parts: PluginParts, request: FeastRequest, start: Any, end: Any) -> tuple[pa.Table, Any]:
+    """Return keys and time of every row of the request's one view in a time range, and when each row was known.
+
+    A row is asked for at its own time as it was known then, so that it answers for itself, and its corrections too.
+    """
     if len(request.parts) != 1:
         raise InputError("a time range alone can be asked of one view at a time", fix="pass entity rows")
     view = request.parts[0].view
     start_us = None if start is None else microseconds(start) - 1
     end_us = None if end is None else microseconds(end)
-    names = [name for name, _ in view.entity_keys]
     rows = history(view, parts).read_rows(view, features=[], start_us=start_us, end_us=end_us)
-    empty = pa.schema(
-        [*(f for f in row_schema(view) if f.name in names), pa.field(EVENT_COLUMN, TIMESTAMP)]
-    ).empty_table()
-    # A row is asked for when it was known, so that corrections answer for themselves.
-    tables = [table.select([*names, "event_time"]).rename_columns([*names, EVENT_COLUMN]) for table in rows]
-    return pa.concat_tables([empty, *(table.cast(empty.schema) for table in tables)])
+    table = pa.concat_tables([row_schema(view, []).empty_table(), *rows])
+    keys = table.select([name for name, _ in view.entity_keys])
+    known_us = np.asarray(table["known_at"].cast(pa.int64()).to_numpy(), dtype=np.int64)
+    return keys.append_column(EVENT_COLUMN, table["event_time"]), known_us

@@ -93,6 +93,9 @@ def key_columns(view: View, values: Mapping[str, Sequence[Any]]) -> pa.Table:
         if wrong:
             raise InputError(f"{name} = {wrong[0]!r} is no {dtype}", where=f"view {view.name}", fix=f"send a {dtype}")
         columns[name] = pa.array(values[name], ARROW_TYPES[dtype])
+    sizes = {name: len(column) for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"keys of different length: {sizes}", fix="give one value of each key for each row")
     return pa.table(columns)
 
 
