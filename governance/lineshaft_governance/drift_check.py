@@ -94,6 +94,8 @@ def draw_report(check: DriftCheck, reference: Window, current: Window, *, folder
     sample is drawn evenly over time, so the report is for looking at; the figures of the check are of all rows.
     """
     columns = [one.feature for one in check.features if np.isfinite(one.ks)][:REPORT_COLUMNS]
+    if not columns:  # nothing is known on both sides: there is nothing to draw
+        return check
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{check.subject}-{check.at_us}.html"
     tables = {name: _thinned(window, columns) for name, window in (("reference", reference), ("current", current))}

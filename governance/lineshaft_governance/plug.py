@@ -54,7 +54,7 @@ class GovernanceParts:
             check = draw_report(check, old, new, folder=self.folder / "drift", worker=worker)
         finally:
             worker.close()
-        remember(check, self.results)
+            remember(check, self.results)  # the figures stand, whether or not the report could be drawn
         lines = [{"model": model, **asdict(one)} for one in check.features]
         return lines, self.folder / "drift" / check.report
 

@@ -34,7 +34,10 @@ def drift_policy(path: Path) -> DriftPolicy:
 
 def _read(path: Path) -> dict[str, Any]:
     """Read a YAML mapping."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise DefinitionError(f"cannot read a policy: {error}", where=str(path), fix="mend or restore it") from error
     if not isinstance(content, dict):
         raise DefinitionError("a policy is a mapping", where=str(path))
     return content

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,17 @@ def _read(path: Path) -> list[Suite]:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     suites = []
-    for document in yaml.safe_load_all(content):
+    try:
+        documents = list(yaml.safe_load_all(content))
+    except yaml.YAMLError as error:
+        raise DefinitionError(f"this is no YAML: {error}", where=str(path), fix="mend the line named") from error
+    for document in documents:
         if not isinstance(document, dict) or set(document) != {"view", "checks"}:
             raise DefinitionError("a suite has `view` and `checks`, and nothing else", where=str(path))
+        if not isinstance(document["checks"], list):
+            raise DefinitionError(
+                "`checks` is a list, one check a line", where=str(path), fix="write - {kind: not_null, column: ...}"
+            )
         checks = tuple(_check(line, path) for line in document["checks"])
         suites.append(Suite(view=document["view"], checks=checks, sha256=digest, where=path.name))
     return suites
@@ -153,14 +162,26 @@ def _check(line: dict[str, Any], path: Path) -> Check:
     """Read one line of a suite."""
     try:
         check = Check(**{**line, "keys": tuple(line.get("keys", ()))})
-    except TypeError as error:
+        low, high = (math.nan if end is None else float(end) for end in (check.low, check.high))
+        share = float(check.mostly)
+    except (TypeError, ValueError, AttributeError) as error:
         raise DefinitionError(f"cannot read the check {line}", where=str(path), fix=str(error)) from error
-    complete = {"between": check.low is not None or check.high is not None, "pair_ge": bool(check.other)}
-    if check.kind not in KINDS or not complete.get(check.kind, True) or not 0 < check.mostly <= 1:
-        raise DefinitionError(
-            f"cannot use the check {line}", where=str(path), fix=f"kinds are {', '.join(sorted(KINDS))}"
-        )
-    return check
+    complete = {
+        "between": bool(check.column) and not (math.isnan(low) and math.isnan(high)) and not low > high,
+        "pair_ge": bool(check.column and check.other),
+        "not_null": bool(check.column),
+        "unique_key": bool(check.keys),
+        "finite": check.column == NOT_FINITE,
+    }
+    if not complete.get(check.kind, False) or not 0 < share <= 1:
+        fix = f"kinds are {', '.join(sorted(KINDS))}; each names its columns, a range has its ends in order"
+        raise DefinitionError(f"cannot use the check {line}", where=str(path), fix=fix)
+    return replace(
+        check,
+        low=None if math.isnan(low) else low,
+        high=None if math.isnan(high) else high,
+        mostly=share,
+    )
 
 
 def _expand(check: Check, columns: Sequence[str]) -> list[Expectation]:
