@@ -68,9 +68,9 @@ def test_the_oracle_says_what_numpy_says_of_the_raw_samples(seed: int) -> None:
 
 
 def test_the_oracle_refuses_what_is_too_late_and_knows_late_blocks_later() -> None:
-    """Blocks beyond the lateness make no row; within it they make a row known at a later point of the grid."""
-    ends = np.array([MINUTE, MINUTE, 2 * MINUTE], dtype=np.int64)
-    samples = np.array([1.0, 3.0, 9.0])[:, None, None] * np.ones((3, 2, 1))
+    """Blocks beyond the lateness make no row; within it, to the last microsecond, a row known later on the grid."""
+    ends = np.array([MINUTE, MINUTE, 2 * MINUTE, 3 * MINUTE], dtype=np.int64)
+    samples = np.array([1.0, 3.0, 9.0, 7.0])[:, None, None] * np.ones((4, 2, 1))
     table = blocks_table(
         asset_id="a",
         position="p",
@@ -78,14 +78,15 @@ def test_the_oracle_refuses_what_is_too_late_and_knows_late_blocks_later() -> No
         samples=samples,
         rate_hz=1.0,
         dtype="f8",
-        sequence=[0, 1, 2],
-        known_us=ends + np.array([0, 3 * MINUTE, 5 * MINUTE + 1]),
+        sequence=[0, 1, 2, 3],
+        known_us=ends + np.array([0, 3 * MINUTE, 5 * MINUTE + 1, 5 * MINUTE]),
     )
 
     rows = oracle_rows(VIEW, table)
 
-    assert rows["x_mean_1m"].to_pylist() == [1.0, 2.0]
-    assert rows["known_at"].cast(pa.int64()).to_pylist() == [MINUTE + VIEW.grace_us, 4 * MINUTE + VIEW.grace_us]
+    assert rows["x_mean_1m"].to_pylist() == [1.0, 2.0, 7.0]
+    known = [minute * MINUTE + VIEW.grace_us for minute in (1, 4, 8)]
+    assert rows["known_at"].cast(pa.int64()).to_pylist() == known
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
