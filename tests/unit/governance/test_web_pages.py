@@ -1,0 +1,409 @@
+"""The admin page without a browser: every page over nothing, over everything, and with names that are hostile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from starlette.testclient import TestClient
+
+from lineshaft.clock import ManualClock
+from lineshaft.errors import CorruptError, UnavailableError
+from lineshaft.registry.catalog import FixedCatalog
+from lineshaft.registry.records import Assignment, ModelVersion, RegisteredModel, State, Transition, Verdict, ViewPin
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.memory_offline import MemoryOfflineStore
+from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.web.app import create_app
+from lineshaft_governance.web.attention import attention
+from lineshaft_governance.web.parts import WebParts
+from lineshaft_governance.web.words import age, duration, moment, number, short
+
+MINUTE = 60_000_000
+NOW = 1_790_000_040_000_000
+HOSTILE = "<script>alert('x')</script>"
+VIEW = View(
+    name="vibration",
+    source=Source(name="vibration_blocks", channels=("acceleration",), units=("g",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="rms_1m", column="acceleration", function="rms", window_us=MINUTE),),
+    ttl_us=10 * MINUTE,
+    owner="ana",
+    description=HOSTILE,
+)
+SERVICE = Service(
+    name="health", views=(ServiceView(view="vibration", version="0" * 12, features=("rms_1m",)),), owner=HOSTILE
+)
+VERSION = ModelVersion(
+    model="failure",
+    number=2,
+    state=State.VALIDATED,
+    task="binary",
+    service="health",
+    service_json="{}",
+    features=("vibration__rms_1m",),
+    pins=(ViewPin(view="vibration", version="0" * 12, table_version=3),),
+    training_set="f" * 64,
+    rows=10,
+    artifact_sha256="a" * 64,
+    artifact_format="ubj",
+    artifact_bytes=99,
+    params={"note": HOSTILE},
+    metrics={"auc": 0.9},
+    seed=1,
+    library="xgboost",
+    lock_sha256="",
+    actor=HOSTILE,
+    created_us=NOW - MINUTE,
+)
+MODEL = RegisteredModel(
+    name="failure", task="binary", team="t", owner="", description=HOSTILE, versions=1, champions={"demo": 2}
+)
+
+
+@dataclass
+class Shelf:
+    """A model registry with what is put on it."""
+
+    known: list[RegisteredModel] = field(default_factory=list)
+    broken: bool = False
+
+    def models(self) -> list[RegisteredModel]:
+        """Return the models."""
+        return self.known
+
+    def versions(self, _name: str) -> list[ModelVersion]:
+        """Return one version."""
+        return [VERSION]
+
+    def verdicts(self, _name: str, _number: int) -> list[Verdict]:
+        """Return one verdict."""
+        return [Verdict(gate="promotion", outcome="unknown", detail=HOSTILE)]
+
+    def assignments(self, _name: str) -> list[Assignment]:
+        """Return one assignment, still open."""
+        return [Assignment(model="failure", environment="demo", number=2, valid_from_us=NOW, valid_to_us=None)]
+
+    def history(self, _name: str) -> list[Transition]:
+        """Return a line of history, or find its seal broken."""
+        if self.broken:
+            raise CorruptError("line 3 was changed")
+        plain = {"model": "failure", "number": 2, "before": "", "after": "registered", "actor": HOSTILE}
+        return [
+            Transition(**plain, action=action, reason="", at_us=NOW, previous_digest="0" * 64, digest="1" * 64)  # type: ignore[arg-type]
+            for action in ("register", "promote")
+        ]
+
+
+class Deaf:
+    """An online store that does not answer."""
+
+    def scan(self, _view: View) -> Iterator[pa.RecordBatch]:
+        """Fail."""
+        raise UnavailableError("nobody listens")
+
+
+def parts(folder: Path, *, full: bool = True, **changes: Any) -> WebParts:
+    """Return what the page looks at: nothing, or one of everything."""
+    store = MemoryOfflineStore()
+    if full:
+        times = pa.array([NOW - 30 * MINUTE, NOW - 20 * MINUTE, NOW - 20 * MINUTE]).cast(pa.timestamp("us", tz="UTC"))
+        table = pa.table([["p", "p", "q"], times, times, [1.0, None, 3.0]], schema=row_schema(VIEW))
+        store.write_rows(VIEW, table, batch="one")
+    plain: dict[str, Any] = {
+        "catalog": FixedCatalog(all_views=(VIEW,), all_services=(SERVICE,)) if full else FixedCatalog(),
+        "offline": store,
+        "online": None,
+        "registry": Shelf([MODEL] if full else []),
+        "results": ResultFolder(folder / "results"),
+        "reports": folder / "reports",
+        "clock": ManualClock(time_us=NOW),
+        "project": "demo",
+    }
+    return WebParts(**{**plain, **changes})
+
+
+def remember(folder: ResultFolder) -> None:
+    """Keep two checkpoints and a drift check."""
+    finding = {"expectation": HOSTILE, "columns": ["a"], "why": HOSTILE, "outcome": "failed", "unexpected": 2}
+    for at_us, outcome, quarantined in ((NOW - 9 * MINUTE, "passed", 0), (NOW - MINUTE, "failed", 2)):
+        found = [{**finding, "rows": [1, 2], "error": ""}] if quarantined else []
+        content = {"view": "vibration", "version": VIEW.version, "outcome": outcome, "at_us": at_us, "rows": 4}
+        content |= {"quarantined": quarantined, "expectations": 3, "findings": found, "batch": "b" * 64}
+        content |= {"suite": "vibration.yaml", "suite_sha256": "c" * 64, "library": "gx"}
+        folder.write("checkpoints", "vibration", at_us=at_us, ident="x", content=content)
+    one = {"feature": HOSTILE, "outcome": "drift", "ks": 0.4, "p": 0.0, "q": 0.0, "psi": np.nan, "psi_limit": 0.1}
+    one |= {"shift_sd": None, "reference_rows": 5, "current_rows": 6, "reference_effective": 5.0}
+    check = {"subject": "failure@2", "at_us": NOW, "outcome": "drift", "reference_rows": 5, "current_rows": 6}
+    check |= {"features": [{**one, "current_effective": 2.5}], "report": "", "policy": {"fdr": 0.01, "min_effect": 0.1}}
+    folder.write("drift", "failure@2", at_us=NOW, ident="drift", content=check)
+
+
+LISTS = ["/", "/views", "/services", "/checkpoints", "/drift", "/models"]
+
+NAMED = ["/views/vibration", "/checkpoints/vibration", "/drift/failure@2", "/models/failure"]
+
+
+BARE = {"/views", "/checkpoints", "/models"}  # lists of names and numbers: nothing that people wrote
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[TestClient]:
+    """Return a client of the page over one of everything."""
+    looked_at = parts(tmp_path)
+    remember(looked_at.results)
+    with TestClient(create_app(looked_at)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_every_list_opens_over_nothing(tmp_path: Path, path: str) -> None:
+    """A fresh project has no views, no models and no checks, and every page says so instead of failing."""
+    with TestClient(create_app(parts(tmp_path, full=False))) as client:
+        page, twin = client.get(path), client.get(path, params={"format": "json"})
+
+    assert (page.status_code, twin.status_code) == (200, 200)
+    assert twin.json()["read_us"] == NOW
+    listed = twin.json()["attention" if path == "/" else path[1:]]
+    assert listed == []
+
+
+@pytest.mark.parametrize("path", [*LISTS, *NAMED])
+def test_names_written_by_people_are_shown_and_never_run(site: TestClient, path: str) -> None:
+    """Descriptions, owners, reasons and features hold markup: it is escaped on every page, and untouched in JSON."""
+    page, twin = site.get(path), site.get(path, params={"format": "json"})
+
+    assert (page.status_code, twin.status_code) == (200, 200)
+    assert "<script" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert twin.headers["content-type"] == "application/json"
+    assert ("&lt;script&gt;" in page.text) == (path not in BARE)
+
+
+def test_the_overview_counts_and_names_what_needs_a_person(site: TestClient) -> None:
+    """A stale view, a failed checkpoint, a drift, an outdated pin and an orphan, the worst first."""
+    page = site.get("/", params={"format": "json"}).json()
+
+    assert page["counts"] == {"views": 1, "services": 1, "rows": 3, "quarantined": 2, "models": 1}
+    assert page["as_of"] == {"newest feature row": NOW - 20 * MINUTE}
+    assert [line["level"] for line in page["attention"]] == ["bad", "bad", "warn", "warn", "warn"]
+    told = " | ".join(line["text"] for line in page["attention"])
+    for words in (
+        "The last checkpoint of vibration failed: 2 of 4 rows quarantined",
+        "1 of 1 inputs of failure@2 drifted",
+        "View vibration is stale: newest row 20 min old, ttl 10m",
+        "The champion of failure reads an older version of vibration",
+        "Model failure has no owner",
+    ):
+        assert words in told
+
+
+def test_a_view_is_told_with_its_extent_readers_and_runs(site: TestClient) -> None:
+    """Rows, entities, age and who reads it; the store for serving is not connected here."""
+    page = site.get("/views/vibration", params={"format": "json"}).json()
+
+    line = page["view"]
+    assert (line["rows"], line["entities"], line["age_us"], line["stale"]) == (3, 2, 20 * MINUTE, True)
+    assert (page["services"], page["source"]["channels"]) == (["health"], [["acceleration", "g"]])
+    assert page["models"] == [
+        {"model": "failure", "number": 2, "view_version": "0" * 12, "service": "health", "champion": True}
+    ]
+    assert [run["outcome"] for run in page["checkpoints"]] == ["failed", "passed"]
+    assert page["online"] == {"entities": None, "error": "not connected"}
+
+
+@pytest.mark.parametrize(("ttl_minutes", "stale"), [(19, True), (20, False), (21, False), (0, False)])
+def test_a_view_is_stale_when_its_newest_row_is_older_than_its_ttl(
+    tmp_path: Path, ttl_minutes: int, stale: bool
+) -> None:
+    """Twenty minutes old: not at a ttl of twenty, and never without one."""
+    store = MemoryOfflineStore()
+    view = replace(VIEW, ttl_us=ttl_minutes * MINUTE)
+    times = pa.array([NOW - 20 * MINUTE]).cast(pa.timestamp("us", tz="UTC"))
+    store.write_rows(view, pa.table([["p"], times, times, [1.0]], schema=row_schema(view)), batch="one")
+    looked_at = parts(tmp_path, offline=store, catalog=FixedCatalog(all_views=(view,)))
+
+    with TestClient(create_app(looked_at)) as client:
+        (line,) = client.get("/views", params={"format": "json"}).json()["views"]
+
+    assert line["stale"] == stale
+
+
+def test_a_table_is_counted_again_only_when_it_has_a_new_version(tmp_path: Path) -> None:
+    """New rows are seen at the next look."""
+    looked_at = parts(tmp_path)
+    first = looked_at.extent(VIEW)
+    assert looked_at.extent(VIEW) is first
+    times = pa.array([NOW]).cast(pa.timestamp("us", tz="UTC"))
+    looked_at.offline.write_rows(VIEW, pa.table([["r"], times, times, [1.0]], schema=row_schema(VIEW)), batch="two")
+
+    second = looked_at.extent(VIEW)
+
+    assert (first.rows, first.entities, first.newest_us) == (3, 2, NOW - 20 * MINUTE)
+    assert (second.rows, second.entities, second.newest_us) == (4, 3, NOW)
+
+
+def test_a_store_that_does_not_answer_is_said_on_its_page(tmp_path: Path) -> None:
+    """The view's page opens all the same."""
+    with TestClient(create_app(parts(tmp_path, online=Deaf()))) as client:
+        page = client.get("/views/vibration", params={"format": "json"})
+
+    assert page.status_code == 200
+    assert page.json()["online"] == {"entities": None, "error": "nobody listens"}
+
+
+def test_a_broken_history_is_shown_and_not_hidden(tmp_path: Path, site: TestClient) -> None:
+    """A sound history is told newest first; a changed one is told as that, with the model's page around it."""
+    sound = site.get("/models/failure", params={"format": "json"}).json()
+    with TestClient(create_app(parts(tmp_path, registry=Shelf([MODEL], broken=True)))) as client:
+        broken, page = client.get("/models/failure", params={"format": "json"}).json(), client.get("/models/failure")
+
+    assert [line["action"] for line in sound["history"]] == ["promote", "register"]
+    assert (sound["broken_history"], broken["history"]) == ("", [])
+    assert broken["broken_history"] == "line 3 was changed"
+    assert "line 3 was changed" in page.text
+
+
+def test_figures_that_are_undefined_are_a_dash_and_null(site: TestClient) -> None:
+    """A stability index that is NaN is null for machines and a dash for people."""
+    twin, page = site.get("/drift/failure@2", params={"format": "json"}), site.get("/drift/failure@2")
+
+    (one,) = twin.json()["check"]["features"]
+    assert (one["psi"], one["shift_sd"], one["ks"]) == (None, None, 0.4)
+    assert "–" in page.text
+    assert "<iframe" not in page.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/views/gone", "/checkpoints/gone", "/drift/gone", "/models/gone", "/nowhere", "/reports/gone.html"),
+        *("/checkpoints/..%2f..", "/reports/..%2fresults", "/reports/x.txt", "/drift/a%20b"),
+    ],
+)
+def test_what_is_not_there_is_a_page_that_says_so(site: TestClient, path: str) -> None:
+    """404 with words, escaped; the twin has the same words; no file from elsewhere is ever sent."""
+    page, twin = site.get(path), site.get(path, params={"format": "json"})
+
+    assert (page.status_code, twin.status_code) == (404, 404)
+    assert "<h1" in page.text
+    assert twin.json()["error"]
+
+
+def test_a_report_is_sent_sandboxed_and_only_from_its_folder(tmp_path: Path) -> None:
+    """Only html of that folder, with a policy that lets it reach nothing; a hidden or partial one is not sent."""
+    looked_at = parts(tmp_path)
+    looked_at.reports.mkdir()
+    for name in ("m@1-4.html", ".m.html", "secret.json"):
+        (looked_at.reports / name).write_text("<p>drawn</p>")
+    (tmp_path / "outside.html").write_text("no")
+
+    with TestClient(create_app(looked_at)) as client:
+        answers = {
+            n: client.get(f"/reports/{n}") for n in ("m@1-4.html", ".m.html", "secret.json", "..%2foutside.html")
+        }
+
+    assert [answer.status_code for answer in answers.values()] == [200, 404, 404, 404]
+    assert answers["m@1-4.html"].headers["content-security-policy"].startswith("sandbox allow-scripts;")
+    assert "connect-src 'none'" in answers["m@1-4.html"].headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
+def test_nothing_can_be_changed_through_the_page(site: TestClient, method: str) -> None:
+    """Every page takes reading only."""
+    assert {getattr(site, method)(path).status_code for path in (*LISTS, *NAMED)} == {405}
+
+
+def test_the_process_says_that_it_answers(site: TestClient) -> None:
+    """For a probe, without looking at any store."""
+    assert site.get("/healthz").text == "ok"
+
+
+PLAIN_VIEW = {"name": "v", "owner": "o", "rows": 1, "stale": False, "age_us": 0, "ttl_us": 0}
+PLAIN_RUN = {"view": "v", "outcome": "passed", "rows": 4, "quarantined": 0, "last_quarantined": 0}
+PLAIN_CHECK = {"subject": "m", "outcome": "none", "drifted": [], "compared": 3}
+PLAIN_MODEL = {"name": "m", "owner": "o", "champion": 1, "outdated_pins": [], "newest_verdict": None}
+
+
+@pytest.mark.parametrize(
+    ("view", "run", "check", "model", "told"),
+    [
+        ({}, {}, {}, {}, []),
+        ({"owner": ""}, {}, {}, {}, ["warn View v has no owner"]),
+        ({"rows": 0, "stale": True}, {}, {}, {}, ["warn View v was never materialized"]),
+        ({}, {"quarantined": 7}, {}, {}, ["warn 7 rows of v lie in quarantine"]),
+        (
+            {},
+            {"outcome": "could_not_run"},
+            {},
+            {},
+            ["bad The last checkpoint of v could not be run; its batch is held"],
+        ),
+        ({}, {}, {"outcome": "unknown"}, {}, ["warn Drift of m is unknown: too few independent values"]),
+        ({}, {}, {"outcome": "drift", "drifted": ["b", "a"]}, {}, ["bad 2 of 3 inputs of m drifted, b furthest"]),
+        ({}, {}, {}, {"champion": None}, ["warn Model m has no champion here"]),
+        (
+            *({}, {}, {}),
+            {"champion": None, "newest_verdict": {"outcome": "fail", "detail": "auc 0.5"}},
+            ["warn Model m has no champion here: fail, auc 0.5"],
+        ),
+        (
+            {"owner": ""},
+            {"outcome": "failed", "last_quarantined": 1},
+            *({}, {}),
+            ["bad The last checkpoint of v failed: 1 of 4 rows quarantined", "warn View v has no owner"],
+        ),
+    ],
+)
+def test_what_needs_a_person_is_told_in_a_sentence_with_a_link(
+    view: dict[str, Any], run: dict[str, Any], check: dict[str, Any], model: dict[str, Any], told: list[str]
+) -> None:
+    """One line a matter, what is bad before what is only worth a look, and nothing where all is well."""
+    lines = attention([PLAIN_VIEW | view], [PLAIN_RUN | run], [PLAIN_CHECK | check], [PLAIN_MODEL | model])
+
+    assert [f"{line['level']} {line['text']}" for line in lines] == told
+    assert all(line["link"].startswith("/") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("us", "words"),
+    [
+        (0, "0 s"),
+        (59_999_999, "60 s"),
+        (60_000_000, "1 min"),
+        (3_599_000_000, "60 min"),
+        (3_600_000_000, "1 h"),
+        (86_399_000_000, "24 h"),
+        (86_400_000_000, "1 d"),
+        (-90_000_000, "in 1.5 min"),
+        (None, "never"),
+    ],
+)
+def test_an_age_is_told_in_the_largest_unit_that_fits(us: int | None, words: str) -> None:
+    """From each unit's own length on."""
+    assert age(us) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        *((0.0, "0"), (-3.0, "-3"), (1234.0, "1,234"), (999.5, "1e+03"), (1000.5, "1,000"), (0.001, "0.001")),
+        *((0.0009999, "1.0e-03"), (-0.25, "-0.25"), (float("nan"), "–"), (None, "–"), (1e15, "1,000,000,000,000,000")),
+    ],
+)
+def test_a_number_has_the_digits_that_help(value: float | None, words: str) -> None:
+    """Whole numbers whole, small ones with an exponent, large ones without a fraction, unknown a dash."""
+    assert number(value) == words
+
+
+def test_moments_lengths_and_hashes_are_cut_to_what_is_read() -> None:
+    """UTC to the second, nothing where there is none, twelve digits of a hash."""
+    assert (moment(NOW), moment(None)) == ("2026-09-21 14:14:00 UTC", "never")
+    assert (duration(90_000_000), duration(0)) == ("90s", "no limit")
+    assert short("0123456789abcdef") == "0123456789ab"
