@@ -195,13 +195,20 @@ def _removed(kind: str, old: Definition, pins: Mapping[str, Sequence[str]]) -> C
 
 
 def _words(old: Definition, new: Definition) -> tuple[str, ...]:
-    """Return what changed that makes no new version: people, prose, limits."""
+    """Return what changed that makes no new version: people, prose, limits, and where rows made elsewhere lie."""
     names = ("team", "owner", "description", "ttl_us", "online", "tags")
-    return tuple(
-        f"{name}: {getattr(old, name)} → {getattr(new, name)}"
-        for name in names
-        if getattr(old, name, None) != getattr(new, name, None)
-    )
+    lines = _differing(old, new, names)
+    if isinstance(old, View) and isinstance(new, View):
+        lines += _differing(old.source, new.source, ("path", "timestamp_field", "created_field"), of="source ")
+        for before, after in zip(old.features, new.features, strict=True):  # one version, so the same features
+            lines += _differing(before, after, ("description",), of=f"feature {after.name}: ")
+    return tuple(lines)
+
+
+def _differing(old: object, new: object, names: Sequence[str], *, of: str = "") -> list[str]:
+    """Return a line for each attribute that differs."""
+    pairs = [(name, getattr(old, name, None), getattr(new, name, None)) for name in names]
+    return [f"{of}{name}: {before} → {after}" for name, before, after in pairs if before != after]
 
 
 def _details(old: Definition, new: Definition) -> tuple[str, ...]:
@@ -223,15 +230,16 @@ def _view_details(old: View, new: View) -> tuple[str, ...]:
     lines = [f"+ {name}" for name in after if name not in before]
     lines += [f"- {name}" for name in before if name not in after]
     lines += [f"~ {name}" for name in after if name in before and _meaning(before[name]) != _meaning(after[name])]
+    if not lines and old.feature_names != new.feature_names:
+        lines.append("features in another order")
+    if old.entity_keys != new.entity_keys:
+        keys = [", ".join(f"{name} {dtype}" for name, dtype in view.entity_keys) for view in (old, new)]
+        lines.append(f"keys: {keys[0]} → {keys[1]}")
     for name in ("tile_us", "grace_us", "lateness_us"):
         if getattr(old, name) != getattr(new, name):
             what = name.removesuffix("_us").replace("tile", "slide")
             lines.append(f"{what}: {format_duration(getattr(old, name))} → {format_duration(getattr(new, name))}")
-    if (old.source.name, old.source.channels, old.source.units) != (
-        new.source.name,
-        new.source.channels,
-        new.source.units,
-    ):
+    if any(getattr(old.source, n) != getattr(new.source, n) for n in ("name", "channels", "units", "kind")):
         lines.append(f"source {old.source.name} → {new.source.name}, its channels or units")
     code_before, code_after = dict(old.code_versions), dict(new.code_versions)
     moved = [k for k in code_before.keys() & code_after.keys() if code_before[k] != code_after[k]]

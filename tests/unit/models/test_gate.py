@@ -73,6 +73,7 @@ def test_too_little_evidence_is_counted(changes: dict[str, float], detail: str) 
 def test_no_figures_are_no_evidence() -> None:
     """Counts that are not there are none."""
     assert judge(HIGHER, {}).detail.startswith("too little evidence: 0 assets held out, 5 needed; 0 of them")
+    assert judge(replace(LOWER, min_groups=1), {}).detail == "too little evidence: 0 assets held out, 1 needed"
     assert judge(replace(LOWER, min_groups=0), {}).detail.startswith("rmse or its baseline is undefined")
 
 
