@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lineshaft.errors import UnavailableError
 from lineshaft.serving.predict import Predictions
 
 DAY_US = 86_400_000_000
@@ -50,8 +51,16 @@ class PredictionLog:
         return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
 
     def _flush(self) -> None:
+        """Write what is held, and hold it no longer; what cannot be written stays held and is tried again."""
+        try:
+            self._write(self._held)
+        except OSError as error:
+            what = f"{self._rows} predictions cannot be written: {error}"
+            raise UnavailableError(what, where=str(self.root), fix="make room, or name another folder") from error
+        self._held, self._rows = [], 0
+
+    def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
-        held, self._held, self._rows = self._held, [], 0
         parts: dict[tuple[str, int], list[pa.Table]] = {}
         for one in held:
             table, days = prediction_rows(one), one.at_us // DAY_US

@@ -65,8 +65,8 @@ def test_the_distance_is_the_widest_gap_of_two_staircases(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    reference=st.lists(st.integers(0, 9), min_size=1, max_size=30),
-    current=st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    reference=st.lists(st.integers(0, 9), min_size=3, max_size=30),
+    current=st.lists(st.integers(0, 9), min_size=3, max_size=30),
 )
 def test_the_distance_is_scipys_for_any_ties(reference: list[int], current: list[int]) -> None:
     """And it does not matter which side is called the reference."""

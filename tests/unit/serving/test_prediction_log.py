@@ -1,0 +1,207 @@
+"""The log of predictions: each is there once, under its model and day, whatever was flushed, replayed or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lineshaft.errors import UnavailableError
+from lineshaft.serving.predict import Predictions
+from lineshaft.serving.prediction_log import DAY_US, PredictionLog, prediction_rows
+from lineshaft.specs import Status
+
+NAN = float("nan")
+
+
+def predictions(
+    assets: list[str],
+    at_us: list[int],
+    *,
+    model: str = "m",
+    number: int = 1,
+    scores: list[float] | None = None,
+    **more: Any,
+) -> Predictions:
+    """Return a response of a model with two inputs, the second missing."""
+    count = len(assets)
+    plain: dict[str, Any] = {
+        "task": "binary",
+        "service": "s",
+        "pins": (),
+        "keys": pa.table({"asset_id": assets}),
+        "at_us": np.array(at_us, dtype=np.int64),
+        "scores": np.array(scores if scores is not None else [0.5] * count),
+        "statuses": np.full(count, Status.NULL, dtype=np.int8),
+        "features": ("v__a", "v__b"),
+        "values": np.tile(np.array([1.5, NAN], dtype=np.float32), (count, 1)),
+        "input_statuses": np.tile(np.array([1, 2], dtype=np.int8), (count, 1)),
+        "contributions": np.tile([0.25, -0.75], (count, 1)),
+        "base": np.zeros(count),
+        "ages_us": {"v": np.arange(count), "w": np.full(count, -1)},
+    }
+    return Predictions(model=model, number=number, **{**plain, **more})
+
+
+def told(table: pa.Table) -> list[tuple[str, int]]:
+    """Return (asset, time asked) of each row."""
+    times = table["asked_at"].cast(pa.int64()).to_pylist()
+    return list(zip(table["asset_id"].to_pylist(), times, strict=True))
+
+
+def files(folder: Path) -> list[str]:
+    """Return the files of a log below its folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_row_says_who_was_asked_what_was_answered_and_from_what() -> None:
+    """Keys, time, version, score and status, then the inputs as the model saw them; missing is null, not NaN."""
+    (first, second) = prediction_rows(predictions(["p", "q"], [7, 8], scores=[0.25, NAN], degraded=True)).to_pylist()
+
+    assert first["prediction_id"] != second["prediction_id"]
+    assert (first["asset_id"], first["version"], first["score"], first["status"]) == ("p", "m@1", 0.25, Status.NULL)
+    assert (second["score"], second["degraded"]) == (None, True)
+    assert (first["v__a"], first["v__b"]) == (1.5, None)
+    assert len(first["prediction_id"]) == 32
+
+
+def test_an_identity_follows_from_version_keys_and_time_alone() -> None:
+    """Asked again it is the same, whatever the score or the order of keys; any of the three changed makes another."""
+
+    def ident(**changes: Any) -> str:
+        given: dict[str, Any] = {"assets": ["p"], "at_us": [7], **changes}
+        (found,) = prediction_rows(predictions(**given))["prediction_id"].to_pylist()
+        return str(found)
+
+    two = {"keys": pa.table({"asset_id": ["p"], "position": ["de"]})}
+    turned = {"keys": pa.table({"position": ["de"], "asset_id": ["p"]})}
+
+    assert ident(scores=[0.1]) == ident(scores=[0.9])
+    assert ident(**two) == ident(**turned)
+    assert len({ident(), ident(at_us=[8]), ident(number=2), ident(model="n"), ident(assets=["q"]), ident(**two)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("batch_rows", "written"), [(2, [0, 2, 2, 4]), (3, [0, 0, 3, 3]), (1, [1, 2, 3, 4]), (9, [0] * 4)]
+)
+def test_a_file_is_written_as_soon_as_enough_rows_are_held(tmp_path: Path, batch_rows: int, written: list[int]) -> None:
+    """Rows are counted, not responses; a flush writes the rest."""
+    log = PredictionLog(root=tmp_path, batch_rows=batch_rows)
+    found = []
+    for second in range(4):
+        log.append(predictions(["p"], [second]))
+        found.append(log.read("m").num_rows)
+
+    assert found == written
+    log.flush()
+    assert told(log.read("m")) == [("p", second) for second in range(4)]
+
+
+def test_a_response_of_many_rows_counts_as_many(tmp_path: Path) -> None:
+    """Three entities at once fill a batch of three."""
+    log = PredictionLog(root=tmp_path, batch_rows=3)
+
+    log.append(predictions(["p", "q", "r"], [1, 1, 1]))
+
+    assert log.read("m").num_rows == 3
+
+
+def test_models_and_days_have_files_of_their_own(tmp_path: Path) -> None:
+    """A response across midnight is divided; the last microsecond of a day is of that day, before 1970 too."""
+    log = PredictionLog(root=tmp_path)
+    log.append(predictions(["p"] * 4, [-1, 0, DAY_US - 1, DAY_US]))
+    log.append(predictions(["p"], [0], model="n"))
+
+    log.flush()
+
+    folders = sorted({str(Path(name).parent) for name in files(tmp_path)})
+    assert folders == [
+        *("model=m/date=1969-12-31", "model=m/date=1970-01-01", "model=m/date=1970-01-02", "model=n/date=1970-01-01")
+    ]
+    assert told(log.read("m")) == [("p", at) for at in (-1, 0, DAY_US - 1, DAY_US)]
+    assert log.read("n").num_rows == 1
+    assert log.read("gone").num_rows == 0
+
+
+def test_a_replay_makes_no_second_file(tmp_path: Path) -> None:
+    """The same predictions written again lie under the same name."""
+    for _ in range(2):
+        log = PredictionLog(root=tmp_path)
+        log.append(predictions(["p", "q"], [1, 2]))
+        log.flush()
+
+    assert len(files(tmp_path)) == 1
+    log.flush()
+    assert len(files(tmp_path)) == 1
+
+
+asked = st.lists(st.tuples(st.sampled_from(["p", "q"]), st.integers(0, 3)), min_size=1, max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(responses=st.lists(asked, max_size=6), batch_rows=st.integers(1, 5))
+def test_each_prediction_is_read_once_oldest_first(
+    tmp_path_factory: pytest.TempPathFactory, responses: list[list[tuple[str, int]]], batch_rows: int
+) -> None:
+    """However they were batched and however often asked: by time, and each of its identity once."""
+    log = PredictionLog(root=tmp_path_factory.mktemp("log"), batch_rows=batch_rows)
+    for response in responses:
+        log.append(predictions([asset for asset, _ in response], [at for _, at in response]))
+    log.flush()
+
+    found = told(log.read("m")) if responses else []
+
+    assert sorted(found) == sorted({pair for response in responses for pair in response})
+    assert [at for _, at in found] == sorted(at for _, at in found)
+
+
+def test_what_cannot_be_written_stays_held(tmp_path: Path) -> None:
+    """A folder that is no folder is an error of ours with a cure; once there is room, nothing was lost."""
+    root = tmp_path / "log"
+    root.write_text("in the way")
+    log = PredictionLog(root=root, batch_rows=1)
+
+    with pytest.raises(UnavailableError, match="1 predictions cannot be written") as caught:
+        log.append(predictions(["p"], [1]))
+    root.unlink()
+    log.append(predictions(["p"], [2]))
+
+    assert (caught.value.where, bool(caught.value.fix)) == (str(root), True)
+    assert told(log.read("m")) == [("p", 1), ("p", 2)]
+
+
+def test_a_model_whose_inputs_changed_is_read_as_one_table(tmp_path: Path) -> None:
+    """Versions with other inputs lie side by side; what a version did not read is null."""
+    log = PredictionLog(root=tmp_path)
+    log.append(predictions(["p"], [1]))
+    log.append(predictions(["p"], [2], number=2, features=("v__a", "v__c")))
+    log.flush()
+
+    table = log.read("m")
+
+    assert table["version"].to_pylist() == ["m@1", "m@2"]
+    assert (table["v__a"].to_pylist(), table["v__c"].null_count) == ([1.5, 1.5], 2)
+
+
+def test_the_features_that_moved_a_score_most_come_first() -> None:
+    """By size, whatever the sign; no more than asked; equal ones in the model's order."""
+    found = predictions(["p"], [1])
+
+    assert found.top(0) == [("v__b", pytest.approx(NAN, nan_ok=True), -0.75), ("v__a", 1.5, 0.25)]
+    assert [name for name, _, _ in found.top(0, count=1)] == ["v__b"]
+    equal = predictions(["p"], [1], contributions=np.array([[0.5, -0.5]]))
+    assert [name for name, _, _ in equal.top(0)] == ["v__a", "v__b"]
+
+
+def test_the_oldest_input_is_the_largest_age_of_any_view() -> None:
+    """Unknown ages, -1, count only where nothing is known."""
+    found = predictions(["p", "q", "r"], [1, 1, 1])
+    unknown = predictions(["p"], [1], ages_us={"v": np.array([-1]), "w": np.array([-1])})
+
+    assert found.oldest_input_us.tolist() == [0, 1, 2]
+    assert unknown.oldest_input_us.tolist() == [-1]
