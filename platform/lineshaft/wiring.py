@@ -155,6 +155,7 @@ def handlers(parts: Parts) -> Handlers:
     """Return what a gRPC server answers with."""
     plans = Plans(catalog=parts.catalog)
     features = FeatureHandler(plans=plans, online=parts.online, clock=parts.clock)
+    log = PredictionLog(root=parts.settings.home / "predictions")
     return Handlers(
         plans=plans,
         features=features,
@@ -164,8 +165,9 @@ def handlers(parts: Parts) -> Handlers:
             features=features,
             environment=parts.settings.project,
             clock=parts.clock,
-            sink=PredictionLog(root=parts.settings.home / "predictions"),
+            sink=log,
         ),
+        close=log.flush,
     )
 
 

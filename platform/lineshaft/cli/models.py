@@ -55,11 +55,12 @@ def predict(
     """Ask a model's champion about entities: score, version, and what moved it."""
     entities = parse_keys(key)
     with connect() as parts:
-        predictor = handlers(parts).predictor
-        if predictor is None:
+        served = handlers(parts)
+        if served.predictor is None or served.close is None:
             return
         times = np.full(entities.num_rows, moment_us(at), dtype=np.int64) if at else None
-        found = predictor.predict(model, entities, at_us=times)
+        found = served.predictor.predict(model, entities, at_us=times)
+        served.close()
     rows = [
         {
             **{name: entities[name][row].as_py() for name in entities.column_names},

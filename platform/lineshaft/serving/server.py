@@ -30,12 +30,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """What the server answers with. Without a predictor there is no `PredictionService`."""
+    """What the server answers with. Without a predictor there is no `PredictionService`.
+
+    `close` is called once, after the last call was answered: what is only held in memory is written then.
+    """
 
     plans: Plans
     features: FeatureHandler
     training: TrainingSetHandler
     predictor: Predicts | None = None
+    close: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,7 @@ class Server:
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
         self._names = self._register(handlers)
+        self._close = handlers.close
 
     async def start(self, address: str) -> str:
         """Listen on `host:port` or `unix:path` and return the address, its port filled in where it was 0.
@@ -80,10 +85,12 @@ class Server:
         return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, take no more calls, finish those in flight within the grace, then end."""
+        """Say NOT_SERVING, take no more calls, finish those in flight within the grace, write what is held."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._limits.grace_s)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._close is not None:
+            await asyncio.to_thread(self._close)
 
     def _register(self, handlers: Handlers) -> list[str]:
         timeout_s = self._limits.store_timeout_s

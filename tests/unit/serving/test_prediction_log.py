@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lineshaft.clock import ManualClock
 from lineshaft.errors import UnavailableError
+from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.prediction_log import DAY_US, PredictionLog, prediction_rows
+from lineshaft.serving.server import Handlers, background_server
+from lineshaft.settings import Settings
 from lineshaft.specs import Status
+from lineshaft.wiring import handlers as handlers_of
 
 NAN = float("nan")
 
@@ -205,3 +211,34 @@ def test_the_oldest_input_is_the_largest_age_of_any_view() -> None:
 
     assert found.oldest_input_us.tolist() == [0, 1, 2]
     assert unknown.oldest_input_us.tolist() == [-1]
+
+
+def test_a_server_that_stops_writes_what_its_log_still_holds(tmp_path: Path) -> None:
+    """Far fewer predictions than a file holds are there after the server ended, written once it takes no more calls."""
+    nothing: Any = None
+    log = PredictionLog(root=tmp_path)
+    plans = Plans(catalog=nothing)
+    handlers = Handlers(
+        plans=plans,
+        features=FeatureHandler(plans=plans, online=nothing, clock=ManualClock()),
+        training=TrainingSetHandler(plans=plans, offline=nothing),
+        close=log.flush,
+    )
+
+    with background_server(handlers):
+        log.append(predictions(["p"], [1]))
+        assert log.read("m").num_rows == 0
+
+    assert told(log.read("m")) == [("p", 1)]
+
+
+def test_what_is_wired_together_is_written_when_it_is_closed(tmp_path: Path) -> None:
+    """The log that predictions go to is the one that closing flushes, below the project's home."""
+    nothing = dict.fromkeys(("catalog", "online", "offline", "registry"))
+    parts: Any = SimpleNamespace(**nothing, clock=ManualClock(), settings=Settings(home=tmp_path))
+    served: Any = handlers_of(parts)
+
+    served.predictor.sink.append(predictions(["p"], [1]))
+    served.close()
+
+    assert told(PredictionLog(root=tmp_path / "predictions").read("m")) == [("p", 1)]
