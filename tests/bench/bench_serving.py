@@ -7,6 +7,10 @@
 same in one view. Feast materializes by `bench_feast_materialize.py`, serves by `feast listen`; Lineshaft materializes
 from its offline store, newer-wins rule on, and serves from a process of its own. Every pair of calls gives one ratio,
 so that what else the machine does cancels out. Ratio = Feast's time / ours; p10, median, p90 over pairs.
+
+Beside them stands what is possible in this language on this machine: `grpc_server.py` of the peers, which does one
+MGET of one packed value an entity and sends the bytes back, without statuses, ages or names (`bare`); it is called in
+turn with the others. `warm` is a server that has read every row before, `cold` one that keeps none.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_sch
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import server_binary
 from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.tiles.keys import Keys
 
 ASSETS = 10_000
 FLOATS = {"motor": 20, "bearing": 20, "process": 10}
@@ -153,37 +158,46 @@ def bench_materialize(
         }
 
 
-def bench_reads(args: argparse.Namespace, feast_address: str, address: str) -> Iterator[dict[str, Any]]:
-    """Call both servers in turn with the same keys; yield one line for each shape, size and way of reading."""
-    feast_bytes, feast_values = feast_calls(args.peers, feast_address)
-    channel = grpc.insecure_channel(address, CHANNEL)
-    call = channel.unary_unary(GET_FEATURES)
+def bench_reads(args: argparse.Namespace, addresses: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Call all servers in turn with the same keys; yield one line for each shape, size and way of reading."""
+    feast_bytes, feast_values = feast_calls(args.peers, addresses["feast"])
+    bare = bare_call(args.peers, addresses["bare"])
+    channels = [grpc.insecure_channel(addresses[state], CHANNEL) for state in ("warm", "cold")]
+    calls = {
+        state: channel.unary_unary(GET_FEATURES) for state, channel in zip(("warm", "cold"), channels, strict=True)
+    }
     rnd = random.Random(3)
 
-    def request(service: str, keys: list[str]) -> tuple[pa.Table, bytes]:
-        entities = pa.table({"asset_id": keys})
+    def request(service: str, keys: list[str]) -> bytes:
+        entities = convert.entities_to(Keys({"asset_id": keys}))
         message = features_pb2.GetFeaturesRequest(
-            feature_service=service, entities=convert.entities_to(entities), encoding=features_pb2.ENCODING_BLOCKS
+            feature_service=service, entities=entities, encoding=features_pb2.ENCODING_BLOCKS
         )
-        return entities, message.SerializeToString()
+        raw: bytes = message.SerializeToString()
+        return raw
 
-    def raw(service: str) -> Callable[[list[str]], Any]:
-        return lambda keys: call(request(service, keys)[1])
+    def raw(state: str, service: str) -> Callable[[list[str]], Any]:
+        call = calls[state]
+        return lambda keys: call(request(service, keys))
 
-    def decoded(service: str) -> Callable[[list[str]], Any]:
+    def decoded(state: str, service: str) -> Callable[[list[str]], Any]:
         def read(keys: list[str]) -> Any:
-            entities, message = request(service, keys)
-            return frame_from(entities, features_pb2.GetFeaturesResponse.FromString(call(message)))
+            reply = features_pb2.GetFeaturesResponse.FromString(calls[state](request(service, keys)))
+            return frame_from(pa.table({"asset_id": keys}), reply)
 
         return read
 
+    everything = [f"asset_{i:07d}" for i in range(ASSETS)]
     for shape in SHAPES:
-        ways = {"bytes": (feast_bytes, raw(shape)), "values": (feast_values, decoded(shape))}
-        for way, (theirs, mine) in ways.items():
+        for first in range(0, ASSETS, 1000):
+            raw("warm", shape)(everything[first : first + 1000])
+        for way, theirs, ours in (("bytes", feast_bytes, raw), ("values", feast_values, decoded)):
             for n in args.sizes:
-                times = paired(theirs, mine, n, pairs=max(5, args.pairs * 100 // max(n, 100)), rnd=rnd)
+                sides = {"feast": theirs, "bare": bare, "warm": ours("warm", shape), "cold": ours("cold", shape)}
+                times = in_turn(sides, n, turns=max(5, args.pairs * 100 // max(n, 100)), rnd=rnd)
                 yield {"case": "get_features", "shape": shape, "to": way, "rows": n, **times}
-    channel.close()
+    for channel in channels:
+        channel.close()
 
 
 def feast_calls(peers: Path, address: str) -> tuple[Callable[[list[str]], Any], Callable[[list[str]], Any]]:
@@ -210,26 +224,32 @@ def feast_calls(peers: Path, address: str) -> tuple[Callable[[list[str]], Any], 
     return raw, values
 
 
-def paired(
-    theirs: Callable[[list[str]], Any], mine: Callable[[list[str]], Any], n: int, *, pairs: int, rnd: random.Random
-) -> dict[str, Any]:
-    """Time both sides in turn, one call each on the same keys."""
-    took: tuple[list[float], list[float]] = ([], [])
-    for i in range(pairs + 2):
+def bare_call(peers: Path, address: str) -> Callable[[list[str]], Any]:
+    """Return the call of the bare server."""
+    sys.path.insert(0, str(peers))
+    from grpc_gen import load  # type: ignore[import-not-found]  # the peers' own script
+
+    messages, _ = load()
+    call = grpc.insecure_channel(address, CHANNEL).unary_unary("/bench.Bench/Fetch")
+    return lambda keys: call(messages.FetchRequest(keys=keys).SerializeToString())
+
+
+def in_turn(sides: dict[str, Callable[[list[str]], Any]], n: int, *, turns: int, rnd: random.Random) -> dict[str, Any]:
+    """Time all sides in turn, one call each on the same keys."""
+    took: dict[str, list[float]] = {name: [] for name in sides}
+    for i in range(turns + 2):
         keys = [f"asset_{k:07d}" for k in rnd.sample(range(ASSETS), n)]
-        for side, call in enumerate((theirs, mine)):
+        for name, call in sides.items():
             start = time.perf_counter_ns()
             call(keys)
             if i >= 2:  # the first two warm up
-                took[side].append((time.perf_counter_ns() - start) / 1e6)
-    ratios = sorted(a / b for a, b in zip(*took, strict=True))
-    return {
-        "feast_ms": round(statistics.median(took[0]), 3),
-        "ms": round(statistics.median(took[1]), 3),
-        "p90_ms": round(sorted(took[1])[int(0.9 * pairs)], 3),
-        "ratio_p10_p50_p90": quantiles(ratios),
-        "pairs": pairs,
-    }
+                took[name].append((time.perf_counter_ns() - start) / 1e6)
+    line: dict[str, Any] = {f"{name}_ms": round(statistics.median(times), 3) for name, times in took.items()}
+    for name in ("bare", "warm", "cold"):
+        ratios = sorted(a / b for a, b in zip(took["feast"], took[name], strict=True))
+        line[f"{name}_ratio_p10_p50_p90"] = quantiles(ratios)
+    over = sorted(a / b for a, b in zip(took["warm"], took["bare"], strict=True))
+    return {**line, "warm_over_bare": round(statistics.median(over), 2), "turns": turns}
 
 
 def quantiles(ratios: list[float]) -> list[float]:
@@ -267,9 +287,10 @@ def free_port() -> int:
         return port
 
 
-def serve_bench(port: int, redis_port: int) -> None:
+def serve_bench(port: int, redis_port: int, near_rows: int) -> None:
     """Serve the bench's services from this process."""
-    online = RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT, timeout_s=1.0)
+    url = f"redis://127.0.0.1:{redis_port}"
+    online = RedisOnlineStore(url, project=PROJECT, timeout_s=1.0, near_rows=near_rows)
     plans = Plans(catalog=BenchCatalog())
     features = FeatureHandler(plans=plans, online=online, clock=SystemClock())
     training = TrainingSetHandler(plans=plans, offline=DeltaOfflineStore(tempfile.gettempdir()))
@@ -284,13 +305,15 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100, 500])
     parser.add_argument("--pairs", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3, help="of materialize; 0 leaves it out")
-    parser.add_argument("--serve", type=int, nargs=2, metavar=("PORT", "REDIS_PORT"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--serve", type=int, nargs=3, metavar=("PORT", "REDIS_PORT", "NEAR_ROWS"), help=argparse.SUPPRESS
+    )
     args = parser.parse_args()
     if args.serve:
         serve_bench(*args.serve)
         return
     args.peers = args.peers.resolve()
-    redis_port, feast_port, port = free_port(), free_port(), free_port()
+    redis_port, ports = free_port(), {name: free_port() for name in ("feast", "bare", "warm", "cold")}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         valkey = [str(server_binary()), "--port", str(redis_port), "--save", "", "--bind", "127.0.0.1"]
@@ -307,12 +330,28 @@ def main() -> None:
         script = [sys.executable, "bench_feast_materialize.py", "--dir", str(repo), "--redis-port", str(redis_port)]
         run([*script, "--rows", str(ASSETS), "--repeats", "1"], args.peers)
         materialize((*THREE, WIDE), offline, RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT))
+        fill_bare(redis_port)
         feast = [str(Path(sys.executable).with_name("feast")), "-c", str(repo), "listen", "-r", "3600"]
-        stack.enter_context(running([*feast, "-a", f"127.0.0.1:{feast_port}"], feast_port, folder))
-        mine = [sys.executable, str(Path(__file__).resolve()), "--serve", str(port), str(redis_port)]
-        stack.enter_context(running(mine, port, folder))
-        for line in bench_reads(args, f"127.0.0.1:{feast_port}", f"127.0.0.1:{port}"):
+        bare = [sys.executable, str(args.peers / "grpc_server.py"), "--kind", "aio", "--uvloop"]
+        commands = {
+            "feast": [*feast, "-a", f"127.0.0.1:{ports['feast']}"],
+            "bare": [*bare, "--port", str(ports["bare"]), "--redis-port", str(redis_port)],
+        }
+        for name, rows in (("warm", ASSETS), ("cold", 0)):
+            own = [sys.executable, str(Path(__file__).resolve()), "--serve", str(ports[name]), str(redis_port)]
+            commands[name] = [*own, str(rows)]
+        for name, command in commands.items():
+            stack.enter_context(running(command, ports[name], folder))
+        for line in bench_reads(args, {name: f"127.0.0.1:{port}" for name, port in ports.items()}):
             report(line)
+
+
+def fill_bare(redis_port: int) -> None:
+    """Give the bare server its values: a header and 60 numbers an entity."""
+    with redis.Redis(port=redis_port).pipeline(transaction=False) as pipe:
+        for i in range(ASSETS):
+            pipe.set(f"p:asset_{i:07d}", os.urandom(8 + 60 * 8))
+        pipe.execute()
 
 
 def report(line: dict[str, Any]) -> None:

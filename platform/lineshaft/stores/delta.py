@@ -201,8 +201,10 @@ class DeltaOfflineStore:
 
     def _write(self, folder: DeltaFolder, table: pa.Table, batch: str) -> int:
         table = conform(table, folder.layout.schema, where=folder.uri)
+        if not table.num_rows:
+            return folder.version()
         opened = folder.ensured()
-        if not table.num_rows or opened.transaction_version(batch) is not None:
+        if opened.transaction_version(batch) is not None:
             return int(opened.version())
         return folder.append(opened, write_files(folder, table), batch=batch)
 

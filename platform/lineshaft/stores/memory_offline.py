@@ -28,7 +28,8 @@ class _Table:
 
     def append(self, table: pa.Table, *, batch: str, where: str) -> int:
         table = conform(table, self.schema, where=where)
-        self.batches.setdefault(batch, table)
+        if table.num_rows:
+            self.batches.setdefault(batch, table)
         return self.version
 
     @property

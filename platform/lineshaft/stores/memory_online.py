@@ -25,10 +25,10 @@ class MemoryOnlineStore:
     def write(self, view: View, rows: pa.Table) -> Written:
         """Keep each row that is newer by (event_time, known_at) than the stored one."""
         kept = 0
-        for keys, values in codec_of(view).pack(rows, batch=1000):
+        for batch in codec_of(view).pack(rows, batch=1000):
             with self._lock:
                 stored = self._views.setdefault(codec_of(view).ref, {})
-                for key, value in zip(keys, values, strict=True):
+                for key, value in batch.rows():
                     if wins(value, stored.get(key)):
                         stored[key] = value
                         kept += 1

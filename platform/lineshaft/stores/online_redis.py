@@ -1,7 +1,8 @@
 """The online store in Redis or Valkey: one packed value per (project, view version, entity).
 
-A key is `<project>/<view>@<version>/<entity>`, the first two percent-encoded so that neither can hold a slash or a
-glob's special characters; the entity is `lineshaft.tiles.packed_keys`, the value `lineshaft.tiles.packing`.
+A key is eight characters that stand for project and view version (`lineshaft.stores.online_rows.prefix_of`), then the
+entity (`lineshaft.tiles.packed_keys`); a value is `lineshaft.tiles.packing`. The hash `lineshaft:views` says in words
+which eight characters stand for what.
 
 Newer wins by (event_time, known_at) inside the server, so that replays and racing writers are harmless. Nothing here
 is the truth: `lineshaft online rebuild` makes the same bytes again from the offline store.
@@ -17,14 +18,14 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from itertools import chain
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 
-from lineshaft.errors import UnavailableError
+from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import View
+from lineshaft.stores import resp
 from lineshaft.stores.near_cache import Ask, NearCache
-from lineshaft.stores.online_rows import codec_of, digest_of
+from lineshaft.stores.online_rows import Packed, codec_of, digest_of
 from lineshaft.stores.ports import Found, Wanted, Written
 from lineshaft.stores.redis_link import RedisLink, Session
 
@@ -35,6 +36,7 @@ _WRITE_BATCH = 500
 """Rows of one script call: about 0.5 ms of the server's time, so that reads in between wait no longer."""
 _IN_FLIGHT = 4
 _SCAN_BATCH = 1000
+_VIEWS = "lineshaft:views"
 _AT_ONCE_S = 0.005
 _SLOW_FOR_S = 0.1
 
@@ -57,7 +59,7 @@ class RedisOnlineStore:
     ) -> None:
         self._link = RedisLink(url, where=f"online store of project {project}")
         self._near = NearCache(self._link, most_rows=near_rows) if near_rows else None
-        self._project = quote(project, safe="").encode()
+        self._project = project
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
         self._slow_until = 0.0
@@ -74,9 +76,12 @@ class RedisOnlineStore:
         prefix = self._prefix(view)
 
         def work(session: Session) -> int:
-            writing = _Writing(session, first=prefix not in self._filled, step_s=self._write_timeout_s)
-            for keys, values in codec_of(view).pack(rows, batch=_WRITE_BATCH):
-                writing.send([prefix + key for key in keys], values)
+            first = prefix not in self._filled
+            if first:
+                self._introduce(session, view, prefix)
+            writing = _Writing(session, prefix=prefix, first=first, step_s=self._write_timeout_s)
+            for batch in codec_of(view).pack(rows, batch=_WRITE_BATCH):
+                writing.send(batch)
             return writing.finish()
 
         kept = self._link.run(work, budget_s=self._write_timeout_s)
@@ -128,7 +133,9 @@ class RedisOnlineStore:
     def clear(self, view: View) -> int:
         """Forget every entity of a view; return how many were there."""
         self._filled.discard(self._prefix(view))
-        return sum(self._unlink(keys) for keys in self._keys(view))
+        gone = sum(self._unlink(keys) for keys in self._keys(view))
+        self._call("HDEL", _VIEWS, self._prefix(view))
+        return gone
 
     def scan(self, view: View) -> Iterator[pa.Table]:
         """Return every readable row of a view, in batches, in no order; unreadable ones are logged."""
@@ -167,12 +174,25 @@ class RedisOnlineStore:
             codec, alike = codec_of(one.view), (id(one.keys), one.view.entity_keys)
             if alike not in encoded:
                 encoded[alike] = codec.keys.encode(one.keys)
-            prefix = self._project + codec.quoted
-            asks.append(Ask(codec=codec, prefix=prefix, keys=encoded[alike], features=one.features))
+            asks.append(
+                Ask(codec=codec, prefix=codec.prefix(self._project), keys=encoded[alike], features=one.features)
+            )
         return asks
 
     def _prefix(self, view: View) -> bytes:
-        return self._project + codec_of(view).quoted
+        return codec_of(view).prefix(self._project)
+
+    def _introduce(self, session: Session, view: View, prefix: bytes) -> None:
+        """Say in words what a prefix stands for; refuse one that stands for something else."""
+        name = f"{self._project}/{view.ref}"
+        if not session.call("HSETNX", _VIEWS, prefix, name):
+            held = session.call("HGET", _VIEWS, prefix)
+            if held not in (None, name.encode()):
+                raise ConflictError(
+                    f"{name} and {held.decode(errors='replace')} have the same short prefix {prefix.decode()}",
+                    where="online store",
+                    fix="rename the view, or use another project name or server",
+                )
 
     def _unlink(self, keys: list[bytes]) -> int:
         if not keys:
@@ -219,23 +239,31 @@ class _Writing:
     of its keys exists, at a third of the server's time, and a batch it refuses is sent again through the script.
     """
 
-    def __init__(self, session: Session, *, first: bool, step_s: float) -> None:
+    def __init__(self, session: Session, *, prefix: bytes, first: bool, step_s: float) -> None:
         self._session = session
+        self._prefix = prefix
         self._first = first
         self._step_s = step_s
-        self._waiting: deque[tuple[bool, list[bytes], list[bytes]]] = deque()
+        self._waiting: deque[tuple[bool, Packed]] = deque()
         self._kept = 0
         session.call("SCRIPT", "LOAD", _SCRIPT)
 
-    def send(self, keys: list[bytes], values: list[bytes]) -> None:
+    def send(self, batch: Packed) -> None:
         """Send one batch; wait for an earlier one when enough are in flight."""
         self._session.allow(self._step_s)
-        first = self._first and len(set(keys)) == len(keys)
-        if first:
-            self._session.send("MSETNX", *chain.from_iterable(zip(keys, values, strict=True)))
+        first = self._first and len(set(batch.keys)) == len(batch.keys)
+        if batch.cells is not None:
+            keys = resp.joined(self._prefix, batch.keys)
+            self._session.send_raw(
+                resp.command(b"MSETNX", pairs=(keys, batch.cells))
+                if first
+                else resp.script(_SHA.encode(), keys=keys, values=batch.cells)
+            )
         else:
-            self._session.send("EVALSHA", _SHA, len(keys), *keys, *values)
-        self._waiting.append((first, keys, values))
+            full = [self._prefix + key for key in batch.keys]
+            pairs = chain.from_iterable(zip(full, batch.values, strict=True))
+            self._session.send(*(("MSETNX", *pairs) if first else ("EVALSHA", _SHA, len(full), *full, *batch.values)))
+        self._waiting.append((first, batch))
         if len(self._waiting) > _IN_FLIGHT:
             self._settle()
 
@@ -248,11 +276,11 @@ class _Writing:
     def _settle(self) -> None:
         self._session.allow(self._step_s)
         reply = self._session.receive()
-        first, keys, values = self._waiting.popleft()
+        first, batch = self._waiting.popleft()
         if not first:
             self._kept += reply
         elif reply:
-            self._kept += len(keys)
+            self._kept += len(batch.keys)
         else:
             self._first = False
-            self.send(keys, values)
+            self.send(batch)

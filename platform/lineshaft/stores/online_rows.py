@@ -3,35 +3,86 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import quote
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.specs import Status, View
 from lineshaft.stores.ports import Found
 from lineshaft.tiles.packed_keys import KeyCodec
 from lineshaft.tiles.packing import RowCodec
 
+PREFIX_WIDTH = 8
+
+
+def prefix_of(project: str, ref: str) -> bytes:
+    """Return the eight characters that the keys of a view begin with: two of its project, six of both.
+
+    Short, because they stand in every key of every entity; of the project first, so that a server's access rules can
+    name all that belongs to it (`~Zz*`).
+
+    >>> len(prefix_of("dev", "pumps@1")), prefix_of("dev", "pumps@1")[:2] == prefix_of("dev", "fans@1")[:2]
+    (8, True)
+    """
+    own, both = (urlsafe_b64encode(hashlib.sha256(text.encode()).digest()) for text in (project, f"{project}/{ref}"))
+    return own[:2] + both[: PREFIX_WIDTH - 2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Some rows as keys and values; `cells` holds the values (n x bytes) where keys and values are of one width."""
+
+    keys: list[bytes]
+    values: list[bytes]
+    cells: NDArray[np.uint8] | None = None
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Return key and value of each row."""
+        values = self.values if self.cells is None else [row.tobytes() for row in self.cells]
+        return zip(self.keys, values, strict=True)
+
 
 class ViewCodec:
-    """The two codecs of a view, its reference, and that as it stands in a key; made once."""
+    """The two codecs of a view and its reference; made once."""
 
     def __init__(self, view: View) -> None:
         self.ref = view.ref
-        self.quoted = f"/{quote(view.ref, safe='@')}/".encode()
+        self._prefixes: dict[str, bytes] = {}
         self.rows = RowCodec(view)
         self.keys = KeyCodec(view)
 
-    def pack(self, rows: pa.Table, *, batch: int) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Yield keys and values of `batch` rows at a time; packed in larger pieces, which costs less a row."""
+    def prefix(self, project: str) -> bytes:
+        """Return `prefix_of` this view, worked out once."""
+        known = self._prefixes.get(project)
+        if known is None:
+            known = self._prefixes[project] = prefix_of(project, self.ref)
+        return known
+
+    def pack(self, rows: pa.Table, *, batch: int) -> Iterator[Packed]:
+        """Yield `batch` rows at a time; packed in larger pieces, which costs less a row.
+
+        Rows of one entity keep their order; otherwise those whose keys are equally long come together.
+        """
         piece = batch * 8
         for start in range(0, rows.num_rows, piece):
             part = rows.slice(start, piece)
-            keys, values = self.keys.encode(part), self.rows.encode(part)
-            for at in range(0, len(keys), batch):
-                yield keys[at : at + batch], values[at : at + batch]
+            keys = self.keys.encode(part)
+            if self.rows.has_tail:
+                values = self.rows.encode(part)
+                for at in range(0, len(keys), batch):
+                    yield Packed(keys=keys[at : at + batch], values=values[at : at + batch])
+                continue
+            cells, widths = self.rows.matrix(part), np.array(list(map(len, keys)))
+            for width in np.unique(widths).tolist():
+                alike = np.flatnonzero(widths == width)
+                for at in range(0, len(alike), batch):
+                    these = alike[at : at + batch]
+                    yield Packed(keys=[keys[i] for i in these.tolist()], values=[], cells=cells[these])
 
     def unpack(self, values: Sequence[bytes | None], features: Sequence[str]) -> Found:
         """Return the answer to one view of a request."""

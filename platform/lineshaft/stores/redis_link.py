@@ -46,8 +46,12 @@ class Session:
 
     def send(self, *command: Any) -> None:
         """Send one command without waiting for its reply."""
+        self.send_raw(hiredis.pack_command(command))
+
+    def send_raw(self, command: bytes) -> None:
+        """Send one command that is written out already."""
         self._socket.settimeout(self.remaining_s())
-        self._socket.sendall(hiredis.pack_command(command))
+        self._socket.sendall(command)
 
     def receive(self) -> Any:
         """Return the next reply; raises `UnavailableError` when it is the server's refusal."""
@@ -185,7 +189,8 @@ def _fix_of(refusal: str) -> str:
         "OOM": "raise the server's maxmemory or remove views that no model needs",
         "NOAUTH": "put the password into LINESHAFT_REDIS_URL",
         "WRONGPASS": "put the right user and password into LINESHAFT_REDIS_URL",
-        "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, MSET, MSETNX, SCAN and UNLINK on its project's keys",
+        "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, MSET, MSETNX, SCAN and UNLINK on its project's keys, "
+        "and HSETNX, HGET and HDEL on lineshaft:views",
         "LOADING": "wait until the server has read its data set",
         "READONLY": "name the primary, not a replica, in LINESHAFT_REDIS_URL",
         "MISCONF": 'the server cannot save its snapshots: mend its disk or set save ""',

@@ -119,22 +119,35 @@ class RowCodec:
         Raises `InputError` when a column is missing, has another type, or a time is null.
         """
         rows = self._conform(rows)
+        if self.has_tail:
+            return self._with_tails(self._fixed(rows), rows)
+        whole = self._sealed(self._fixed(rows)).tobytes()
+        return [whole[at : at + self.width] for at in range(0, len(whole), self.width)]
+
+    def matrix(self, rows: pa.Table) -> NDArray[np.uint8]:
+        """Return what `encode` returns, one value under the other (n x bytes); for views whose rows have no tail."""
+        return self._sealed(self._fixed(self._conform(rows)))
+
+    def _fixed(self, rows: pa.Table) -> NDArray[np.uint8]:
+        """Return all that lies before tail and CRC, with room for the CRC."""
         n = rows.num_rows
         matrix = np.zeros((n, self.width), np.uint8)
         head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
         head["format"], head["schema"] = FORMAT, self.schema_id
         head["event"], head["known"] = _biased(rows["event_time"]), _biased(rows["known_at"])
-        valid = np.zeros((n, self._bits), np.uint8)
+        valid = np.ones((self._bits, n), np.uint8)
         for block in self._blocks:
-            cells = np.empty((n, len(block.names)), block.dtype)
+            cells = np.empty((len(block.names), n), block.dtype)
             for j, name in enumerate(block.names):
-                cells[:, j], known = _cells(rows[name], self._types[name])
+                cells[j], known = _cells(rows[name], self._types[name])
                 if known is not None:
-                    valid[:, block.bit + j] = known
-            matrix[:, block.start : block.stop] = cells.view(np.uint8)
+                    valid[block.bit + j] = known
+            matrix[:, block.start : block.stop].view(block.dtype)[:] = cells.T
         if self._bits:
-            matrix[:, self._bits_at : self.fixed_width] = np.packbits(valid, axis=1, bitorder="little")
-        return self._sealed(matrix, rows)
+            matrix[:, self._bits_at : self.fixed_width] = (
+                np.packbits(valid.T, axis=1, bitorder="little") if not valid.all() else self._all_bits
+            )
+        return matrix
 
     def _conform(self, rows: pa.Table) -> pa.Table:
         schema = row_schema(self.view).remove_metadata()
@@ -158,19 +171,17 @@ class RowCodec:
             raise InputError(f"a row of {self.view.ref} has no time", fix="drop rows without event_time or known_at")
         return rows
 
-    def _sealed(self, matrix: NDArray[np.uint8], rows: pa.Table) -> list[bytes]:
-        """Add tails and CRCs."""
-        if self.has_tail:
-            return self._sealed_with_tails(matrix, rows)
+    def _sealed(self, matrix: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Add the CRCs."""
         width = matrix.shape[1]
         body = width - _CRC_WIDTH
         flat = matrix.data.cast("B") if len(matrix) else memoryview(b"")
         checks = [zlib.crc32(flat[at : at + body]) for at in range(0, len(flat), width)]
         matrix[:, body:] = np.array(checks, "<u4").view(np.uint8).reshape(-1, _CRC_WIDTH)
-        whole = matrix.tobytes()
-        return [whole[at : at + width] for at in range(0, len(whole), width)]
+        return matrix
 
-    def _sealed_with_tails(self, matrix: NDArray[np.uint8], rows: pa.Table) -> list[bytes]:
+    def _with_tails(self, matrix: NDArray[np.uint8], rows: pa.Table) -> list[bytes]:
+        """Add tails and CRCs."""
         names = [name for block in self._blocks if block.kind == "length" for name in block.names]
         tails = zip(
             *([cell or b"" for cell in rows[name].cast(pa.binary()).to_pylist()] for name in names), strict=True
@@ -353,6 +364,8 @@ def _cells(column: pa.ChunkedArray, dtype: str) -> tuple[NDArray[Any], NDArray[n
     if dtype == "bool":
         return column.cast(pa.uint8()).fill_null(_NO_BOOL).to_numpy(), None
     whole = column.cast(pa.int64()) if dtype == "timestamp" else column
+    if not column.null_count:
+        return whole.to_numpy(), None
     return whole.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
 
 

@@ -65,7 +65,7 @@ def ask(*assets: str) -> list[Ask]:
     """Return the question for these assets."""
     codec = codec_of(VIEW)
     keys = codec.keys.encode(pa.table({"asset_id": list(assets)}))
-    return [Ask(codec=codec, prefix=b"dev" + codec.quoted, keys=keys, features=("rms",))]
+    return [Ask(codec=codec, prefix=codec.prefix("dev"), keys=keys, features=("rms",))]
 
 
 def read(near: NearCache, *assets: str) -> list[float | None]:
@@ -137,7 +137,7 @@ def test_a_writer_sees_what_it_wrote(url: str) -> None:
     store = RedisOnlineStore(url, project="own", timeout_s=LONG_S)
     near = NearCache(RedisLink(url))
     codec = codec_of(VIEW)
-    question = [Ask(codec=codec, prefix=b"own" + codec.quoted, keys=[b"a"], features=("rms",))]
+    question = [Ask(codec=codec, prefix=codec.prefix("own"), keys=[b"a"], features=("rms",))]
 
     for step in range(1, 200):
         store.write(VIEW, rows("a", event=step, rms=float(step)))

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pytest
 import redis
 
-from lineshaft.errors import UnavailableError
+from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
 from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.stores.online_rows import prefix_of
 from lineshaft.stores.ports import Wanted
 
 SOURCE = Source(name="s", channels=("x",), units=("g",))
@@ -98,11 +99,49 @@ def test_foreign_keys_stay(url: str, raw: Any) -> None:
     assert sorted(raw.keys()) == [b"dev", b"session:dev/pumps@"]
 
 
+def test_the_server_says_in_words_whose_keys_are_whose(url: str, raw: Any) -> None:
+    """Eight characters stand before each key, and a hash names the project, view and version they stand for."""
+    store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
+    store.write(VIEWS[0], rows(VIEWS[0], 2))
+
+    named = raw.hgetall("lineshaft:views")
+
+    assert list(named.values()) == [f"dev/{VIEWS[0].ref}".encode()]
+    assert {key[:8] for key in raw.keys("*a*")} - {b"lineshaf"} == set(named)
+
+
+def test_two_views_of_one_prefix_are_refused(url: str, raw: Any) -> None:
+    """Should two names ever share their eight characters, the second is refused and nothing of it is written."""
+    store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
+    raw.hset("lineshaft:views", prefix_of("dev", VIEWS[0].ref), "lab/other@1")
+
+    with pytest.raises(ConflictError, match="lab/other@1 have the same short prefix"):
+        store.write(VIEWS[0], rows(VIEWS[0], 2))
+
+    assert raw.keys() == [b"lineshaft:views"]
+
+
+def test_keys_of_any_length_are_written_each_with_its_own_row(url: str, raw: Any) -> None:
+    """Rows travel by the length of their keys; each is found under its own, the last of one key among them."""
+    store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
+    n = 3000
+    columns = ([f"m{i % 1700}" for i in range(n)], range(1, n + 1), range(1, n + 1), [float(i) for i in range(n)])
+    schema = row_schema(VIEWS[0])
+    table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+    written = store.write(VIEWS[0], table)
+    keys = pa.table({"asset_id": [f"m{i}" for i in range(1700)]})
+    found = store.read([Wanted(view=VIEWS[0], features=("rms",), keys=keys)])[0]
+
+    assert (written.kept + written.older, raw.dbsize()) == (n, 1700 + 1)
+    assert found.rows["rms"].to_pylist() == [float(i + 1700 if i < 1300 else i) for i in range(1700)]
+
+
 def test_a_key_of_another_kind_under_our_prefix_gives_way(url: str, raw: Any) -> None:
     """The prefix is the project's: a hash where a packed row should be is not found, and the next write replaces it."""
     store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
     store.write(VIEWS[0], rows(VIEWS[0], 1))
-    key = raw.keys()[0]
+    (key,) = set(raw.keys()) - {b"lineshaft:views"}
     raw.delete(key)
     raw.hset(key, "f", "v")
     wanted = [Wanted(view=VIEWS[0], features=("rms",), keys=rows(VIEWS[0], 1).select(["asset_id"]))]
@@ -196,7 +235,7 @@ def test_a_server_that_hangs_is_waited_for_a_moment_only(url: str, raw: Any) -> 
     wanted = [Wanted(view=VIEWS[0], features=("rms",), keys=rows(VIEWS[0], 3).select(["asset_id"]))]
     prompt = store.read_at_once(wanted, budget_s=5.0) or store.read(wanted)  # a busy machine may be slow
     raw.execute_command("CLIENT", "PAUSE", "300")
-    time.sleep(0.06)  # what is held counts as fresh for 50 ms without a sign of life
+    time.sleep(0.11)  # what is held counts as fresh for 100 ms without a sign of life
 
     start = time.perf_counter()
     late = [store.read_at_once(wanted) for _ in range(5)]
