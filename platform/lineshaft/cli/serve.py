@@ -93,23 +93,33 @@ def read_entities(path: Path) -> pa.Table:
     """Return entity rows from CSV or Parquet; `event_time` in ISO form or as a timestamp."""
     if not path.is_file():
         raise InputError(f"no file {path}", fix="give a CSV or Parquet file with join keys and event_time")
-    table = pacsv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+    try:
+        table = pacsv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path} cannot be read: {error}", fix="give a CSV with a head, or a Parquet file") from error
     if "event_time" in table.column_names and pa.types.is_string(table.schema.field("event_time").type):
         place = table.column_names.index("event_time")
-        table = table.set_column(place, "event_time", table["event_time"].cast(pa.timestamp("us")))
+        table = table.set_column(place, "event_time", _moments(table["event_time"], what="event_time"))
     return table
 
 
 def moment_us(text: str) -> int:
     """Return microseconds UTC of a moment in ISO form; a naive one is UTC.
 
-    >>> moment_us("1970-01-01T00:00:01")
-    1000000
+    >>> moment_us("1970-01-01T00:00:01"), moment_us("1970-01-01T01:00:01+01:00")
+    (1000000, 1000000)
     """
-    try:
-        return int(pa.scalar(text).cast(pa.timestamp("us")).cast(pa.int64()).as_py())
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{text!r} is no moment", fix="write it like 2024-01-31T12:00:00") from error
+    return int(_moments(pa.chunked_array([[text]]), what=repr(text)).cast(pa.int64())[0].as_py())
+
+
+def _moments(texts: pa.ChunkedArray, *, what: str) -> pa.ChunkedArray:
+    """Return moments written in ISO form, all with a zone or all without."""
+    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
+        try:
+            return texts.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    raise InputError(f"{what} is no moment", fix="write it like 2024-01-31T12:00:00 or 2024-01-31T12:00:00Z")
 
 
 def parse_keys(pairs: list[str]) -> pa.Table:

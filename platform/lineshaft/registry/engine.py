@@ -6,20 +6,39 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from lineshaft.errors import InputError
 
 
 def open_engine(database_url: str) -> Engine:
-    """Return an engine; SQLite gets a write-ahead log, foreign keys and patience with other writers."""
-    url = make_url(database_url)
+    """Return an engine; SQLite gets a write-ahead log, foreign keys and patience with other writers.
+
+    Raises `InputError` for a URL of neither SQLite nor Postgres; what it says is not repeated, it may hold a password.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise _no_database("it is no URL") from error
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() != "sqlite":
+    if url.drivername == "postgresql+psycopg":
         return create_engine(url, pool_pre_ping=True)
+    if url.get_backend_name() != "sqlite":
+        raise _no_database(f"{url.drivername} is not supported")
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _no_database(why: str) -> InputError:
+    return InputError(
+        f"the setting names no database of ours: {why}",
+        where="LINESHAFT_DATABASE_URL",
+        fix="write sqlite:///path/to.db or postgresql://user:password@host/name",
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

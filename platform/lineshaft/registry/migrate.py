@@ -7,7 +7,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy.exc import OperationalError
 
+from lineshaft.errors import UnavailableError
 from lineshaft.registry.engine import open_engine
 
 VERSION_TABLE = "ls_alembic_version"
@@ -15,7 +17,10 @@ VERSION_TABLE = "ls_alembic_version"
 
 
 def upgrade(database_url: str, *, revision: str = "head") -> str:
-    """Apply the migrations that are missing, in one transaction; return the revision it stands at."""
+    """Apply the migrations that are missing, in one transaction; return the revision it stands at.
+
+    Raises `UnavailableError` where the database cannot be reached or written.
+    """
     engine = open_engine(database_url)
     try:
         config = Config()
@@ -25,5 +30,8 @@ def upgrade(database_url: str, *, revision: str = "head") -> str:
             command.upgrade(config, revision)
             context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
             return context.get_current_revision() or ""
+    except OperationalError as error:
+        what = f"the database cannot be used: {str(error.orig).splitlines()[0]}"
+        raise UnavailableError(what, where="LINESHAFT_DATABASE_URL", fix="check that it runs and is ours") from error
     finally:
         engine.dispose()

@@ -127,13 +127,14 @@ def test_a_faulty_repository_is_not_applied(lineshaft: Lineshaft, repo: Path, tm
 
 
 @pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize("command", ["plan", "apply"])
 def test_a_repository_that_is_not_there_is_named(
-    lineshaft: Lineshaft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lineshaft: Lineshaft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """The error says where it looked and how to say otherwise."""
     monkeypatch.setenv("LINESHAFT_REPO", str(tmp_path / "nowhere"))
 
-    said = lineshaft("plan", at=tmp_path / "home")
+    said = lineshaft(command, at=tmp_path / "home")
 
     assert said.code == 1
     assert said.err.startswith(f"LS-NOF  no feature repository at {tmp_path / 'nowhere'}")

@@ -63,6 +63,23 @@ def test_another_value_is_another_fingerprint(rows: list[tuple[Any, ...]], data:
     assert len(prints) == 3
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "others"),
+    [
+        (pa.list_(pa.int64()), [[1], None, [2, 3]], [[1], [2], [2, 3]]),
+        (pa.struct([("a", pa.int64())]), [{"a": 1}, None, {"a": 2}], [{"a": 1}, None, {"a": 3}]),
+        (pa.dictionary(pa.int8(), pa.string()), ["x", None, "y"], ["x", None, "x"]),
+    ],
+    ids=["lists", "records", "categories"],
+)
+def test_columns_carried_along_may_be_of_any_type(kind: pa.DataType, values: list[Any], others: list[Any]) -> None:
+    """A label that is a list, a record or a category is part of the fingerprint too."""
+    whole, other = pa.table({"c": pa.array(values, kind)}), pa.table({"c": pa.array(others, kind)})
+
+    assert fingerprint(pa.concat_tables([whole.slice(0, 1), whole.slice(1)])) == fingerprint(whole)
+    assert fingerprint(other) != fingerprint(whole)
+
+
 KEYS: dict[str, tuple[Any, Any]] = {
     "as declared": (["a"], [1]),
     "as a category": (pa.array(["a"]).dictionary_encode(), [1]),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
+from lineshaft.errors import InputError, UnavailableError
 from lineshaft.registry import catalog_tables, tables
 from lineshaft.registry.engine import open_engine
 from lineshaft.registry.migrate import VERSION_TABLE, upgrade
@@ -51,3 +54,38 @@ def test_upgrade_leaves_other_tables_alone(database_url: str) -> None:
 def test_postgres_urls_get_the_installed_driver(url: str) -> None:
     """A plain postgresql:// URL works with psycopg 3."""
     assert open_engine(url).url.drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "", "mysql://u:secret@h/d", "postgresql+asyncpg://u:secret@h/d"])
+def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
+    """The error names the setting and what may stand there, and repeats no password."""
+    with pytest.raises(InputError, match="names no database of ours") as refused:
+        open_engine(url)
+
+    assert refused.value.where == "LINESHAFT_DATABASE_URL"
+    assert "secret" not in str(refused.value)
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    """A folder in the place of the file is told in one error of ours."""
+    (tmp_path / "x.db").mkdir()
+
+    with pytest.raises(UnavailableError, match="the database cannot be used: unable to open") as refused:
+        upgrade(f"sqlite:///{tmp_path / 'x.db'}")
+    assert refused.value.fix
+
+
+def test_a_home_is_made_for_its_database(tmp_path: Path) -> None:
+    """SQLite's file may lie in a folder that is not there yet; readers and a writer do not wait for one another."""
+    url = f"sqlite:///{tmp_path / 'new' / 'deep' / 'x.db'}"
+    upgrade(url)
+
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        modes = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        ]
+    engine.dispose()
+
+    assert modes == ["wal", 1, 10_000]

@@ -1,0 +1,176 @@
+"""Every command meets input it cannot use with a code, words and a way out; none with a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lineshaft.cli import app
+from lineshaft.cli.serve import moment_us, parse_keys, read_entities
+from lineshaft.errors import InputError
+
+Lineshaft = Callable[..., Any]
+ASSET = ("--key", "asset_id=pump-1", "--key", "position=de")
+TABLES = {
+    "whole.csv": "asset_id,position,event_time\npump-1,de,2024-01-01T00:02:05\n",
+    "no_time.csv": "asset_id,position\npump-1,de\n",
+    "no_key.csv": "asset_id,event_time\npump-1,2024-01-01T00:02:05\n",
+    "odd_time.csv": "asset_id,position,event_time\npump-1,de,yesterday\n",
+    "ragged.csv": "asset_id,position,event_time\npump-1\n",
+    "not.parquet": "no parquet at all",
+}
+
+REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "backfill": (("backfill", "pump"), "LS-NOF", "no view 'pump'"),
+    "demo": (("demo", "--data", "there/is/none"), "LS-NOF", "there is no such folder"),
+    "features": (("features", "pump_health", *ASSET, "--at", "24:00"), "LS-INP", "'24:00' is no moment"),
+    "ingest": (("ingest", "there/is/none", "--name", "femto"), "LS-INP", "no file matches"),
+    "online rebuild": (("online", "rebuild", "pumps", "pump"), "LS-NOF", "no view 'pump'"),
+    "predict": (("predict", "nothing", "--key", "pump-1"), "LS-INP", "'pump-1' is no key"),
+    "serve": (("serve", "--address", "0.0.0.0:0"), "LS-INP", "no authentication"),
+    "simulate": (("simulate", "--assets", "0"), "LS-INP", "a fleet has machines"),
+    "simulate, odd period": (("simulate", "--every-s", "7"), "LS-INP", "7"),
+    "train": (("train", "nothing"), "LS-NOF", "no recipe for model 'nothing'"),
+    "train, no service": (("train", "bearing_failure"), "LS-NOF", "no service 'bearing_health'"),
+    "training-set": (("training-set", "wealth", "whole.csv", "out.parquet"), "LS-NOF", "no service 'wealth'"),
+    "training-set, no time": (("training-set", "pump_health", "no_time.csv", "o"), "LS-INP", "no column 'event_time'"),
+    "training-set, no key": (("training-set", "pump_health", "no_key.csv", "o"), "LS-INP", "keyed by 'position'"),
+    "training-set, odd time": (("training-set", "pump_health", "odd_time.csv", "o"), "LS-INP", "event_time is no mom"),
+    "training-set, ragged": (("training-set", "pump_health", "ragged.csv", "o"), "LS-INP", "ragged.csv"),
+    "training-set, no Parquet": (("training-set", "pump_health", "not.parquet", "o"), "LS-INP", "not.parquet"),
+    "training-set, no folder": (("training-set", "pump_health", "whole.csv", "no/o.parquet"), "LS-ENV", "no/o.parquet"),
+    "verify": (("verify", "pump"), "LS-NOF", "no view 'pump'"),
+    "web": (("web", "--address", "nowhere"), "LS-INP", "'nowhere' is no address"),
+}
+"""Commands with arguments: what they cannot use, the code, and some words of the error."""
+
+SETTINGS: dict[str, tuple[str, str, str, str]] = {
+    "apply": ("", "", "", ""),  # these two import Feast: see test_declarations.py
+    "plan": ("", "", "", ""),
+    "db upgrade": ("DATABASE_URL", "nonsense", "LS-INP", "names no database"),
+    "functions": ("", "", "", ""),
+    "models": ("DATABASE_URL", "mysql://h/d", "LS-INP", "names no database"),
+    "online status": ("REDIS_URL", "nonsense", "LS-UNA", "not a Redis URL"),
+    "rejects": ("DATABASE_URL", "postgresql://127.0.0.1:1/d", "LS-UNA", "database"),
+    "services": ("DATABASE_URL", "sqlite:////proc/none/x.db", "LS-", "/proc/none"),
+    "up": ("GRPC_ADDRESS", "0.0.0.0:0", "LS-INP", "no authentication"),
+    "views": ("REDIS_TIMEOUT_S", "soon", "LS-INP", "LINESHAFT_REDIS_TIMEOUT_S"),
+}
+"""Commands without arguments: the setting that is wrong, its value, the code, and some words of the error."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder of tables of moments, sound and otherwise."""
+    for name, text in TABLES.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
+    """Walk the names of all commands, group by group."""
+    for name, inner in command.commands.items():
+        if hasattr(inner, "commands"):
+            yield from commands(inner, (*words, name))
+        else:
+            yield " ".join((*words, name))
+
+
+def test_every_command_is_tried_with_bad_input() -> None:
+    """A new command needs a line above; `down` takes nothing and asks nothing of anybody."""
+    tried = {name.partition(",")[0] for name in (*REFUSED, *SETTINGS)}
+
+    assert tried == set(commands(typer.main.get_command(app))) - {"down"}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("what", REFUSED)
+def test_an_argument_that_cannot_be_used_is_told(lineshaft: Lineshaft, what: str) -> None:
+    """Exit code 1, the code of the error, what is wrong and how to mend it; standard output stays empty."""
+    words, code, text = REFUSED[what]
+
+    said = lineshaft(*words)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.lstrip().startswith(code)
+    assert text in said.err
+    assert "\n  fix  " in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("what", [name for name, (setting, *_) in SETTINGS.items() if setting])
+def test_a_setting_that_cannot_be_used_is_told(
+    lineshaft: Lineshaft, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of the environment: the error says which setting or what it led to."""
+    setting, value, code, text = SETTINGS[what]
+    monkeypatch.setenv(f"LINESHAFT_{setting}", value)
+
+    said = lineshaft(*what.split(), at=tmp_path)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.lstrip().startswith(code)
+    assert text in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("name", sorted({*REFUSED, *SETTINGS, "down"}))
+def test_a_word_too_many_is_a_question_of_usage(lineshaft: Lineshaft, name: str) -> None:
+    """An option that does not exist is told with the command's usage and exit code 2."""
+    said = lineshaft(*name.partition(",")[0].split(), "--no-such-option")
+
+    assert said.code == 2
+    assert "No such option" in said.err
+    assert "Usage" in said.err
+
+
+def test_the_rows_of_a_table_come_as_they_stand(folder: Path) -> None:
+    """Times in ISO form become timestamps in their place; other columns are left as they are."""
+    table = read_entities(folder / "whole.csv")
+
+    assert table.column_names == ["asset_id", "position", "event_time"]
+    assert table["event_time"].to_pylist() == [datetime(2024, 1, 1, 0, 2, 5)]  # noqa: DTZ001  as it stands there
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [
+        ("1970-01-01T00:00:00", 0),
+        ("1970-01-01 00:00:01.5", 1_500_000),
+        ("1970-01-02", 86_400_000_000),
+        ("1969-12-31T23:59:59.999999", -1),
+        ("1970-01-01T02:00:00+02:00", 0),
+        ("1970-01-01T00:00:00Z", 0),
+    ],
+)
+def test_a_moment_is_read_in_iso_form(text: str, us: int) -> None:
+    """To the microsecond, before 1970 too; with a zone it is that zone's, without it is UTC."""
+    assert moment_us(text) == us
+
+
+@pytest.mark.parametrize("text", ["", "now", "2024-13-01", "12:00"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    """The text is quoted back with an example."""
+    with pytest.raises(InputError, match="is no moment") as refused:
+        moment_us(text)
+    assert "2024-01-31T12:00:00" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("pairs", "rows"),
+    [
+        (["asset_id=a"], [{"asset_id": "a"}]),
+        (["asset_id=a=b"], [{"asset_id": "a=b"}]),
+        (["asset_id=", "position=de"], [{"asset_id": "", "position": "de"}]),
+        (["asset_id=a,b"], [{"asset_id": "a"}, {"asset_id": "b"}]),
+    ],
+)
+def test_keys_are_read_up_to_the_first_equals_sign(pairs: list[str], rows: list[dict[str, str]]) -> None:
+    """What follows is the value, commas apart."""
+    assert parse_keys(pairs).to_pylist() == rows
