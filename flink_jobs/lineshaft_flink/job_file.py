@@ -69,6 +69,7 @@ class JobFile:
         for feed, plain in zip(self.feeds, raw["feeds"], strict=True):
             plain["views"] = [view.to_json() for view in feed.views]
         path.touch(mode=0o600)
+        path.chmod(0o600)  # a file that was there keeps the mode it had
         path.write_text(json.dumps(raw, indent=1), encoding="utf-8")
         return path
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lineshaft.errors import CorruptError
 
 DIGEST_BYTES = 8
+WHERE = "lineshaft_flink.packing"
 ROWS_PER_ELEMENT = 4096
 
 _HEAD = struct.Struct("<4sIIII")  # magic, blocks, width, bytes of the key, bytes of the rejects
@@ -59,11 +60,12 @@ class TiledBlocks:
     def from_bytes(packed: bytes) -> TiledBlocks:
         """Unpack `to_bytes`; the arrays are views of the bytes given.
 
-        Raises `CorruptError` for bytes of another kind.
+        Raises `CorruptError` for bytes of another kind, or cut off.
         """
-        magic, n, width, key_size, refused_size = _HEAD.unpack_from(packed)
-        if magic != _TILES_MAGIC:
-            raise CorruptError("an element of the job is not packed tiles", where="lineshaft_flink.packing")
+        if len(packed) < _HEAD.size or packed[:4] != _TILES_MAGIC:
+            raise CorruptError("an element of the job is not packed tiles", where=WHERE)
+        _, n, width, key_size, refused_size = _HEAD.unpack_from(packed)
+        _whole(packed, _HEAD.size + key_size + refused_size + n * (40 + DIGEST_BYTES + 8 * width))
         at = _HEAD.size + key_size
         refused = json.loads(packed[at : at + refused_size]) if refused_size else []
         at += refused_size
@@ -74,6 +76,12 @@ class TiledBlocks:
         tiles = np.frombuffer(packed, dtype="<f8", count=n * width, offset=at).reshape(n, width)
         key = packed_key(packed)
         return TiledBlocks(key=key, times=times, digest=digest, tiles=tiles, rejects=[tuple(r) for r in refused])
+
+
+def _whole(packed: bytes, size: int) -> None:
+    """Refuse bytes that are fewer, or more, than their head says."""
+    if len(packed) != size:
+        raise CorruptError(f"an element of the job has {len(packed)} bytes, not {size}", where=WHERE)
 
 
 def packed_key(packed: bytes) -> str:
@@ -103,11 +111,12 @@ class RowBatch:
     def from_bytes(packed: bytes) -> RowBatch:
         """Unpack `to_bytes`.
 
-        Raises `CorruptError` for bytes of another kind.
+        Raises `CorruptError` for bytes of another kind, or cut off.
         """
-        magic, n, width = _ROWS.unpack_from(packed)
-        if magic != _ROWS_MAGIC:
-            raise CorruptError("an element of the job is not packed rows", where="lineshaft_flink.packing")
+        if len(packed) < _ROWS.size or packed[:4] != _ROWS_MAGIC:
+            raise CorruptError("an element of the job is not packed rows", where=WHERE)
+        _, n, width = _ROWS.unpack_from(packed)
+        _whole(packed, _ROWS.size + n * (16 + 8 * width))
         times = np.frombuffer(packed, dtype="<i8", count=2 * n, offset=_ROWS.size).reshape(2, n)
         values = np.frombuffer(packed, dtype="<f8", count=n * width, offset=_ROWS.size + times.nbytes)
         return RowBatch(tick_us=times[0], known_us=times[1], values=values.reshape(n, width))

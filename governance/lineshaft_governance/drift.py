@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lineshaft.errors import DefinitionError
+
 Floats = NDArray[np.float64]
 
 
@@ -27,6 +29,18 @@ class DriftPolicy:
     bins: int = 10
     effective: bool = True  # count independent values, not rows
     min_effective: float = 8.0  # fewer independent values than this: unknown
+
+    def __post_init__(self) -> None:
+        """Refuse a policy under which nothing, or everything, would be a drift.
+
+        Raises
+        ------
+        DefinitionError
+            If a rate or an effect is no share, or there are fewer than two bins.
+        """
+        if not (0 < self.fdr < 1 and 0 <= self.min_effect <= 1 and self.bins >= 2 and self.min_effective > 0):
+            fix = "write 0 < fdr < 1, 0 <= min_effect <= 1, bins of 2 or more and min_effective above 0"
+            raise DefinitionError(f"nothing can be judged by {self}", fix=fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

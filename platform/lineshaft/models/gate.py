@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lineshaft.errors import DefinitionError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
@@ -18,6 +20,18 @@ class GatePolicy:
     min_groups: int = 5
     min_positive_groups: int = 0  # assets with positives among those held out
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a gate that would pass the wrong versions.
+
+        Raises
+        ------
+        DefinitionError
+            If `better` is neither direction, or the margin is negative or no number.
+        """
+        if self.better not in ("higher", "lower") or not 0 <= self.margin < math.inf:
+            what = f"gate {self.name!r} cannot judge: better {self.better!r}, margin {self.margin!r}"
+            raise DefinitionError(what, fix='write better: "higher" or "lower", and a margin of 0 or more')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

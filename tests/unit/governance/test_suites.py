@@ -237,3 +237,15 @@ def test_a_task_without_a_gate_is_refused(tmp_path: Path) -> None:
         promotion_policy(tmp_path / "p.yaml", "ranking")
     with pytest.raises(DefinitionError, match="cannot read the gate of 'binary'"):
         promotion_policy(tmp_path / "p.yaml", "binary")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["fdr: 0", "fdr: 1", "fdr: often", "min_effect: -0.1", "min_effect: 1.1", "bins: 1", "min_effective: 0"],
+)
+def test_a_drift_policy_that_could_judge_nothing_is_refused(tmp_path: Path, line: str) -> None:
+    """Rates and effects are shares, and a distribution has two bins at least."""
+    (tmp_path / "p.yaml").write_text(line + "\n")
+
+    with pytest.raises(DefinitionError):
+        drift_policy(tmp_path / "p.yaml")
