@@ -25,28 +25,18 @@ from numpy.typing import NDArray
 from lineshaft.errors import InputError
 from lineshaft.specs import Status, View, row_schema
 from lineshaft.specs.rows import PRESENT
+from lineshaft.tiles.packed_layout import HEADER, NO_BOOL, NO_LENGTH, Group, lay_out
 from lineshaft.tiles.sheet import Block, Parts, Sheet
 
 FORMAT = 0xB1
 TIMES = slice(5, 21)
 """Where the two times lie: larger bytes are newer."""
 
-_HEADER = np.dtype([("format", "u1"), ("schema", "<u4"), ("event", ">u8"), ("known", ">u8")])
 _SIGN = np.uint64(1 << 63)
 _CRC_WIDTH = 4
 _CRC_RESIDUE = 0x2144DF1C  # crc32(m + crc32(m)) is this for every m
-_NO_LENGTH = 0xFFFFFFFF
-_NO_BOOL = 2
 _MOST_ASKED = 256
 _FIRST = itemgetter(slice(0, 5))
-_GROUPS = (
-    ("float64", "<f8", ("float64",)),
-    ("int64", "<i8", ("int64", "timestamp")),
-    ("float32", "<f4", ("float32",)),
-    ("int32", "<i4", ("int32",)),
-    ("length", "<u4", ("string", "bytes")),
-    ("bool", "u1", ("bool",)),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,25 +53,10 @@ class Unpacked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
-    """Columns of one width, side by side in every row."""
-
-    kind: str
-    dtype: np.dtype[Any]
-    start: int
-    names: tuple[str, ...]
-    bit: int  # of its first column among the null bits; only integers have any
-
-    @property
-    def stop(self) -> int:
-        return self.start + self.dtype.itemsize * len(self.names)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pick:
     """The columns of one type that a request takes from a block, and where they go."""
 
-    block: _Block
+    block: Group
     dtype: str
     columns: slice | NDArray[np.intp]
     places: tuple[int, ...]
@@ -96,8 +71,8 @@ class RowCodec:
     def __init__(self, view: View) -> None:
         self.view = view
         self._types = {f.name: f.dtype for f in view.features}
-        self._blocks, self._bits = _lay_out(self._types)
-        last = self._blocks[-1].stop if self._blocks else _HEADER.itemsize
+        self._blocks, self._bits = lay_out(self._types)
+        last = self._blocks[-1].stop if self._blocks else HEADER.itemsize
         self._bits_at = last
         self.fixed_width = last + (self._bits + 7) // 8
         """Bytes of a row before its tail and CRC."""
@@ -132,7 +107,7 @@ class RowCodec:
         """Return all that lies before tail and CRC, with room for the CRC."""
         n = rows.num_rows
         matrix = np.zeros((n, self.width), np.uint8)
-        head = matrix[:, : _HEADER.itemsize].view(_HEADER)[:, 0]
+        head = matrix[:, : HEADER.itemsize].view(HEADER)[:, 0]
         head["format"], head["schema"] = FORMAT, self.schema_id
         head["event"], head["known"] = _biased(rows["event_time"]), _biased(rows["known_at"])
         valid = np.ones((self._bits, n), np.uint8)
@@ -307,7 +282,7 @@ class RowCodec:
         """Cut strings and bytes out of the tails; return which rows' lengths do not add up or whose text is none."""
         block = next(block for block in self._blocks if block.kind == "length")
         lengths = np.ascontiguousarray(matrix[:, block.start : block.stop]).view(block.dtype).astype(np.int64)
-        absent = lengths == _NO_LENGTH
+        absent = lengths == NO_LENGTH
         ends = self.fixed_width + np.cumsum(np.where(absent, 0, lengths), axis=1)
         sizes = np.array([0 if value is None else len(value) for value in values], np.int64)
         torn: NDArray[np.bool_] = found & (ends[:, -1] + _CRC_WIDTH != sizes)
@@ -325,26 +300,11 @@ class RowCodec:
 
     def _blank_row(self) -> bytes:
         row = np.zeros(self.width, np.uint8)
-        nothing = {"float64": np.nan, "float32": np.nan, "length": _NO_LENGTH, "bool": _NO_BOOL}
+        nothing = {"float64": np.nan, "float32": np.nan, "length": NO_LENGTH, "bool": NO_BOOL}
         for block in self._blocks:
             filler = np.full(len(block.names), nothing.get(block.kind, 0), block.dtype)
             row[block.start : block.stop] = filler.view(np.uint8)
         return row.tobytes()
-
-
-def _lay_out(types: dict[str, str]) -> tuple[list[_Block], int]:
-    """Group columns by width; return the blocks and how many null bits a row has."""
-    blocks: list[_Block] = []
-    at, bits = _HEADER.itemsize, 0
-    for kind, code, dtypes in _GROUPS:
-        names = tuple(name for name, dtype in types.items() if dtype in dtypes)
-        if not names:
-            continue
-        block = _Block(kind=kind, dtype=np.dtype(code), start=at, names=names, bit=bits)
-        blocks.append(block)
-        at = block.stop
-        bits += len(names) if block.dtype.kind == "i" else 0
-    return blocks, bits
 
 
 def _biased(column: pa.ChunkedArray) -> NDArray[np.uint64]:
@@ -360,9 +320,9 @@ def _cells(column: pa.ChunkedArray, dtype: str) -> tuple[NDArray[Any], NDArray[n
         # One NaN for all: the sign and payload of a NaN differ by processor and must not reach the bytes.
         return (np.where(undefined, np.array(np.nan, cells.dtype), cells) if undefined.any() else cells), None
     if dtype in {"string", "bytes"}:
-        return pc.binary_length(column).cast(pa.int64()).fill_null(_NO_LENGTH).to_numpy(), None
+        return pc.binary_length(column).cast(pa.int64()).fill_null(NO_LENGTH).to_numpy(), None
     if dtype == "bool":
-        return column.cast(pa.uint8()).fill_null(_NO_BOOL).to_numpy(), None
+        return column.cast(pa.uint8()).fill_null(NO_BOOL).to_numpy(), None
     whole = column.cast(pa.int64()) if dtype == "timestamp" else column
     if not column.null_count:
         return whole.to_numpy(), None
@@ -379,7 +339,7 @@ def _bools(matrix: NDArray[np.uint8], pick: _Pick) -> dict[int, pa.Array]:
     """Return columns of bools by their places."""
     cells = _cut(matrix, pick)
     return {
-        place: pa.array(column == 1, mask=column == _NO_BOOL) for place, column in zip(pick.places, cells, strict=True)
+        place: pa.array(column == 1, mask=column == NO_BOOL) for place, column in zip(pick.places, cells, strict=True)
     }
 
 
