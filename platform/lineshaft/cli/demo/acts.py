@@ -176,7 +176,7 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
         checks = run_proof(parts, views, assets=assets, stream=stream)
         summed = total(checks)
         verdict = "[bold green]EQUAL[/]" if summed.equal else "[bold red]NOT EQUAL[/]"
-        whole = f"{len(assets)} of {len(rows)} assets" if assets else f"all {len(rows)} assets"
+        whole = f"{len(assets) or len(rows)} of {len(rows)} assets"
         facts.append(
             f"{verdict}: {summed.values:,} values in {summed.rows:,} rows of {whole}, {summed.differing:,} differ"
         )
