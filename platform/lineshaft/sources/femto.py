@@ -93,7 +93,7 @@ def unwrap_midnight(seconds: Floats) -> Floats:
 def _read_packed(asset: str, file: Path, day_us: int, full_scale: float | None) -> Reading:
     """Return a packed life, or a reading that rejects it."""
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as opened, np.load(opened) as arrays:
             samples, seconds = np.moveaxis(arrays["acc_milli_g"], 2, 1) / 1000.0, arrays["t_first_sample_s_of_day"]
         return _vibration(asset, seconds, samples, day_us, full_scale)
     except (ValueError, KeyError, EOFError, OSError, BadZipFile, InputError) as error:

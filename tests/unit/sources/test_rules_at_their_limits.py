@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineshaft.errors import InputError
-from lineshaft.sources.rules import HOUR_US, AliasRule, ClockRule, FutureRule, RangeRule, RepeatRule, ZeroRule
+from lineshaft.sources.rules import (
+    HOUR_US,
+    AliasRule,
+    ClockRule,
+    FutureRule,
+    RangeRule,
+    RepeatRule,
+    TemperatureRule,
+    ZeroRule,
+)
 from lineshaft.sources.tabular import utc_us
 
 SECOND = 1_000_000
@@ -196,3 +205,11 @@ def test_numbers_of_kept_repeats_are_zero_where_only_one_is_kept() -> None:
         kept, sequence = RepeatRule(keep=keep).apply(times)  # type: ignore[arg-type]
         assert kept.tolist() == expected
         assert sequence.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("sent", "celsius"), [("degC", [32.0, 212.0, -40.0]), ("degF", [0.0, 100.0, -40.0])])
+def test_temperatures_are_read_in_the_unit_they_were_sent_in(sent: Any, celsius: list[float]) -> None:
+    """Water freezes at 32 and boils at 212 degF, and both scales meet at -40; unknown stays unknown."""
+    found = TemperatureRule(sent=sent).apply(np.array([32.0, 212.0, -40.0, np.nan]))
+
+    np.testing.assert_allclose(found, [*celsius, np.nan], atol=1e-12)
