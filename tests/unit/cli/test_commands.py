@@ -108,10 +108,11 @@ def test_the_online_store_is_counted_and_rebuilt(lineshaft: Lineshaft, pumps: Vi
     assert lineshaft("online", "rebuild", "--json").rows == rebuilt
 
 
-def test_models_are_none_in_a_home_without_any(lineshaft: Lineshaft) -> None:
+def test_models_are_none_in_a_home_without_any(lineshaft: Lineshaft, tmp_path: Path) -> None:
     """An empty list is JSON too, and words for people."""
-    assert lineshaft("models", "--json").rows == []
-    assert "nothing yet" in lineshaft("models").out
+    with EmbeddedValkey(tmp_path / "online"):
+        assert lineshaft("models", "--json", at=tmp_path).rows == []
+        assert "nothing yet" in lineshaft("models", at=tmp_path).out
 
 
 def test_a_fleet_is_simulated_into_a_home_and_its_server_stopped(lineshaft: Lineshaft, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,16 @@ SETTING = re.compile(r"LINESHAFT_([A-Z_]+)")
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LineshaftError)]
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Walk every text in the shipped code with its place."""
+@cache
+def texts() -> tuple[tuple[str, str], ...]:
+    """Return every text in the shipped code that names a command or a setting, with its place."""
+    told = []
     for path in SHIPPED:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+        source = path.read_text(encoding="utf-8")
+        if COMMAND.search(source) or SETTING.search(source):
+            nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+            told += [(f"{path.relative_to(ROOT)}:{n.lineno}", n.value) for n in nodes if isinstance(n.value, str)]
+    return tuple(told)
 
 
 def test_every_command_that_is_recommended_exists() -> None:

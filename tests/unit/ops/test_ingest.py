@@ -147,3 +147,62 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -
     with pytest.raises(NotFoundError) as none:
         read_table("labels", tmp_path / "empty")
     assert none.value.fix == "tables there: none"
+
+
+def test_side_tables_of_many_readings_are_put_together(offline: DeltaOfflineStore, tmp_path: Path) -> None:
+    """A log that comes file by file is one table, in order, beside the blocks."""
+    first, second = pa.table({"x": [1, 2]}), pa.table({"x": [3]})
+
+    done = take_in(
+        offline,
+        tmp_path,
+        Reading(tables={"events": first}),
+        Reading(blocks={"pump_blocks": blocks(0)}, tables={"events": second, "labels": first}),
+    )
+
+    assert done.tables["events"]["x"].to_pylist() == [1, 2, 3]
+    assert done.tables["labels"]["x"].to_pylist() == [1, 2]
+    assert done.notes == {}
+
+
+def test_progress_counts_the_blocks_written(offline: DeltaOfflineStore, tmp_path: Path) -> None:
+    """Source by source, as they are written; rejected ones are not progress."""
+    steps: list[int] = []
+    mixed = pa.concat_tables([blocks(0, 1, 2), blocks(3, rate_hz=-1.0)])
+
+    ingest(
+        [Reading(blocks={"pump_blocks": mixed}), Reading(blocks={"pump_blocks": blocks(5)})],
+        sources=SOURCES,
+        offline=offline,
+        rejects=tmp_path / "deep" / "rejects",
+        label="set",
+        progress=steps.append,
+    )
+
+    assert steps == [3, 1]
+    assert read_rejects(tmp_path / "deep" / "rejects").num_rows == 1
+
+
+def test_where_one_value_ends_the_next_begins() -> None:
+    """Two texts side by side are not one longer text: moving a letter over makes another name."""
+    whole = blocks(0)
+    left = whole.set_column(0, "asset_id", pa.array(["ab"])).set_column(1, "position", pa.array(["c"]))
+    right = whole.set_column(0, "asset_id", pa.array(["a"])).set_column(1, "position", pa.array(["bc"]))
+
+    assert content_name(left) != content_name(right)
+
+
+def test_one_label_does_not_hide_anothers_blocks(offline: DeltaOfflineStore, tmp_path: Path) -> None:
+    """The same blocks under two labels are two batches; within a label they are one."""
+    for label in ("one", "two", "one"):
+        take_in(offline, tmp_path, Reading(blocks={"pump_blocks": blocks(0)}), label=label)
+
+    assert len(stored(offline)) == 2
+
+
+def test_what_was_read_before_a_fault_is_kept(offline: DeltaOfflineStore, tmp_path: Path) -> None:
+    """A reading of an unknown source stops the work; the ones before it are stored and need not be read again."""
+    with pytest.raises(NotFoundError):
+        take_in(offline, tmp_path, Reading(blocks={"pump_blocks": blocks(0)}), Reading(blocks={"pumps": blocks(1)}))
+
+    assert stored(offline) == [START_US]

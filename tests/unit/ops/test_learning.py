@@ -178,3 +178,65 @@ def test_a_failure_model_without_rows_is_said_in_words(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="no row of 'bearing_failure' could be labelled"):
         lesson("bearing_failure", catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
+
+
+class Growing(MemoryOfflineStore):
+    """A store into which somebody writes a correction while a lesson is being prepared."""
+
+    correction: pa.Table | None = None
+
+    def version(self, view: View) -> int:
+        """Say the version, and let the correction in right after."""
+        said = super().version(view)
+        if self.correction is not None:
+            late, self.correction = self.correction, None
+            self.write_rows(view, late, batch="late")
+        return said
+
+
+def test_a_lesson_is_of_the_versions_it_pins(tmp_path: Path) -> None:
+    """A correction that arrives meanwhile is not learned from: the pins name exactly the rows that were read."""
+    keep_tables({"truth": truth(3, 0.0)}, tmp_path)
+    offline = Growing()
+    first = utc_us(EPOCH) + CYCLE_US
+    offline.write_rows(ENGINES, rows(ENGINES, ("FD001-train-001", first, 1.0)), batch="rows")
+    offline.correction = rows(ENGINES, ("FD001-train-001", first, 99.0))
+
+    work = lesson("turbofan_rul", catalog=catalog(), offline=offline, tables=tmp_path)
+
+    assert work.table_versions == {"turbofan_condition": 0}
+    assert work.table["turbofan_condition__s2_mean"].to_pylist() == [1.0]
+    assert offline.version(ENGINES) == 1
+
+
+def test_a_service_is_asked_by_its_most_detailed_view(tmp_path: Path) -> None:
+    """Where one view speaks of machines and another of bearings, each bearing is a row."""
+    site = View(
+        name="site", source=BEARINGS.source, entity_keys=(("asset_id", "string"),), features=(Feature(name="t"),)
+    )
+    used = tuple(ServiceView(view=v.name, version=v.version, features=v.feature_names) for v in (site, BEARINGS))
+    held = FixedCatalog(all_views=(site, BEARINGS), all_services=(Service(name="bearing_health", views=used),))
+    start = utc_us("2024-01-01")
+    offline = MemoryOfflineStore()
+    bearings = [("pump", place, start + k * HOUR_US, 1.0) for k in range(12) for place in ("de", "nde")]
+    offline.write_rows(BEARINGS, rows(BEARINGS, *bearings), batch="rows")
+    offline.write_rows(site, rows(site, ("pump", start, 20.0)), batch="rows")
+    log = pa.table(
+        {"asset_id": ["pump"], "event_time": pa.array([start + 11 * HOUR_US]).cast(TIME), "kind": ["failure"]}
+    )
+    keep_tables({"maintenance": log}, tmp_path)
+
+    work = lesson("bearing_failure", catalog=held, offline=offline, tables=tmp_path)
+
+    assert set(work.table["position"].to_pylist()) == {"de", "nde"}
+    assert set(work.table["site__t"].to_pylist()) == {20.0}
+    assert set(work.table_versions) == {"site", "vibration_condition"}
+    assert work.spec.description == RECIPES["bearing_failure"].description
+
+
+def test_a_recipe_describes_its_model() -> None:
+    """What a model is for stands in the registry beside it."""
+    for name, how in RECIPES.items():
+        assert recipe(name) is how
+        assert how.description.endswith(".")
+        assert how.every_us > 0

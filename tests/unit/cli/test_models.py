@@ -1,0 +1,116 @@
+"""Models on the command line: listed with what is known of them, and asked with what moved them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lineshaft.models.gate import GatePolicy
+from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.ops.model_release import Origin, release
+from lineshaft.settings import Settings
+from lineshaft.specs import View
+from lineshaft.wiring import Parts, connect
+
+Lineshaft = Callable[..., Any]
+ASK = ("predict", "wear", "--key", "asset_id=pump-1,nobody", "--key", "position=de,de")
+EASY = GatePolicy(name="easy", metric="rmse", better="lower", min_groups=2)
+
+
+@pytest.fixture(scope="module")
+def parts(home: Path) -> Iterator[Parts]:
+    """Return the parts of the home, in which a model was trained thrice: champion, rejected, too little evidence."""
+    with connect(Settings(home=home)) as opened:
+        service = opened.catalog.service("pump_health")
+        generator = np.random.default_rng(1)
+        rms = generator.normal(3, 1, size=120)
+        rows = pa.table(
+            {
+                "asset_id": np.repeat([f"a{i}" for i in range(6)], 20),
+                "event_time": pa.array(np.tile(np.arange(20), 6)).cast(pa.timestamp("us", tz="UTC")),
+                "pumps__rms_1m": rms,
+                "pumps__kurtosis_1m": generator.normal(size=120),
+                "label": 10 * rms,
+            }
+        )
+        spec = ModelSpec(
+            name="wear", task="regression", service="pump_health", features=numeric_features(service), rounds=20
+        )
+        origin = Origin(service=service, table_versions={"pumps": 1}, actor="ann")
+        for policy in (EASY, replace(EASY, margin=0.999), replace(EASY, min_groups=99)):
+            release(opened.registry, spec, rows, origin=origin, policy=policy, environment="dev")
+        yield opened
+
+
+@pytest.mark.usefixtures("parts")
+def test_models_are_listed_with_champion_and_figures(lineshaft: Lineshaft) -> None:
+    """Newest first; one of them is champion, and each shows its first figures."""
+    said = lineshaft("models", "--json")
+
+    assert [(row["model"], row["task"], row["role"]) for row in said.rows] == [
+        ("wear@3", "regression", ""),
+        ("wear@2", "regression", ""),
+        ("wear@1", "regression", "champion"),
+    ]
+    assert all(row["metrics"].count(", ") == 2 for row in said.rows)
+    assert "champion" in lineshaft("models").out
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_prediction_says_score_version_status_and_reasons(lineshaft: Lineshaft) -> None:
+    """Of a known machine, present; of an unknown one, a score all the same, and that nothing was known."""
+    said = lineshaft(*ASK, "--at", "2024-01-01T00:04:00", "--json")
+
+    known, unknown = said.rows
+    assert (known["asset_id"], known["position"], known["model"], known["status"]) == (
+        "pump-1",
+        "de",
+        "wear@1",
+        "PRESENT",
+    )
+    assert 5 < known["score"] < 60
+    assert known["because"].startswith("pumps__rms_1m=2.121 (")
+    assert (unknown["asset_id"], unknown["status"]) == ("nobody", "NOT_FOUND")
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_prediction_from_old_data_says_so(lineshaft: Lineshaft) -> None:
+    """Asked now about a recording of long ago, the features are withheld and the status tells."""
+    assert lineshaft(*ASK, "--json").rows[0]["status"] == "STALE"
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("predict", "wear", "--key", "asset_id=pump-1"), "LS-INP", "'position'"),
+        (("predict", "ware", "--key", "asset_id=pump-1"), "LS-NOF", "ware"),
+        (
+            ("predict", "wear", "--key", "asset_id=a", "--key", "position=de", "--at", "soon"),
+            "LS-INP",
+            "'soon' is no moment",
+        ),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused(
+    lineshaft: Lineshaft, words: tuple[str, ...], code: str, text: str
+) -> None:
+    """A key short, a model nobody trained, a moment that is none."""
+    said = lineshaft(*words)
+
+    assert said.code == 1
+    assert said.err.startswith(code)
+    assert text in said.err
+
+
+def test_predictions_are_logged_with_the_models_own_view(parts: Parts, pumps: View) -> None:
+    """The champion pins the view that the home serves: a prediction can be traced to the rows it read."""
+    (pin,) = parts.registry.champion("wear", "dev").pins
+
+    assert (pin.view, pin.version, pin.table_version) == ("pumps", pumps.version, 1)
