@@ -91,14 +91,20 @@ def _tiles_query(tables: StreamTableEnvironment, views: Sequence[str], *, table:
 
 
 def _folder_table(name: str, folder: str, *, lag_ms: int | None, monitor_s: float) -> str:
-    """Return the table of a folder. Without a lag it is history: read in any order, no time passes till its end."""
-    clock = "TO_TIMESTAMP_LTZ(0, 3)" if lag_ms is None else "TO_TIMESTAMP_LTZ(`known_us` / 1000, 3)"
+    """Return the table of a folder. Without a lag it is history: read in any order, no time passes till its end.
+
+    A clock is two operators between source and function, each of which copies every payload: history has none.
+    """
     monitor = f", 'source.monitor-interval'='{round(monitor_s * 1000)} ms'" if monitor_s else ""
     return (
-        f"CREATE TEMPORARY TABLE {name} ({_COLUMNS}, `known` AS {clock}, "
-        f"WATERMARK FOR `known` AS `known` - {_interval(lag_ms or 0)}) "
+        f"CREATE TEMPORARY TABLE {name} ({_COLUMNS}{'' if lag_ms is None else _receipt_clock(lag_ms)}) "
         f"WITH ('connector'='filesystem', 'format'='parquet', 'path'='{uri(folder)}'{monitor})"
     )
+
+
+def _receipt_clock(lag_ms: int) -> str:
+    clock = "TO_TIMESTAMP_LTZ(`known_us` / 1000, 3)"
+    return f", `known` AS {clock}, WATERMARK FOR `known` AS `known` - {_interval(lag_ms)}"
 
 
 def _kafka_table(name: str, feed: Feed, *, lag_ms: int) -> str:
