@@ -167,6 +167,8 @@ class StandaloneCluster:
             "taskmanager.memory.managed.fraction": "0.2",
             "taskmanager.numberOfTaskSlots": str(self.slots),
             "web.refresh-interval": "500",  # the REST interface answers from a cache this old
+            # Past this time a job without task managers fails at once: its restarts are used up before one is back.
+            "resourcemanager.standalone.start-up-time": "86400000",
             "heartbeat.timeout": "10000",
             "heartbeat.interval": "2000",
             "python.executable": sys.executable,

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import jgo
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from lineshaft.ops.jobs import Inlet, Target
 from lineshaft.ops.verify import check_offline, check_online
@@ -23,7 +18,7 @@ from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.testing import oracle_rows
-from lineshaft_flink.java import java_home
+from lineshaft_flink.broker import LocalBroker
 from lineshaft_flink.launch import FlinkJobs
 from lineshaft_flink.rehearsal import MINUTE_US, SOURCE, Rehearsal, rehearsal_view
 from lineshaft_flink.wire import pack_block
@@ -36,40 +31,10 @@ PARTITIONS = 2
 
 @pytest.fixture
 def brokers(tmp_path: Path) -> Iterator[str]:
-    """Run a Kafka 4 broker, its own controller, and tell its address."""
-    jars = [
-        str(artifact.resolve())
-        for artifact in jgo.resolve("org.apache.kafka:kafka_2.13:4.1.2+org.slf4j:slf4j-simple:1.7.36")
-    ]
-    port, controller = free_port(), free_port()
-    properties = tmp_path / "kraft.properties"
-    properties.write_text(
-        "process.roles=broker,controller\nnode.id=1\n"
-        f"controller.quorum.voters=1@127.0.0.1:{controller}\ncontroller.listener.names=CONTROLLER\n"
-        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
-        f"log.dirs={tmp_path / 'kafka'}\noffsets.topic.replication.factor=1\n"
-        "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
-        # the feed is of another year: without this Kafka would delete it as outdated
-        "log.retention.ms=-1\nlog.message.timestamp.before.max.ms=9223372036854775807\n"
-    )
-    java = [str(java_home() / "bin" / "java"), "-Xmx384m", "-cp", ":".join(jars)]
-    cluster = "bGluZXNoYWZ0LXRlc3QtMQ"
-    subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
-        check=True,
-        capture_output=True,
-    )
-    with (tmp_path / "kafka.log").open("wb") as log:
-        process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
-    try:
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
-        topic = NewTopic(TOPIC, num_partitions=PARTITIONS, replication_factor=1)
-        for created in admin.create_topics([topic], operation_timeout=60, request_timeout=60).values():
-            created.result()
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    """Run a Kafka 4 broker, and tell its address."""
+    with LocalBroker(folder=tmp_path / "broker") as broker:
+        broker.create_topic(TOPIC, partitions=PARTITIONS)
+        yield broker.address
 
 
 def test_blocks_from_kafka_make_the_oracles_rows(tmp_path: Path, brokers: str) -> None:
@@ -107,11 +72,3 @@ def send(blocks: pa.Table, brokers: str) -> None:
     for partition in range(PARTITIONS):
         producer.produce(TOPIC, pack_block(beat), partition=partition, timestamp=beat_us // 1000)
     assert producer.flush(60) == 0
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

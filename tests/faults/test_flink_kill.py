@@ -26,7 +26,7 @@ from lineshaft_flink.job_file import Feed, JobFile
 from lineshaft_flink.orphans import kill_orphans, marked
 from lineshaft_flink.rehearsal import MINUTE_US, SOURCE, Rehearsal, rehearsal_view
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 SCRIPT = Path(__file__).parents[2] / "flink_jobs" / "stream_features.py"
 FILES_A_KILL = 3
@@ -120,7 +120,7 @@ def recovered(cluster: StandaloneCluster, job_id: str, *, made: int) -> None:
     until(lambda: cluster.rest.tasks_running(job_id), what="all tasks to run again")
 
 
-def until(done: Callable[[], bool], *, what: str, timeout_s: float = 120.0) -> None:
+def until(done: Callable[[], bool], *, what: str, timeout_s: float = 240.0) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + timeout_s
     while not done():
