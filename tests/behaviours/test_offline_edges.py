@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.errors import InputError, NotFoundError
+from lineshaft.sources.blocks import blocks_table
 from lineshaft.specs import BLOCK_SCHEMA, Feature, Source, Status, View, row_schema
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -197,3 +198,27 @@ def test_blocks_without_a_known_time_are_refused(store: OfflineStore) -> None:
     """A block says when the platform received it, or it cannot be placed among what was known."""
     with pytest.raises(InputError, match="columns missing: known_us"):
         store.write_blocks(SOURCE, BLOCK_SCHEMA.empty_table().drop_columns(["known_us"]), batch="one")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ({"start_us": 10}, [10, 11]),
+        ({"start_us": 11}, [11]),
+        ({"end_us": 10}, [9]),
+        ({"end_us": 11}, [9, 10]),
+        ({"start_us": 9, "end_us": 11}, [9, 10]),
+        ({"start_us": 10, "end_us": 10}, []),
+        ({"start_us": 12}, []),
+    ],
+)
+def test_blocks_are_read_from_a_moment_until_before_another(
+    store: OfflineStore, bounds: dict[str, int], expected: list[int]
+) -> None:
+    """By their start, which is in the range if the range starts there, and not if it ends there."""
+    blocks = blocks_table(asset_id="m", starts_us=[9, 10, 11], samples=np.ones((3, 1, 1)), rate_hz=1.0)
+    store.write_blocks(SOURCE, blocks, batch="one")
+
+    found = [start for part in store.read_blocks(SOURCE, **bounds) for start in part["start_us"].to_pylist()]
+
+    assert sorted(found) == expected
