@@ -25,6 +25,7 @@ from lineshaft.errors import ConflictError, InputError, NotFoundError, Unavailab
 
 _FIX = "make the folder writable and the disk less full, or point LINESHAFT_OFFLINE_URL elsewhere"
 _RETRIES = 200  # rival appends do not conflict; they only take version numbers from one another
+_RIVALRY = ("oncurrent", "attempts", "changed since last commit")  # as the log's reader words a lost race
 _REARRANGE = "lineshaft.compaction"
 _KEEP = {
     # Old versions are pins of training sets: they go when `vacuum` is told so, not by themselves.
@@ -251,7 +252,7 @@ class DeltaFolder:
                     commit_properties=CommitProperties(max_commit_retries=_RETRIES, app_transactions=[turn]),
                 )
             except CommitFailedError as error:
-                if "oncurrent" in str(error) or "attempts" in str(error):
+                if any(word in str(error) for word in _RIVALRY):
                     return False
                 raise
         return True
