@@ -23,6 +23,7 @@ STATUSES = {
     Status.NOT_FOUND: FieldStatus.NOT_FOUND,
     Status.STALE: FieldStatus.OUTSIDE_MAX_AGE,
     Status.CORRUPT: FieldStatus.INVALID,
+    Status.UNAVAILABLE: FieldStatus.INVALID,
 }
 """Lineshaft's statuses by Feast's."""
 

@@ -11,11 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
-from lineshaft.errors import InputError
+from lineshaft.errors import InputError, UnavailableError
 from lineshaft.ops.training_set import Chunk, answer, entity_keys, training_set
 from lineshaft.registry.catalog_values import Catalog
+from lineshaft.serving.breaker import Breaker
 from lineshaft.specs import Service, View
-from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, Wanted
+from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, RememberingStore, Wanted
 from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.keys import Keys, table_of
 
@@ -108,6 +109,9 @@ class FeatureHandler:
     online: OnlineStore
     clock: Clock
     max_rows: int = MAX_ROWS
+    breaker: Breaker = field(default_factory=Breaker)
+    patience_s: float = 0.02
+    """A store that does not answer within less than this may be well."""
 
     def get(
         self, service: str, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float | None = None
@@ -115,7 +119,8 @@ class FeatureHandler:
         """Return the newest values of a service for each entity row, in order.
 
         at_us: the moment ages and times to live are counted to; the present unless given. budget_s: the most time the
-        online store may take. Raises `NotFoundError`, `InputError` or `UnavailableError`.
+        online store may take. Where it cannot be asked, the rows last read by this process stand in, and the answer
+        is `degraded`. Raises `NotFoundError`, `InputError`, or `UnavailableError` when no row is known either.
         """
         moment = self.clock.now_us() if at_us is None else at_us
         times = np.full(entities.num_rows, moment, np.int64)
@@ -145,8 +150,35 @@ class FeatureHandler:
         if entities.num_rows > self.max_rows:
             what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
             raise InputError(what, fix="ask in several requests")
-        found = self.online.read(_wanted(plan, entities), timeout_s=budget_s)
-        return _served(plan, found, at_us)
+        wanted = _wanted(plan, entities)
+        try:
+            return _served(plan, self._read(wanted, budget_s), at_us)
+        except UnavailableError:
+            held = self.online.last_known(wanted) if isinstance(self.online, RememberingStore) else None
+            if held is None:
+                raise
+            return _served(plan, held, at_us, degraded=True)
+
+    def _read(self, wanted: Sequence[Wanted], budget_s: float | None) -> Sequence[Found]:
+        """Ask the online store, unless it has just failed to answer; a short budget proves nothing about it."""
+        if not self.breaker.allows():
+            raise UnavailableError(
+                "the online store did not answer a moment ago and is left alone for another",
+                fix="check that its server runs; it is asked again by itself",
+            )
+        try:
+            found = self.online.read(wanted, timeout_s=budget_s)
+        except UnavailableError:
+            if budget_s is None or budget_s >= self.patience_s:
+                self.breaker.failed()
+            else:
+                self.breaker.undecided()
+            raise
+        except BaseException:
+            self.breaker.undecided()
+            raise
+        self.breaker.succeeded()
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,9 +211,10 @@ def _wanted(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
     ]
 
 
-def _served(plan: Plan, found: Sequence[Found], at_us: NDArray[np.int64]) -> Served:
+def _served(plan: Plan, found: Sequence[Found], at_us: NDArray[np.int64], *, degraded: bool = False) -> Served:
     moment = int(at_us[0]) if len(at_us) else 0
-    return Served(answer=answer(plan.service, plan.views, found, at_us), plan=plan, at_us=moment)
+    judged = answer(plan.service, plan.views, found, at_us)
+    return Served(answer=judged, plan=plan, at_us=moment, degraded=degraded)
 
 
 def page(plans: Sequence[Plan], *, size: int, token: str) -> tuple[list[Plan], str]:

@@ -36,6 +36,7 @@ class Status(IntEnum):
     NOT_FOUND = 3  # no row of this entity was known at the time asked for
     STALE = 4  # the newest row is older than the view's ttl; the value is withheld, its age is given
     CORRUPT = 5  # the stored bytes fail their checksum or schema
+    UNAVAILABLE = 6  # the store could not be asked, and no earlier row of this entity is known here
 
 
 PRESENT = np.int8(Status.PRESENT)

@@ -76,8 +76,18 @@ class Shelf:
             at = np.array([place or 0 for place in places], np.intp)
         return self._rows[at], self._status[at], missing
 
-    def put(self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8]) -> None:
-        """Keep rows just read; corrupt ones are read again each time."""
+    def known(self, keys: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+        """Return the rows of keys as they were last read, fresh or not; UNAVAILABLE where none was."""
+        places = list(map(self._place.get, keys))
+        at = np.array([place or 0 for place in places], np.intp)
+        status = self._status[at]
+        status[[place is None for place in places]] = Status.UNAVAILABLE
+        return self._rows[at], status
+
+    def put(
+        self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8], *, tracked: bool = True
+    ) -> None:
+        """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time."""
         places = []
         for key in keys:
             place = self._place.get(key)
@@ -86,7 +96,7 @@ class Shelf:
             places.append(place)
         # A row may have had to make room for one after it: of those with one place the last is kept.
         self._rows[places], self._status[places] = rows, status
-        self._fresh[places] = status != Status.CORRUPT
+        self._fresh[places] = tracked & (status != Status.CORRUPT)
 
     def doubt(self, key: bytes | None = None) -> None:
         """Take a row, or every row, as no longer fresh."""
@@ -149,6 +159,20 @@ class NearCache:
             except UnavailableError:
                 self.forget()
                 raise
+
+    def remember(self, ask: Ask, rows: NDArray[np.uint8], status: NDArray[np.int8]) -> None:
+        """Keep rows read over another connection, for when the server cannot be asked."""
+        with self._lock:
+            self._shelf(ask).put(ask.keys, rows, status, tracked=False)
+
+    def known(self, asks: Sequence[Ask]) -> list[Found] | None:
+        """Return what was last read of the rows asked for, fresh or not; None where nothing was."""
+        with self._lock:
+            held = [(ask, *self._shelf(ask).known(ask.keys)) for ask in asks]
+        if all((status == Status.UNAVAILABLE).all() for _, _, status in held):
+            return None
+        unpacked = [ask.codec.rows.cut(rows, status, ask.features) for ask, rows, status in held]
+        return [Found(rows=one.sheet, status=one.status) for one in unpacked]
 
     @contextmanager
     def in_use(self) -> Iterator[bool]:

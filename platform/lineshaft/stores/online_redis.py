@@ -100,9 +100,17 @@ class RedisOnlineStore:
         values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
         answers, at = [], 0
         for ask in asks:
-            answers.append(ask.codec.unpack(values[at : at + len(ask.keys)], ask.features))
+            answers.append(self._unpacked(ask, values[at : at + len(ask.keys)]))
             at += len(ask.keys)
         return answers
+
+    def _unpacked(self, ask: Ask, values: list[bytes | None]) -> Found:
+        if self._near is None or ask.codec.rows.has_tail:
+            return ask.codec.unpack(values, ask.features)
+        rows, status = ask.codec.rows.checked(values)
+        self._near.remember(ask, rows, status)
+        unpacked = ask.codec.rows.cut(rows, status, ask.features)
+        return Found(rows=unpacked.sheet, status=unpacked.status)
 
     def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> list[Found] | None:
         """Return what `read` returns if the server is quick; None where it is slow or away.
@@ -124,6 +132,16 @@ class RedisOnlineStore:
         except UnavailableError:
             self._slow_until = now + _SLOW_FOR_S
             return None
+
+    def last_known(self, wanted: Sequence[Wanted]) -> list[Found] | None:
+        """Return the rows last read, UNAVAILABLE where there is none; None where nothing is known.
+
+        Rows with texts are not remembered.
+        """
+        asks = self._asks(wanted)
+        if self._near is None or any(ask.codec.rows.has_tail for ask in asks):
+            return None
+        return self._near.known(asks)
 
     def remove(self, view: View, keys: pa.Table) -> int:
         """Forget entities of a view; return how many were there."""

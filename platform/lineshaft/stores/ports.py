@@ -92,6 +92,15 @@ class PromptStore(Protocol):
         ...
 
 
+@runtime_checkable
+class RememberingStore(Protocol):
+    """An online store that knows what it was last told when the server cannot be asked."""
+
+    def last_known(self, wanted: Sequence[Wanted]) -> list[Found] | None:
+        """Return the rows last read by this process, UNAVAILABLE where there is none; None where it knows nothing."""
+        ...
+
+
 class OfflineStore(Protocol):
     """All blocks and all feature rows with their history, in versioned tables."""
 
