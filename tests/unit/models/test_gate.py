@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import GatePolicy, judge
+from lineshaft.models.scores import evaluate
 
 HIGHER = GatePolicy(name="g", metric="pr_auc", better="higher", margin=0.1, min_groups=5, min_positive_groups=3)
 LOWER = GatePolicy(name="g", metric="rmse", better="lower", margin=0.1, min_groups=5)
@@ -100,3 +104,29 @@ def test_a_pass_always_shows_what_it_claims(low: float, base: float, margin: flo
     assert passed == (low > base + margin and groups >= least)
     if passed:
         assert judge(policy, {**figures, "pr_auc_low": low + 1, "test_groups": groups + 1.0}).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    "policy", [{"better": "hihger"}, {"better": ""}, {"margin": -0.1}, {"margin": math.nan}, {"margin": math.inf}]
+)
+def test_a_gate_that_would_pass_the_wrong_versions_is_refused(policy: dict[str, Any]) -> None:
+    """A misspelt direction is not taken for the other one, and a margin is a number of 0 or more."""
+    with pytest.raises(DefinitionError, match="cannot judge") as caught:
+        replace(HIGHER, **policy)
+
+    assert "higher" in caught.value.fix
+
+
+def test_a_figure_undefined_in_every_resample_is_unknown() -> None:
+    """Without positives nothing is known of precision, and the gate says so."""
+    figures = evaluate(
+        "binary",
+        train_labels=np.array([0.0, 1.0]),
+        labels=np.zeros(6),
+        scores=np.arange(6.0),
+        groups=np.array(list("aabbcc")),
+        seed=3,
+    )
+
+    assert math.isnan(figures["pr_auc_low"])
+    assert judge(replace(HIGHER, min_groups=1, min_positive_groups=0), figures).outcome == "unknown"

@@ -1,0 +1,210 @@
+"""Errors at the edge of the server: ours with their code and cure, unknown ones with an id and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+
+from lineshaft import errors
+from lineshaft.serving.interceptors import (
+    CODE_KEY,
+    FIX_KEY,
+    ID_KEY,
+    STATUS_OF,
+    WHERE_KEY,
+    ErrorInterceptor,
+)
+
+STATUS = grpc.StatusCode
+SECRET = "password is hunter2"
+
+
+class Aborted(Exception):  # noqa: N818 - stands for grpc's own way to end a call
+    """The call was ended."""
+
+
+class Context:
+    """What grpc gives a handler: remembers how the call was ended."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, str, dict[str, Any]]] = []
+
+    async def abort(self, code: Any, details: str, trailing: tuple[tuple[str, Any], ...] = ()) -> None:
+        """End the call."""
+        self.told.append((code, details, dict(trailing)))
+        raise Aborted
+
+
+def handler(**behaviours: Any) -> Any:
+    """Return a method's handler as grpc has it: one behaviour, and how messages are read and written."""
+    plain: dict[str, Any] = dict.fromkeys(("unary_unary", "unary_stream", "stream_unary", "stream_stream"))
+    kinds = {"request_streaming": False, "response_streaming": "unary_stream" in behaviours}
+    serializers = {"request_deserializer": bytes, "response_serializer": bytes}
+    return SimpleNamespace(**{**plain, **kinds, **serializers, **behaviours})
+
+
+async def wrapped(of: Any, *, interceptor: ErrorInterceptor | None = None, method: str = "/s/M") -> Any:
+    """Return what the interceptor makes of a handler."""
+
+    async def continuation(_details: Any) -> Any:
+        return of
+
+    details = SimpleNamespace(method=method)
+    return await (interceptor or ErrorInterceptor()).intercept_service(continuation, details)
+
+
+def outcome(error: Exception | None) -> tuple[Any, str, dict[str, Any]]:
+    """Return how a call ends whose handler fails like this."""
+    context = Context()
+
+    async def behaviour(_request: Any, _context: Any) -> str:
+        if error is not None:
+            raise error
+        return "answer"
+
+    async def run() -> None:
+        made = await wrapped(handler(unary_unary=behaviour))
+        assert await made.unary_unary("request", context) == "answer"
+
+    if error is None:
+        asyncio.run(run())
+        return STATUS.OK, "", {}
+    with pytest.raises(Aborted):
+        asyncio.run(run())
+    return context.told[0]
+
+
+EXPECTED = {
+    errors.ConflictError: STATUS.ABORTED,
+    errors.CorruptError: STATUS.DATA_LOSS,
+    errors.DefinitionError: STATUS.FAILED_PRECONDITION,
+    errors.EnvironmentFault: STATUS.FAILED_PRECONDITION,
+    errors.InputError: STATUS.INVALID_ARGUMENT,
+    errors.NotFoundError: STATUS.NOT_FOUND,
+    errors.UnavailableError: STATUS.UNAVAILABLE,
+    errors.LineshaftError: STATUS.UNKNOWN,
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
+def test_an_error_of_ours_keeps_its_code_its_place_and_its_cure(kind: type[errors.LineshaftError]) -> None:
+    """Each has one status; place and cure may hold any letters, so they travel as bytes."""
+    code, details, trailing = outcome(kind("what", where="Prüfstand.csv:3", fix="do «this»"))
+
+    assert (code, details) == (EXPECTED[kind], "what")
+    assert trailing == {
+        CODE_KEY: kind.code,
+        WHERE_KEY: "Prüfstand.csv:3".encode(),
+        FIX_KEY: "do «this»".encode(),
+    }
+
+
+def test_every_status_is_in_the_table_above() -> None:
+    """A status changed in one place is noticed."""
+    assert {kind: code for kind, code in EXPECTED.items() if code is not STATUS.UNKNOWN} == STATUS_OF
+
+
+def test_a_kind_of_error_derived_from_ours_has_its_parents_status() -> None:
+    """Whoever refines an error need not know of transports."""
+
+    class Narrower(errors.NotFoundError):
+        """A finer one."""
+
+    assert outcome(Narrower("gone"))[0] is STATUS.NOT_FOUND
+
+
+@pytest.mark.parametrize("error", [ValueError(SECRET), KeyError(SECRET), RuntimeError(SECRET)])
+def test_an_unexpected_error_leaves_as_an_id_that_the_log_explains(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of it goes to the caller; id, method and error stand in the log."""
+    with caplog.at_level(logging.ERROR):
+        code, details, trailing = outcome(error)
+
+    (record,) = caplog.records
+    assert code is STATUS.INTERNAL
+    assert SECRET not in details + str(trailing)
+    assert details == f"unexpected error {trailing[ID_KEY]}"
+    assert len(trailing[ID_KEY]) == 12
+    assert trailing[ID_KEY] in record.getMessage()
+    assert "/s/M" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
+def test_each_unexpected_error_has_an_id_of_its_own() -> None:
+    """Two of them can be told apart in the log."""
+    assert outcome(ValueError("a"))[2][ID_KEY] != outcome(ValueError("a"))[2][ID_KEY]
+
+
+def test_an_answer_passes_untouched() -> None:
+    """No error, no change."""
+    assert outcome(None)[0] is STATUS.OK
+
+
+def test_a_call_already_ended_is_not_ended_again() -> None:
+    """What a handler aborted by itself keeps its status."""
+    context = Context()
+
+    async def behaviour(_request: Any, _context: Any) -> str:
+        raise grpc.aio.AbortError
+
+    async def run() -> None:
+        made = await wrapped(handler(unary_unary=behaviour))
+        await made.unary_unary("request", context)
+
+    with pytest.raises(grpc.aio.AbortError):
+        asyncio.run(run())
+    assert context.told == []
+
+
+@pytest.mark.parametrize("error", [errors.CorruptError("half way"), ValueError(SECRET), grpc.aio.AbortError()])
+def test_a_stream_that_fails_half_way_ends_with_the_errors_status(error: Exception) -> None:
+    """What was sent was sent; then it ends as a single answer would."""
+    context = Context()
+    received: list[int] = []
+
+    async def behaviour(_request: Any, _context: Any) -> AsyncIterator[int]:
+        yield 1
+        yield 2
+        raise error
+
+    async def run() -> None:
+        made = await wrapped(handler(unary_stream=behaviour))
+        parts = aiter(made.unary_stream("request", context))
+        while True:
+            received.append(await anext(parts))
+
+    with pytest.raises((Aborted, grpc.aio.AbortError)):
+        asyncio.run(run())
+    assert received == [1, 2]
+    ended = [told[0] for told in context.told]
+    assert ended == {"CorruptError": [STATUS.DATA_LOSS], "ValueError": [STATUS.INTERNAL]}.get(type(error).__name__, [])
+
+
+def test_a_method_is_wrapped_once_and_unknown_ones_are_not_remembered() -> None:
+    """The same method gives the same wrapper; names that nobody serves would fill the memory."""
+
+    async def run() -> None:
+        interceptor = ErrorInterceptor()
+        one = handler(unary_unary=lambda _request, _context: None)
+        first = await wrapped(one, interceptor=interceptor, method="/s/A")
+        assert await wrapped(handler(), interceptor=interceptor, method="/s/A") is first
+        assert await wrapped(None, interceptor=interceptor, method="/s/B") is None
+        assert await wrapped(one, interceptor=interceptor, method="/s/B") is not None
+        assert (first.request_deserializer, first.response_serializer) == (bytes, bytes)
+
+    asyncio.run(run())
+
+
+def test_a_stream_of_requests_is_left_as_it_is() -> None:
+    """Reflection streams requests, and answers for itself."""
+    streaming = handler(request_streaming=True)
+
+    assert asyncio.run(wrapped(streaming)) is streaming
