@@ -187,9 +187,9 @@ def test_fewer_values_than_the_policy_asks_for_are_unknown(rows: int, outcome: s
 
 def test_a_shift_is_told_in_deviations_of_the_reference() -> None:
     """Signed; a constant reference has no deviation to tell it in."""
-    reference = np.array([0.0, 2.0] * 20)
+    reference = np.array([0.0, 8.0] * 20)  # a deviation of 4
 
-    assert only(reference, reference - 3).shift_sd == pytest.approx(-3.0)
+    assert only(reference, reference - 6).shift_sd == pytest.approx(-1.5)
     assert np.isnan(only(np.full(40, 5.0), np.arange(40.0)).shift_sd)
 
 
@@ -315,3 +315,25 @@ def test_a_check_that_knows_nothing_draws_nothing(tmp_path: Path) -> None:
 
     assert drawn(check, old, new, tmp_path, painter) == check
     assert (check.outcome, check.report, painter.asked) == ("unknown", "", [])
+
+
+def test_a_drift_comes_before_larger_distances_that_are_none() -> None:
+    """Seven rows a whole distribution away are unknown; five thousand a tenth away are a drift, and come first."""
+    few = np.full(5000, np.nan)
+    few[:7] = 1e9 + np.arange(7)
+
+    found = compare(sample(far=GRID, near=GRID), sample(far=few, near=GRID + 10), ["far", "near"], PLAIN)
+
+    assert [(one.feature, one.outcome) for one in found] == [("near", "drift"), ("far", "unknown")]
+    assert found[0].ks < found[1].ks
+
+
+def test_what_each_side_is_worth_is_told_apart() -> None:
+    """Independent rows on one side, a slow level on the other: each with its own count."""
+    steady = np.repeat([0.0, 1.0], 200)
+
+    found = only(np.random.default_rng(0).normal(size=300), steady, DriftPolicy())
+
+    assert (found.reference_rows, found.current_rows) == (300, 400)
+    assert found.reference_effective > 150 > 10 > found.current_effective
+    assert found.outcome == "unknown"
