@@ -213,7 +213,7 @@ def test_blocks_without_a_known_time_are_refused(store: OfflineStore) -> None:
     ],
 )
 def test_blocks_are_read_from_a_moment_until_before_another(
-    store: OfflineStore, bounds: dict[str, int], expected: list[int]
+    store: OfflineStore, bounds: dict[str, Any], expected: list[int]
 ) -> None:
     """By their start, which is in the range if the range starts there, and not if it ends there."""
     blocks = blocks_table(asset_id="m", starts_us=[9, 10, 11], samples=np.ones((3, 1, 1)), rate_hz=1.0)

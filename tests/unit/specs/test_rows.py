@@ -72,6 +72,7 @@ def test_statuses_keep_their_numbers() -> None:
         "NOT_FOUND": 3,
         "STALE": 4,
         "CORRUPT": 5,
+        "UNAVAILABLE": 6,
     }
 
 
