@@ -335,5 +335,5 @@ def test_what_each_side_is_worth_is_told_apart() -> None:
     found = only(np.random.default_rng(0).normal(size=300), steady, DriftPolicy())
 
     assert (found.reference_rows, found.current_rows) == (300, 400)
-    assert found.reference_effective > 150 > 10 > found.current_effective
+    assert (found.reference_effective > 150, found.current_effective < 10) == (True, True)
     assert found.outcome == "unknown"
