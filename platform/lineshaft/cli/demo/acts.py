@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 import urllib.request
@@ -92,7 +93,7 @@ def serve(story: Story, parts: Parts, cast: Cast) -> None:
                 f"{service.name}: {keys.num_rows} entities × {columns} features, "
                 f"median {1000 * statistics.median(took):.1f} ms a call over {CALLS} calls on this machine"
             )
-            facts.append(f"first entity: {_sample(frame.table)}")
+            facts.append(f"of one entity: {_sample(frame.table)}")
             facts.extend(_verdicts(frame.table))
             asked = moments(view, parts.offline, every_us=view.tile_us).slice(0, ASKED_MOMENTS)
             rows = client.training_set(service.name, asked).to_arrow()
@@ -123,7 +124,9 @@ def learn(story: Story, parts: Parts, cast: Cast) -> None:
         with background_server(handlers(parts), limits=limits(parts)) as address, Client(address) as client:
             keys, at_us = newest_entities(parts, view)
             reply = client.predict(cast.model, keys, at_us=at_us)
-            scored = sorted(zip(reply.predictions, keys.to_pylist(), strict=True), key=lambda pair: -pair[0].score)
+            pairs = zip(reply.predictions, keys.to_pylist(), strict=True)
+            scored = sorted((pair for pair in pairs if not math.isnan(pair[0].score)), key=lambda pair: -pair[0].score)
+            facts.append(f"{len(scored)} of {keys.num_rows} scored; of the others no input is fresh at that moment")
             for prediction, key in scored[:2]:
                 because = ", ".join(
                     f"{c.feature} = {c.value:.4g} ({c.contribution:+.2f})" for c in prediction.contributions[:3]
@@ -271,6 +274,7 @@ def _verdicts(table: pa.Table) -> list[str]:
 
 
 def _sample(table: pa.Table) -> str:
-    row = table.slice(0, 1).to_pylist()[0]
+    there = np.sum([np.asarray(column.is_valid()) for column in table.columns], axis=0)
+    row = table.slice(int(np.argmax(there)), 1).to_pylist()[0]
     shown = [(name, value) for name, value in row.items() if value is not None][:6]
     return ", ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in shown)
