@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
@@ -80,6 +81,41 @@ class Client:
         except grpc.RpcError as error:
             self._raise(error)
         return frame_from(table, reply)
+
+    def stream(
+        self, service: str, questions: Iterable[Mapping[str, Sequence[Any]]], *, budget_s: float = 0.0
+    ) -> Iterator[FeatureFrame | errors.LineshaftError]:
+        """Answer question after question over one stream, in order: for callers who ask all the time.
+
+        questions: the keys of each, as `features` takes them; they are taken as fast as the server reads, so the next
+        may be on its way before an answer is back. A refused question is answered by its error, which is not raised.
+        budget_s: the most time the online store may take for each; the server's own limit unless given.
+        """
+        asked: deque[pa.Table] = deque()
+
+        def requests() -> Iterator[features_pb2.StreamFeaturesRequest]:
+            for number, keys in enumerate(questions):
+                table = _entities(keys, {})
+                asked.append(table)
+                request = features_pb2.GetFeaturesRequest(
+                    feature_service=service,
+                    entities=convert.entities_to(table),
+                    encoding=features_pb2.ENCODING_BLOCKS,
+                )
+                yield features_pb2.StreamFeaturesRequest(
+                    number=number, request=request, budget_us=round(budget_s * 1e6)
+                )
+
+        try:
+            for reply in self._features.StreamFeatures(requests()):
+                table = asked.popleft()
+                if reply.WhichOneof("result") == "response":
+                    yield frame_from(table, reply.response)
+                else:
+                    kind, no = _ERRORS.get(reply.refusal.code, errors.LineshaftError), reply.refusal
+                    yield kind(no.what, where=no.where, fix=no.fix)
+        except grpc.RpcError as error:
+            self._raise(error)
 
     def training_set(
         self,

@@ -59,8 +59,12 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
 
 
 def _wrapped(handler: Any, method: str) -> Any:
+    if handler.request_streaming and not handler.response_streaming:
+        return handler  # none of ours is of this kind
     if handler.request_streaming:
-        return handler
+        return grpc.stream_stream_rpc_method_handler(
+            _guarded_stream(handler.stream_stream, method), handler.request_deserializer, handler.response_serializer
+        )
     if handler.response_streaming:
         return grpc.unary_stream_rpc_method_handler(
             _guarded_stream(handler.unary_stream, method), handler.request_deserializer, handler.response_serializer

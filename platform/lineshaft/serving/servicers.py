@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lineshaft.errors import InputError, UnavailableError
+from lineshaft.errors import InputError, LineshaftError, UnavailableError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving import convert
@@ -51,7 +51,21 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 
     async def GetFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return the newest feature values of many entities."""
-        limit_s = budget_s(self._timeout_s, context.time_remaining())
+        return await self._features_of(request, budget_s(self._timeout_s, context.time_remaining()))
+
+    async def StreamFeatures(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Answer question after question; a refused one is answered by its refusal."""
+        async for asked in requests:
+            limit_s = min(self._timeout_s, asked.budget_us / 1e6) if asked.budget_us > 0 else self._timeout_s
+            try:
+                answer = await self._features_of(asked.request, limit_s)
+            except LineshaftError as error:
+                refusal = features_pb2.Refusal(code=error.code, what=error.what, where=error.where, fix=error.fix)
+                yield features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
+            else:
+                yield features_pb2.StreamFeaturesResponse(number=asked.number, response=answer)
+
+    async def _features_of(self, request: Any, limit_s: float) -> features_pb2.GetFeaturesResponse:
         entities, at_us = convert.entities_from(request.entities), request.at_us or None
         at_once = self._features.get_at_once(request.feature_service, entities, at_us=at_us, budget_s=limit_s)
         if at_once is not None:  # the usual case: a thread's turn costs more than the answer

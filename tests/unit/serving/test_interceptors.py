@@ -204,7 +204,7 @@ def test_a_method_is_wrapped_once_and_unknown_ones_are_not_remembered() -> None:
 
 
 def test_a_stream_of_requests_is_left_as_it_is() -> None:
-    """Reflection streams requests, and answers for itself."""
+    """Many requests with one answer: no service of ours is of this kind."""
     streaming = handler(request_streaming=True)
 
     assert asyncio.run(wrapped(streaming)) is streaming

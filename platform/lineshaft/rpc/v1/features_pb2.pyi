@@ -55,6 +55,38 @@ class GetFeaturesResponse(_message.Message):
     value_statuses: bytes
     def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., names: _Optional[_Iterable[str]] = ..., value_statuses: _Optional[bytes] = ...) -> None: ...
 
+class StreamFeaturesRequest(_message.Message):
+    __slots__ = ("number", "request", "budget_us")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_US_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    request: GetFeaturesRequest
+    budget_us: int
+    def __init__(self, number: _Optional[int] = ..., request: _Optional[_Union[GetFeaturesRequest, _Mapping]] = ..., budget_us: _Optional[int] = ...) -> None: ...
+
+class StreamFeaturesResponse(_message.Message):
+    __slots__ = ("number", "response", "refusal")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    response: GetFeaturesResponse
+    refusal: Refusal
+    def __init__(self, number: _Optional[int] = ..., response: _Optional[_Union[GetFeaturesResponse, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("code", "what", "where", "fix")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    FIX_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    what: str
+    where: str
+    fix: str
+    def __init__(self, code: _Optional[str] = ..., what: _Optional[str] = ..., where: _Optional[str] = ..., fix: _Optional[str] = ...) -> None: ...
+
 class Block(_message.Message):
     __slots__ = ("type", "places", "values", "validity")
     TYPE_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,124 @@
+"""Question after question on one stream: the answers of single calls, in order, and refusals that end nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lineshaft.clock import ManualClock
+from lineshaft.errors import InputError, NotFoundError, UnavailableError
+from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.serving.client import Client
+from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.frames import FeatureFrame
+from lineshaft.serving.server import Handlers, Limits, background_server
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.embedded import embedded_server
+from lineshaft.stores.memory_offline import MemoryOfflineStore
+from lineshaft.stores.online_redis import RedisOnlineStore
+
+VIEW = View(
+    name="pumps",
+    source=Source(name="s", channels=("x",), units=("g",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="rms"),),
+)
+SERVICE = Service(name="health", views=(ServiceView(view="pumps", version=VIEW.version, features=("rms",)),))
+RMS = "pumps__rms"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a hundred pumps; pump i has the value i."""
+    folder: Path = tmp_path_factory.mktemp("stream")
+    with embedded_server(folder / "online") as url:
+        online = RedisOnlineStore(url, project="dev", timeout_s=5.0)
+        schema = row_schema(VIEW)
+        columns = ([f"p{i}" for i in range(100)], [1] * 100, [1] * 100, [float(i) for i in range(100)])
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        online.write(VIEW, pa.Table.from_arrays(arrays, schema=schema))
+        plans = Plans(catalog=FixedCatalog(all_views=(VIEW,), all_services=(SERVICE,)))
+        features = FeatureHandler(plans=plans, online=online, clock=ManualClock(time_us=10))
+        training = TrainingSetHandler(plans=plans, offline=MemoryOfflineStore())
+        handlers = Handlers(plans=plans, features=features, training=training)
+        with background_server(handlers, limits=Limits(store_timeout_s=5.0)) as bound:
+            yield bound
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    """Return a connected client."""
+    with Client(address) as connected:
+        yield connected
+
+
+def frames(answers: Iterator[FeatureFrame | Exception]) -> list[FeatureFrame]:
+    """Return answers that must all be there."""
+    found = list(answers)
+    assert all(isinstance(one, FeatureFrame) for one in found), found
+    return [one for one in found if isinstance(one, FeatureFrame)]
+
+
+def test_a_stream_answers_as_single_calls_do(client: Client) -> None:
+    """Five hundred questions of one to three entities: the same tables, ages and versions, in the order asked."""
+    questions = [{"asset_id": [f"p{(i + j) % 120}" for j in range(1 + i % 3)]} for i in range(500)]
+
+    streamed = frames(client.stream("health", questions))
+
+    single = [client.features("health", question) for question in questions[:20]]
+    assert [frame.table[RMS].to_pylist()[0] for frame in streamed] == [
+        float(i % 120) if i % 120 < 100 else None for i in range(500)
+    ]
+    for ours, theirs in zip(streamed, single, strict=False):
+        assert ours.table.equals(theirs.table)
+        assert ours.ages["pumps"].tolist() == theirs.ages["pumps"].tolist()
+        assert ours.view_versions == theirs.view_versions
+
+
+def test_a_refused_question_is_answered_by_its_error_and_ends_nothing(client: Client) -> None:
+    """What, where and how to mend it arrive in its place; the questions after it are answered."""
+    questions: list[Mapping[str, Sequence[str]]] = [{"asset_id": ["p1"]}, {"wrong_key": ["p1"]}, {"asset_id": ["p2"]}]
+
+    first, refused, last = client.stream("health", questions)
+
+    assert isinstance(refused, InputError)
+    assert "asset_id" in refused.what
+    assert refused.fix
+    assert [one.table[RMS].to_pylist() for one in (first, last) if isinstance(one, FeatureFrame)] == [[1.0], [2.0]]
+
+
+def test_an_unknown_service_is_refused_each_time(client: Client) -> None:
+    """A service that is not there is a refusal of each question, not of the stream."""
+    answers = list(client.stream("nothing", [{"asset_id": ["p1"]}] * 3))
+
+    assert [type(answer) for answer in answers] == [NotFoundError] * 3
+
+
+def test_questions_may_wait_for_answers(client: Client) -> None:
+    """A caller that asks the next only when it has the last is not kept waiting for more questions."""
+    gate = threading.Semaphore(1)
+
+    def one_at_a_time() -> Iterator[Mapping[str, Sequence[str]]]:
+        for i in range(50):
+            assert gate.acquire(timeout=10.0)
+            yield {"asset_id": [f"p{i}"]}
+
+    seen = []
+    for answer in client.stream("health", one_at_a_time()):
+        assert isinstance(answer, FeatureFrame)
+        seen.append(answer.table[RMS].to_pylist()[0])
+        gate.release()
+
+    assert seen == [float(i) for i in range(50)]
+
+
+def test_a_stream_to_nowhere_fails_with_a_remedy() -> None:
+    """Where no server listens the stream raises, as a call does."""
+    with Client("127.0.0.1:1") as nobody, pytest.raises(UnavailableError) as caught:
+        list(nobody.stream("health", [{"asset_id": ["p1"]}]))
+
+    assert caught.value.fix
