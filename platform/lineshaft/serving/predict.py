@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
-from lineshaft.errors import CorruptError, InputError, LineshaftError
+from lineshaft.errors import CorruptError, InputError, LineshaftError, UnavailableError
 from lineshaft.models.matrix import feature_matrix
 from lineshaft.models.spec import service_features
 from lineshaft.registry.models import ModelRegistry
@@ -150,7 +150,10 @@ class Predictor:
         answered = self.features.answer(loaded.service, keys, at_us=asked_us)
         predictions = _score(loaded, keys, asked_us, answered)
         if self.sink is not None:
-            self.sink.append(predictions)
+            try:
+                self.sink.append(predictions)
+            except UnavailableError as error:  # an alarm does not fail for want of its record
+                logger.warning("%s", error.what)
         return predictions
 
     def champion(self, model: str) -> Loaded:

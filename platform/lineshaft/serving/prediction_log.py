@@ -19,10 +19,15 @@ DAY_US = 86_400_000_000
 
 @dataclass(slots=True, kw_only=True)
 class PredictionLog:
-    """Buffers predictions and writes a file when `batch_rows` are held, or when flushed or closed."""
+    """Buffers predictions and writes a file when `batch_rows` are held, or when flushed or closed.
+
+    While nothing can be written at most `most_rows` are held; then the oldest go, and are counted in `lost`.
+    """
 
     root: Path
     batch_rows: int = 1_000
+    most_rows: int = 100_000
+    lost: int = 0
     _held: list[Predictions] = field(default_factory=list)
     _rows: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -55,7 +60,10 @@ class PredictionLog:
         try:
             self._write(self._held)
         except OSError as error:
-            what = f"{self._rows} predictions cannot be written: {error}"
+            while self._rows > self.most_rows and len(self._held) > 1:
+                oldest = len(self._held.pop(0).scores)
+                self._rows, self.lost = self._rows - oldest, self.lost + oldest
+            what = f"{self._rows} predictions cannot be written, {self.lost} are lost: {error}"
             raise UnavailableError(what, where=str(self.root), fix="make room, or name another folder") from error
         self._held, self._rows = [], 0
 

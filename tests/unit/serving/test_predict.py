@@ -185,6 +185,17 @@ def test_an_unreachable_registry_does_not_stop_predictions(
     assert serving.predict("bearing_failure", KEYS).number == 1
 
 
+def test_a_prediction_does_not_fail_for_want_of_its_record(registry: ModelRegistry, tmp_path: Path) -> None:
+    """When the log cannot be written the score is given all the same."""
+    train_and_release(registry)
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    log = PredictionLog(root=tmp_path / "taken", batch_rows=1)
+
+    scores = predictor(registry, log).predict("bearing_failure", KEYS).scores
+
+    assert len(scores) == KEYS.num_rows
+
+
 def test_every_prediction_is_remembered_once(registry: ModelRegistry, tmp_path: Path) -> None:
     """The log holds inputs, scores and version; the same question asked twice is one row."""
     train_and_release(registry)

@@ -181,6 +181,22 @@ def test_what_cannot_be_written_stays_held(tmp_path: Path) -> None:
     assert told(log.read("m")) == [("p", 1), ("p", 2)]
 
 
+def test_memory_is_bounded_while_nothing_can_be_written(tmp_path: Path) -> None:
+    """The newest are held, the oldest are lost and counted, and what is held is written once there is room."""
+    root = tmp_path / "taken"
+    root.write_text("a file where the folder should be")
+    log = PredictionLog(root=root, batch_rows=1, most_rows=3)
+
+    for at in range(1, 8):
+        with pytest.raises(UnavailableError, match="are lost"):
+            log.append(predictions(["p"], [at]))
+    root.unlink()
+    log.flush()
+
+    assert log.lost == 4
+    assert told(log.read("m")) == [("p", 5), ("p", 6), ("p", 7)]
+
+
 def test_a_model_whose_inputs_changed_is_read_as_one_table(tmp_path: Path) -> None:
     """Versions with other inputs lie side by side; what a version did not read is null."""
     log = PredictionLog(root=tmp_path)
