@@ -13,7 +13,7 @@ from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.reader import Definitions
 from lineshaft.errors import DefinitionError
 from lineshaft.registry.catalog import FixedCatalog
-from lineshaft.specs import Feature, Service, ServiceView, Source, View
+from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, View
 
 MEAN = Feature(name="mean_1m", column="temperature", function="mean", window_us=60_000_000, unit="degC")
 HEAT = View(
@@ -122,7 +122,8 @@ def test_a_plan_can_be_read_by_a_machine() -> None:
 
 
 EMPTY = Definitions(views=(), on_demand=(), services=())
-HELD = FixedCatalog(all_views=(HEAT,), all_services=(service_of(HEAT),), generation=7)
+LEVEL = OnDemandView(name="level", features=())
+HELD = FixedCatalog(all_views=(HEAT,), all_services=(service_of(HEAT),), all_on_demand=(LEVEL,), generation=7)
 
 
 def test_a_repository_that_declares_nothing_removes_nothing() -> None:
@@ -130,7 +131,7 @@ def test_a_repository_that_declares_nothing_removes_nothing() -> None:
     plan = plan_changes(EMPTY, HELD)
 
     assert [(fault.code, fault.warning) for fault in plan.faults] == [("LS-DEF-032", False)]
-    assert "all 2 views and services" in plan.faults[0].what
+    assert "all 3 views and services" in plan.faults[0].what
     assert (plan.changes, plan.exit_code) == ((), 1)
     with pytest.raises(DefinitionError, match="LS-DEF-032"):
         plan.checked()
@@ -140,7 +141,8 @@ def test_who_means_to_remove_everything_says_so() -> None:
     """With `allow_empty` each object is a removal."""
     plan = plan_changes(EMPTY, HELD, allow_empty=True)
 
-    assert [(change.name, change.verdict) for change in plan.changes] == [("heat", "removed"), ("health", "removed")]
+    assert [change.name for change in plan.changes] == ["heat", "level", "health"]
+    assert {change.verdict for change in plan.changes} == {"removed"}
     assert (plan.faults, plan.exit_code) == ((), 2)
 
 

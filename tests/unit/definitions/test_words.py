@@ -30,13 +30,33 @@ def test_a_channel_stands_there_once() -> None:
         parse_channels("a [g], a [mg]")
 
 
+def test_only_the_channels_that_stand_twice_are_named() -> None:
+    """Each once, in alphabetic order, whatever stands around them."""
+    with pytest.raises(ValueError, match=r"twice: a, b$"):
+        parse_channels("b [g], c [g], a [g], a [g], b [g], a [g]")
+
+
+def test_no_more_than_three_near_words_are_offered() -> None:
+    """The nearest first; more would be a list, not a hint."""
+    assert nearest("mean", ["mean_1", "mean_22", "mean_3", "mean_4", "max"]).count(" or ") == 2
+
+
 def test_channels_keep_their_order() -> None:
     """The order is that of the payload."""
     assert [name for name, _ in parse_channels("b [g],a [g] , c [L/min]")] == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize(
-    ("text", "us"), [("250ms", 250_000), ("1.5s", 1_500_000), ("2 h", 7_200_000_000), ("1d", 86_400_000_000)]
+    ("text", "us"),
+    [
+        ("250ms", 250_000),
+        ("5m", 300_000_000),
+        (" 30s ", 30_000_000),
+        ("0s", 0),
+        ("1.5s", 1_500_000),
+        ("2 h", 7_200_000_000),
+        ("1d", 86_400_000_000),
+    ],
 )
 def test_durations_are_microseconds(text: str, us: int) -> None:
     """Numbers with a unit, fractions allowed."""
