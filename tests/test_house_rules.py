@@ -45,7 +45,7 @@ LAZY_VENDORS = {
     "xgboost",
 }
 # Parts of ours that stand on an optional vendor, loaded where the vendor is first needed.
-TEST_SHARE = 0.5
+TEST_SHARE = 0.95
 LAZY_PARTS = ("lineshaft.definitions", "lineshaft.models.scoring", "lineshaft.serving.client")
 DUMPING_GROUNDS = {"util", "utils", "helper", "helpers", "common", "misc", "base", "tools"}
 EMPTY_WORDS = re.compile(r"(Manager|Processor|Helper|Impl|Util|Utils)$|^Abstract")

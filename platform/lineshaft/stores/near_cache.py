@@ -64,36 +64,32 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._place)
 
-    def find(self, keys: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int8], list[bool]]:
-        """Return the rows of keys (n x bytes) and their statuses, and which of them are not here or not fresh."""
+    def find(self, keys: Sequence[bytes]) -> tuple[list[int | None], list[bool]]:
+        """Return where the rows of keys lie, and which are not here or not fresh; no list of those means none."""
         places = list(map(self._place.get, keys))
-        if None not in places:
-            at = np.array(places, np.intp)
-            fresh = self._fresh[at]
-            missing = [] if fresh.all() else (fresh == 0).tolist()
-        else:
-            missing = [place is None or not self._fresh[place] for place in places]
-            at = np.array([place or 0 for place in places], np.intp)
-        return self._rows[at], self._status[at], missing
+        if None in places:
+            return places, [place is None or not self._fresh[place] for place in places]
+        fresh = self._fresh[np.array(places, np.intp)]
+        return places, [] if fresh.all() else (fresh == 0).tolist()
+
+    def take(self, places: Sequence[int | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+        """Return rows (n x bytes) and their statuses; what stands where no place is given means nothing."""
+        at = np.array(places if None not in places else [place or 0 for place in places], np.intp)
+        return self._rows[at], self._status[at]
 
     def known(self, keys: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
         """Return the rows of keys as they were last read, fresh or not; UNAVAILABLE where none was."""
         places = list(map(self._place.get, keys))
-        at = np.array([place or 0 for place in places], np.intp)
-        status = self._status[at]
+        rows, status = self.take(places)
         status[[place is None for place in places]] = Status.UNAVAILABLE
-        return self._rows[at], status
+        return rows, status
 
     def put(
         self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8], *, tracked: bool = True
     ) -> None:
         """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time."""
-        places = []
-        for key in keys:
-            place = self._place.get(key)
-            if place is None:
-                place = self._place[key] = self._room(key)
-            places.append(place)
+        known = list(map(self._place.get, keys))
+        places = np.array(known if None not in known else [self._place_of(key) for key in keys], np.intp)
         # A row may have had to make room for one after it: of those with one place the last is kept.
         self._rows[places], self._status[places] = rows, status
         self._fresh[places] = tracked & (status != Status.CORRUPT)
@@ -104,6 +100,12 @@ class Shelf:
             self._fresh[:] = 0
         elif (place := self._place.get(key)) is not None:
             self._fresh[place] = 0
+
+    def _place_of(self, key: bytes) -> int:
+        place = self._place.get(key)
+        if place is None:
+            place = self._place[key] = self._room(key)
+        return place
 
     def _room(self, key: bytes) -> int:
         if len(self._owner) < self._most:
@@ -205,16 +207,24 @@ class NearCache:
             self._note(message)
         self._confirm(session)
         held = [(ask, self._shelf(ask), *self._shelf(ask).find(ask.keys)) for ask in asks]
-        wanted = [ask.prefix + key for ask, _, _, _, missing in held for key in compress(ask.keys, missing)]
+        wanted = [ask.prefix + key for ask, _, _, missing in held for key in compress(ask.keys, missing)]
         values = self._exchange(session, "MGET", *wanted) if wanted else []
         answers, start = [], 0
-        for ask, shelf, rows, status, missing in held:
-            if missing:
-                absent, keys = np.array(missing), list(compress(ask.keys, missing))
-                read = ask.codec.rows.checked(values[start : start + len(keys)])
-                rows[absent], status[absent] = read
+        for ask, shelf, places, missing in held:
+            if not missing:
+                rows, status = shelf.take(places)
+            elif all(missing):
+                stop = start + len(missing)
+                rows, status = ask.codec.rows.checked(values[start:stop])
+                shelf.put(ask.keys, rows, status)
+                start = stop
+            else:
+                keys, absent = list(compress(ask.keys, missing)), np.array(missing)
+                stop = start + len(keys)
+                rows, status = shelf.take(places)
+                rows[absent], status[absent] = read = ask.codec.rows.checked(values[start:stop])
                 shelf.put(keys, *read)
-                start += len(keys)
+                start = stop
             unpacked = ask.codec.rows.cut(rows, status, ask.features)
             answers.append(Found(rows=unpacked.sheet, status=unpacked.status))
         return answers
