@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Catalogue and model registry; unset is SQLite in `<home>`."""
     grpc_address: str = "127.0.0.1:7700"
     """Where `lineshaft serve` listens."""
+    metrics_address: str = ""
+    """Where `lineshaft serve` and `up` show their numbers to Prometheus, such as 127.0.0.1:7702; empty: nowhere."""
     web_address: str = "127.0.0.1:7701"
     """Where the admin page listens."""
     redis_timeout_s: float = 0.025

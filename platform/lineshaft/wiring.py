@@ -21,6 +21,7 @@ from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.server import Handlers, Limits
@@ -156,6 +157,8 @@ def handlers(parts: Parts) -> Handlers:
     plans = Plans(catalog=parts.catalog)
     features = FeatureHandler(plans=plans, online=parts.online, clock=parts.clock)
     log = PredictionLog(root=parts.settings.home / "predictions")
+    metrics = Metrics()
+    metrics.watch(features.breaker, parts.online)
     return Handlers(
         plans=plans,
         features=features,
@@ -168,6 +171,7 @@ def handlers(parts: Parts) -> Handlers:
             sink=log,
         ),
         close=log.flush,
+        metrics=metrics,
     )
 
 

@@ -16,6 +16,7 @@ from lineshaft.cli.data import Json
 from lineshaft.cli.output import console, notes, show
 from lineshaft.errors import InputError
 from lineshaft.ops.training_set import training_set
+from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
@@ -28,8 +29,13 @@ Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join
 def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] = "") -> None:
     """Answer GetFeatures, GetTrainingSet and Predict over gRPC until stopped."""
     with connect() as parts:
-        where = address or parts.settings.grpc_address
-        serve_grpc(handlers(parts), where, limits=limits(parts), ready=lambda bound: notes.print(f"serving on {bound}"))
+        where, answering = address or parts.settings.grpc_address, handlers(parts)
+        with exposed(answering.metrics, parts.settings.metrics_address) as shown:
+
+            def ready(bound: str) -> None:
+                notes.print(f"serving on {bound}" + (f", metrics on http://{shown}/metrics" if shown else ""))
+
+            serve_grpc(answering, where, limits=limits(parts), ready=ready)
 
 
 @app.command()

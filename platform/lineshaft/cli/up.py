@@ -18,6 +18,7 @@ from lineshaft.cli.web import admin_page, stopped_by_signal
 from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet
 from lineshaft.registry.migrate import upgrade
+from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
@@ -49,10 +50,12 @@ def up(
     with connect(keep_online=False) as parts, ExitStack() as stack:
         folder = inbox or parts.settings.home / "inbox"
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
-        bound = stack.enter_context(
-            background_server(handlers(parts), parts.settings.grpc_address, limits=limits(parts))
-        )
+        answering = handlers(parts)
+        shown = stack.enter_context(exposed(answering.metrics, parts.settings.metrics_address))
+        bound = stack.enter_context(background_server(answering, parts.settings.grpc_address, limits=limits(parts)))
         console.print(f"gRPC         {bound}")
+        if shown:
+            console.print(f"metrics      http://{shown}/metrics")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
         if simulate:
             views = [view for view in views if view.source.name in ("vibration_blocks", "process_readings")]

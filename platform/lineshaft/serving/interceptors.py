@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -39,11 +40,15 @@ CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (
 )
 """Trailing metadata of a refused call: the error's code, place and remedy; of an unexpected one, its id in the log."""
 
+Told = Callable[[str, str, float], None]
+
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Turn errors into statuses: ours with code and fix, unknown ones into INTERNAL with an id and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Told | None = None) -> None:
+        """`told` is called after each call with its method, the name of its status, and the seconds it took."""
+        self._told = told or _nobody
         self._wrapped: dict[str, Any] = {}  # once a method, not once a call
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
@@ -54,56 +59,79 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None  # names that nobody serves are not remembered: there is no end to them
-            wrapped = self._wrapped[method] = _wrapped(handler, method)
+            wrapped = self._wrapped[method] = _wrapped(handler, method, self._told)
         return wrapped
 
 
-def _wrapped(handler: Any, method: str) -> Any:
+def _wrapped(handler: Any, method: str, told: Told) -> Any:
     if handler.request_streaming and not handler.response_streaming:
         return handler  # none of ours is of this kind
     if handler.request_streaming:
         return grpc.stream_stream_rpc_method_handler(
-            _guarded_stream(handler.stream_stream, method), handler.request_deserializer, handler.response_serializer
+            _guarded_stream(handler.stream_stream, method, told),
+            handler.request_deserializer,
+            handler.response_serializer,
         )
     if handler.response_streaming:
         return grpc.unary_stream_rpc_method_handler(
-            _guarded_stream(handler.unary_stream, method), handler.request_deserializer, handler.response_serializer
+            _guarded_stream(handler.unary_stream, method, told),
+            handler.request_deserializer,
+            handler.response_serializer,
         )
     return grpc.unary_unary_rpc_method_handler(
-        _guarded(handler.unary_unary, method), handler.request_deserializer, handler.response_serializer
+        _guarded(handler.unary_unary, method, told), handler.request_deserializer, handler.response_serializer
     )
 
 
-def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
+def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:
+        start, code = time.perf_counter(), "OK"
         try:
             return await behaviour(request, context)
         except grpc.aio.AbortError:
+            code = "ABORTED"
             raise
         except Exception as error:  # noqa: BLE001 - the edge of the process
+            code = _status_of(error).name
             return await _abort(context, error, method)
+        finally:
+            told(method, code, time.perf_counter() - start)
 
     return call
 
 
-def _guarded_stream(behaviour: Callable[..., Any], method: str) -> Callable[..., AsyncIterator[Any]]:
+def _guarded_stream(behaviour: Callable[..., Any], method: str, told: Told) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+        start, code = time.perf_counter(), "OK"
         try:
             async for reply in behaviour(request, context):
                 yield reply
         except grpc.aio.AbortError:
+            code = "ABORTED"
             raise
         except Exception as error:  # noqa: BLE001 - the edge of the process
+            code = _status_of(error).name
             await _abort(context, error, method)
+        finally:
+            told(method, code, time.perf_counter() - start)
 
     return call
 
 
+def _nobody(_method: str, _code: str, _seconds: float) -> None:
+    """Tell nobody."""
+
+
+def _status_of(error: Exception) -> Any:
+    if not isinstance(error, LineshaftError):
+        return grpc.StatusCode.INTERNAL
+    return next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
+
+
 async def _abort(context: Any, error: Exception, method: str) -> None:
     if isinstance(error, LineshaftError):
-        status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
         trailing = ((CODE_KEY, error.code), (WHERE_KEY, error.where.encode()), (FIX_KEY, error.fix.encode()))
-        await context.abort(status, error.what, trailing)
+        await context.abort(_status_of(error), error.what, trailing)
     identity = uuid.uuid4().hex[:12]
     _LOG.error("unexpected error %s in %s", identity, method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))

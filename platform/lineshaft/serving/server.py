@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import ipaddress
 import logging
 import signal
 import threading
@@ -19,10 +18,12 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from lineshaft.errors import EnvironmentFault, InputError
+from lineshaft.errors import EnvironmentFault
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from lineshaft.serving.addresses import refuse_open_address
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import ErrorInterceptor
+from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.servicers import FeatureServicer, PredictionServicer, Predicts
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Handlers:
     training: TrainingSetHandler
     predictor: Predicts | None = None
     close: Callable[[], None] | None = None
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Server:
         self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="serving")
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[ErrorInterceptor(handlers.metrics.called if handlers.metrics is not None else None)],
             options=_options(self._limits),
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
@@ -100,6 +102,7 @@ class Server:
             training=handlers.training,
             timeout_s=timeout_s,
             pool=self._pool,
+            metrics=handlers.metrics,
         )
         features_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
         names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
@@ -163,23 +166,6 @@ def background_server(
     finally:
         state["loop"].call_soon_threadsafe(state["stopping"].set)
         thread.join()
-
-
-def refuse_open_address(address: str) -> None:
-    """Raise `InputError` unless only this machine can reach the address."""
-    if address.startswith("unix:"):
-        return
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        closed = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        closed = False
-    if not closed:
-        raise InputError(
-            f"{address} can be reached from other machines, and there is no authentication yet",
-            where="LINESHAFT_GRPC_ADDRESS",
-            fix="listen on 127.0.0.1, and put a proxy that authenticates in front of it",
-        )
 
 
 async def _serve_until(

@@ -18,7 +18,8 @@ from lineshaft.errors import InputError, LineshaftError, UnavailableError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving import convert
-from lineshaft.serving.features import FeatureHandler, Plan, Plans, TrainingSetHandler, page
+from lineshaft.serving.features import FeatureHandler, Plan, Plans, Served, TrainingSetHandler, page
+from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictions
 
 T = TypeVar("T")
@@ -41,8 +42,16 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
     """`lineshaft.rpc.v1.FeatureService`."""
 
     def __init__(
-        self, *, plans: Plans, features: FeatureHandler, training: TrainingSetHandler, timeout_s: float, pool: Executor
+        self,
+        *,
+        plans: Plans,
+        features: FeatureHandler,
+        training: TrainingSetHandler,
+        timeout_s: float,
+        pool: Executor,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self._plans = plans
         self._features = features
         self._training = training
@@ -69,13 +78,18 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         entities, at_us = convert.entities_from(request.entities), request.at_us or None
         at_once = self._features.get_at_once(request.feature_service, entities, at_us=at_us, budget_s=limit_s)
         if at_once is not None:  # the usual case: a thread's turn costs more than the answer
-            return convert.features_to(at_once, encoding=request.encoding)
+            return self._answered(at_once, request.encoding)
 
         def work() -> features_pb2.GetFeaturesResponse:
             served = self._features.get(request.feature_service, entities, at_us=at_us, budget_s=limit_s)
-            return convert.features_to(served, encoding=request.encoding)
+            return self._answered(served, request.encoding)
 
         return await _on(self._pool, work)
+
+    def _answered(self, served: Served, encoding: int) -> features_pb2.GetFeaturesResponse:
+        if self._metrics is not None:
+            self._metrics.served(served)
+        return convert.features_to(served, encoding=encoding)
 
     async def GetTrainingSet(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Stream a training set, in the order of the entity rows."""

@@ -142,6 +142,9 @@ class NearCache:
         self._asked_s: deque[float] = deque()  # when signs of life were asked for that have not come yet
         self._doubted = False
         self._retry_s = 0.0
+        self.held = 0
+        self.fetched = 0
+        """Rows answered since the start: held here, fetched from the server."""
 
     def read(self, asks: Sequence[Ask], *, budget_s: float) -> list[Found] | None:
         """Return the rows asked for; None where this cannot be done here (in use, or the server tracks no keys).
@@ -209,6 +212,8 @@ class NearCache:
         held = [(ask, self._shelf(ask), *self._shelf(ask).find(ask.keys)) for ask in asks]
         wanted = [ask.prefix + key for ask, _, _, missing in held for key in compress(ask.keys, missing)]
         values = self._exchange(session, "MGET", *wanted) if wanted else []
+        self.held += sum(len(ask.keys) for ask in asks) - len(wanted)
+        self.fetched += len(wanted)
         answers, start = [], 0
         for ask, shelf, places, missing in held:
             if not missing:

@@ -63,6 +63,7 @@ class RedisOnlineStore:
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
         self._slow_until = 0.0
+        self._fetched = 0
         self._filled: set[bytes] = set()  # views that hold rows, as far as this process knows
 
     def write(self, view: View, rows: pa.Table) -> Written:
@@ -98,6 +99,7 @@ class RedisOnlineStore:
         keys = [ask.prefix + key for ask in asks for key in ask.keys]
         budget_s = self._timeout_s if timeout_s is None else timeout_s
         values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
+        self._fetched += len(keys)
         answers, at = [], 0
         for ask in asks:
             answers.append(self._unpacked(ask, values[at : at + len(ask.keys)]))
@@ -142,6 +144,11 @@ class RedisOnlineStore:
         if self._near is None or any(ask.codec.rows.has_tail for ask in asks):
             return None
         return self._near.known(asks)
+
+    def rows_read(self) -> tuple[int, int]:
+        """Return how many rows came from this process's memory, and how many from the server."""
+        held, fetched = (self._near.held, self._near.fetched) if self._near is not None else (0, 0)
+        return held, fetched + self._fetched
 
     def remove(self, view: View, keys: pa.Table) -> int:
         """Forget entities of a view; return how many were there."""

@@ -101,6 +101,15 @@ class RememberingStore(Protocol):
         ...
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """An online store that counts where its rows came from."""
+
+    def rows_read(self) -> tuple[int, int]:
+        """Return how many rows came from this process's memory, and how many from the server."""
+        ...
+
+
 class OfflineStore(Protocol):
     """All blocks and all feature rows with their history, in versioned tables."""
 

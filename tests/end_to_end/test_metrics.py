@@ -1,0 +1,165 @@
+"""The numbers of a running server, scraped as Prometheus scrapes them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lineshaft.clock import ManualClock
+from lineshaft.errors import EnvironmentFault, InputError, NotFoundError, UnavailableError
+from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.serving.breaker import Breaker
+from lineshaft.serving.client import Client
+from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.metrics import Metrics, exposed
+from lineshaft.serving.server import Handlers, background_server
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.stores.memory_offline import MemoryOfflineStore
+from lineshaft.stores.online_redis import RedisOnlineStore
+
+SECOND_US = 1_000_000
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+VIEW = View(
+    name="pumps",
+    source=Source(name="s", channels=("x",), units=("g",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="rms"), Feature(name="peak")),
+)
+SERVICE = Service(name="health", views=(ServiceView(view="pumps", version=VIEW.version, features=("rms", "peak")),))
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """A server with its numbers."""
+
+    client: Client
+    valkey: EmbeddedValkey
+    address: str
+
+    def number(self, name: str, **labels: str) -> float:
+        """Return one number as scraped now; 0 where there is none."""
+        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=5.0) as page:
+            families = list(text_string_to_metric_families(page.read().decode()))
+        samples = [sample for family in families for sample in family.samples]
+        return next((s.value for s in samples if s.name == name and s.labels == labels), 0.0)
+
+
+@pytest.fixture
+def scraped(tmp_path: Path) -> Iterator[Scraped]:
+    """Serve pump `a`, measured 30 seconds ago."""
+    with EmbeddedValkey(tmp_path / "online") as valkey:
+        online = RedisOnlineStore(valkey.url, project="dev", timeout_s=1.0)
+        schema = row_schema(VIEW)
+        columns = (["a"], [70 * SECOND_US], [70 * SECOND_US], [1.0], [None])
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        online.write(VIEW, pa.Table.from_arrays(arrays, schema=schema))
+        plans = Plans(catalog=FixedCatalog(all_views=(VIEW,), all_services=(SERVICE,)))
+        features = FeatureHandler(plans=plans, online=online, clock=ManualClock(time_us=100 * SECOND_US))
+        training = TrainingSetHandler(plans=plans, offline=MemoryOfflineStore())
+        metrics = Metrics()
+        metrics.watch(features.breaker, online)
+        handlers = Handlers(plans=plans, features=features, training=training, metrics=metrics)
+        with (
+            exposed(metrics, "127.0.0.1:0") as shown,
+            background_server(handlers) as address,
+            Client(address) as client,
+        ):
+            yield Scraped(client, valkey, shown)
+        valkey.shut_down()
+
+
+def test_calls_are_counted_by_method_and_status(scraped: Scraped) -> None:
+    """Answered and refused calls, each with its time."""
+    for _ in range(3):
+        scraped.client.features("health", asset_id=["a"])
+    with pytest.raises(NotFoundError):
+        scraped.client.features("nothing", asset_id=["a"])
+
+    assert scraped.number("lineshaft_call_seconds_count", method="GetFeatures", code="OK") == 3
+    assert scraped.number("lineshaft_call_seconds_count", method="GetFeatures", code="NOT_FOUND") == 1
+    assert 0 < scraped.number("lineshaft_call_seconds_sum", method="GetFeatures", code="OK") < 30
+
+
+def test_values_are_counted_by_status_and_ages_by_view(scraped: Scraped) -> None:
+    """One present and one undefined value of `a`, two of an entity nobody knows; its row is 30 seconds old."""
+    scraped.client.features("health", asset_id=["a", "b"])
+
+    counts = {
+        status: scraped.number("lineshaft_values_total", feature_service="health", status=status)
+        for status in ("present", "null", "not_found")
+    }
+    assert counts == {"present": 1, "null": 1, "not_found": 2}
+    assert scraped.number("lineshaft_row_age_seconds_sum", view="pumps") == 30
+    assert scraped.number("lineshaft_row_age_seconds_bucket", view="pumps", le="10.0") == 0
+
+
+def test_rows_are_counted_by_where_they_came_from(scraped: Scraped) -> None:
+    """Of two reads of one row, one at least came from the server, and none is counted twice."""
+    for _ in range(5):
+        scraped.client.features("health", asset_id=["a"])
+
+    held, fetched = (scraped.number("lineshaft_rows_read", source=source) for source in ("memory", "server"))
+    assert held + fetched == 5
+    assert fetched >= 1
+
+
+def test_a_lost_store_shows(scraped: Scraped) -> None:
+    """Degraded answers are counted, and the breaker's state is shown."""
+    scraped.client.features("health", asset_id=["a"])
+    assert scraped.number("lineshaft_online_store_breaker") == 0
+    os.kill(scraped.valkey.pid or 0, signal.SIGKILL)
+    time.sleep(0.12)
+
+    answers = [scraped.client.features("health", asset_id=["a"]) for _ in range(3)]
+
+    assert all(answer.degraded for answer in answers)
+    assert scraped.number("lineshaft_degraded_answers_total", feature_service="health") == 3
+    with pytest.raises(UnavailableError):
+        scraped.client.features("health", asset_id=["never read"])
+    assert scraped.number("lineshaft_online_store_breaker") in {1, 2}
+
+
+def test_nothing_is_shown_where_no_address_is_given() -> None:
+    """An empty address opens no port."""
+    with exposed(Metrics(), "") as shown:
+        assert shown == ""
+
+
+@pytest.mark.parametrize(("address", "error"), [("0.0.0.0:0", InputError), ("127.0.0.1", InputError)])
+def test_an_address_that_will_not_do_is_refused(address: str, error: type[Exception]) -> None:
+    """One that others can reach, and one without a port."""
+    with pytest.raises(error) as caught, exposed(Metrics(), address):
+        pass
+
+    assert "LINESHAFT_METRICS_ADDRESS" in str(caught.value)
+
+
+def test_a_used_port_is_an_error_of_ours() -> None:
+    """Who listens there already is not disturbed."""
+    with (
+        exposed(Metrics(), "127.0.0.1:0") as taken,
+        pytest.raises(EnvironmentFault, match="cannot listen"),
+        exposed(Metrics(), taken),
+    ):
+        pass
+
+
+def test_every_number_has_its_line_in_the_reference() -> None:
+    """What a server shows is written down, and nothing else is."""
+    metrics = Metrics()
+    metrics.watch(Breaker(), RedisOnlineStore("redis://x", project="p"))
+    shown = {family.name for family in metrics.registry.collect()}
+
+    lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("| `lineshaft_")]
+
+    assert {line.split("`")[1].removesuffix("_total") for line in lines} == shown
