@@ -15,7 +15,6 @@ from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
-from lineshaft.ops.rebuild import rebuild
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
@@ -79,12 +78,11 @@ def connect(
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database())
     with ExitStack() as stack:
-        started = False
+        embedded = settings.redis_url is None
         if settings.redis_url is not None:
             redis_url = settings.redis_url.get_secret_value()
         else:
             server = EmbeddedValkey(settings.home / "online")
-            started = server.pid is None
             redis_url = server.start()
             if not keep_online:
                 stack.callback(server.stop)
@@ -100,15 +98,18 @@ def connect(
             ),
             redis_url=redis_url,
         )
-        if started:
+        if embedded and not online.filled():
             refill(parts)
+            online.mark_filled()
         yield parts
 
 
 def refill(parts: Parts) -> None:
-    """Fill an embedded server that has just started, and so is empty, from offline: it must not pass for "unknown"."""
-    views = [view for view in parts.catalog.views() if view.online and parts.offline.version(view) >= 0]
-    rebuild(views, parts.offline, parts.online)
+    """Fill an embedded server from offline: one that started empty, or whose filling was cut off, knows too little."""
+    for view in parts.catalog.views():
+        if view.online and parts.offline.version(view) >= 0:
+            for rows in parts.offline.latest(view):  # nothing is cleared: what a stream has written since is newer
+                parts.online.write(view, rows)
 
 
 def scratch(parts: Parts, folder: Path) -> Parts:

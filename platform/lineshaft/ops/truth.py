@@ -11,7 +11,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineshaft.specs import View, row_schema
+from lineshaft.specs import BLOCK_SCHEMA, View, row_schema
 from lineshaft.stores.ports import OfflineStore
 from lineshaft.tiles.comparison import sort_rows
 from lineshaft.tiles.oracle import oracle_rows
@@ -94,7 +94,7 @@ def _entities(view: View, offline: OfflineStore, sizes: Counter[str]) -> Iterato
     """Yield each entity's blocks; memory holds those of a few assets."""
     names = [name for name, _ in view.entity_keys]
     for assets in _groups(sizes):
-        blocks = pa.concat_tables(offline.read_blocks(view.source, assets=assets))
+        blocks = pa.concat_tables([BLOCK_SCHEMA.empty_table(), *offline.read_blocks(view.source, assets=assets)])
         for key in blocks.group_by(names, use_threads=False).aggregate([]).to_pylist():
             mine = pc.equal(blocks[names[0]], key[names[0]])
             for name in names[1:]:

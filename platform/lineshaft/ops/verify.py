@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lineshaft.ops.training_set import training_set
 from lineshaft.registry.catalog_values import Catalog
-from lineshaft.specs import Status, View, row_schema
+from lineshaft.specs import BLOCK_SCHEMA, Status, View, row_schema
 from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
 from lineshaft.tiles.answer import Answer, answer_view
 from lineshaft.tiles.comparison import Comparison, compare_rows, differing_values
@@ -33,7 +33,7 @@ class Check:
 
 def stored_blocks(view: View, offline: OfflineStore, *, assets: Sequence[str] = ()) -> pa.Table:
     """Return the raw blocks a view is computed from."""
-    return pa.concat_tables(list(offline.read_blocks(view.source, assets=assets)))
+    return pa.concat_tables([BLOCK_SCHEMA.empty_table(), *offline.read_blocks(view.source, assets=assets)])
 
 
 def stored_rows(view: View, offline: OfflineStore, *, assets: Sequence[str] = ()) -> pa.Table:

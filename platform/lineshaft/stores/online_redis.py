@@ -37,6 +37,7 @@ _WRITE_BATCH = 500
 _IN_FLIGHT = 4
 _SCAN_BATCH = 1000
 _VIEWS = "lineshaft:views"
+_FILLED = "lineshaft:filled"
 _AT_ONCE_S = 0.005
 _SLOW_FOR_S = 0.1
 
@@ -173,6 +174,14 @@ class RedisOnlineStore:
     def digest(self, view: View) -> str:
         """Return a hash over all stored keys and bytes of a view, independent of order."""
         return digest_of(entry for entries in self._entries(view) for entry in entries)
+
+    def filled(self) -> bool:
+        """Tell whether `mark_filled` was called since the server started empty."""
+        return bool(self._call("SISMEMBER", _FILLED, self._project))
+
+    def mark_filled(self) -> None:
+        """Say that the server holds all that this project has offline: until then what is not there may be missing."""
+        self._call("SADD", _FILLED, self._project)
 
     def overwrite(self, view: View, keys: pa.Table, value: bytes) -> None:
         """Plant bytes under keys as no writer would: how tests make stored rows corrupt."""

@@ -22,6 +22,7 @@ from lineshaft.ops.verify import (
     check_training,
     known_then,
     newest,
+    stored_blocks,
     total,
 )
 from lineshaft.registry.catalog_values import FixedCatalog
@@ -240,6 +241,16 @@ def test_what_was_known_then_is_asked_once_a_moment() -> None:
         assert best.to_pylist() == expected.slice(i, 1).to_pylist()
     pairs = list(zip(asked["asset_id"].to_pylist(), known.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs)
+
+
+def test_assets_without_such_a_sensor_have_no_blocks_and_no_rows() -> None:
+    """A proof of chosen assets meets sources that none of them has: nothing is there, and nothing fails."""
+    offline = MemoryOfflineStore()
+    offline.write_blocks(VIEW.source, blocks(), batch="all")
+
+    assert stored_blocks(VIEW, offline, assets=["no such pump"]).num_rows == 0
+    assert truth(VIEW, offline, assets=["no such pump"]).num_rows == 0
+    assert truth(VIEW, offline, assets=["a", "no such pump"]).num_rows > 0
 
 
 def test_counts_add_up() -> None:
