@@ -126,7 +126,8 @@ def learn(story: Story, parts: Parts, cast: Cast) -> None:
             reply = client.predict(cast.model, keys, at_us=at_us)
             pairs = zip(reply.predictions, keys.to_pylist(), strict=True)
             scored = sorted((pair for pair in pairs if not math.isnan(pair[0].score)), key=lambda pair: -pair[0].score)
-            facts.append(f"{len(scored)} of {keys.num_rows} scored; of the others no input is fresh at that moment")
+            if len(scored) < keys.num_rows:
+                facts.append(f"{len(scored)} of {keys.num_rows} scored; of the others no input is fresh at that moment")
             for prediction, key in scored[:2]:
                 because = ", ".join(
                     f"{c.feature} = {c.value:.4g} ({c.contribution:+.2f})" for c in prediction.contributions[:3]
@@ -173,8 +174,9 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
         with story.act("Prove: nothing to prove") as facts:
             facts.append("this set holds tables of events, no samples to compute features from")
         return True
-    rows = rows_by_asset(parts, views)
-    assets = chosen_assets(rows, cast.proved_rows)
+    by_view = rows_by_asset(parts, views)
+    assets = chosen_assets(by_view, cast.proved_rows)
+    rows = sum(by_view, Counter[str]())
     with story.act("Prove: oracle = backfill = stream = online = training") as facts:
         checks = run_proof(parts, views, assets=assets, stream=stream)
         summed = total(checks)
@@ -187,7 +189,7 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
         if aside:
             facts.append(f"{aside:,} quarantined rows held to the oracle by themselves: neither served nor trained on")
         if assets:
-            left = sum(rows.values()) - sum(rows[name] for name in assets)
+            left = rows.total() - sum(rows[name] for name in assets)
             facts.append(f"[yellow]left out[/] {left:,} rows of {len(rows) - len(assets)} assets: `lineshaft verify`")
     report(checks, as_json=False)
     return summed.equal
@@ -201,28 +203,33 @@ def show_page(story: Story, parts: Parts) -> None:
                 facts.append(f"{page}: {reply.status}, {len(reply.read()):,} bytes")
 
 
-def rows_by_asset(parts: Parts, views: list[View]) -> Counter[str]:
-    """Count the stored rows of each asset, over all views."""
-    rows: Counter[str] = Counter()
+def rows_by_asset(parts: Parts, views: list[View]) -> list[Counter[str]]:
+    """Count the stored rows of each asset, view by view."""
+    counts = []
     for view in views:
+        rows: Counter[str] = Counter()
         for part in parts.offline.read_rows(view, features=()):
             rows.update(part["asset_id"].to_pylist())
-    return rows
+        counts.append(rows)
+    return counts
 
 
-def chosen_assets(rows: Counter[str], most: int) -> list[str]:
-    """Return the assets to prove where all would take too long: those with fewest rows first. None means all.
+def chosen_assets(by_view: list[Counter[str]], most: int) -> list[str]:
+    """Return the assets to prove where all would take too long; none means all.
 
-    >>> [chosen_assets(Counter(a=5, b=3, c=4), most) for most in (1, 8, 12)]
-    [['b'], ['b', 'c'], []]
+    Of each view the asset with fewest rows, so that every view is proven; then those with fewest rows, while they fit.
+
+    >>> [chosen_assets([Counter(a=5, b=3, c=4), Counter(d=9)], most) for most in (1, 16, 21)]
+    [['b', 'd'], ['b', 'd', 'c'], []]
     """
-    if sum(rows.values()) <= most:
+    rows = sum(by_view, Counter[str]())
+    if rows.total() <= most:
         return []
-    chosen: list[str] = []
-    for asset in sorted(rows, key=lambda name: (rows[name], name)):
-        if chosen and sum(rows[name] for name in [*chosen, asset]) > most:
-            break
-        chosen.append(asset)
+    order = sorted(rows, key=lambda name: (rows[name], name))
+    chosen = list(dict.fromkeys(next(name for name in order if name in counts) for counts in by_view if counts))
+    for asset in order:
+        if asset not in chosen and sum(rows[name] for name in [*chosen, asset]) <= most:
+            chosen.append(asset)
     return chosen
 
 
