@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     """Where `lineshaft serve` and `up` show their numbers to Prometheus, such as 127.0.0.1:7702; empty: nowhere."""
     web_address: str = "127.0.0.1:7701"
     """Where the admin page listens."""
-    redis_timeout_s: float = 0.025
+    redis_timeout_s: float = Field(default=0.025, gt=0.0, le=60.0)
     """Budget of one online read, in seconds; a hung server costs no more than this."""
 
     @field_validator("home", "data", "repo", "policies")

@@ -21,7 +21,7 @@ from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics, exposed
-from lineshaft.serving.server import Handlers, background_server
+from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -71,7 +71,7 @@ def scraped(tmp_path: Path) -> Iterator[Scraped]:
         handlers = Handlers(plans=plans, features=features, training=training, metrics=metrics)
         with (
             exposed(metrics, "127.0.0.1:0") as shown,
-            background_server(handlers) as address,
+            background_server(handlers, limits=Limits(store_timeout_s=2.0)) as address,
             Client(address) as client,
         ):
             yield Scraped(client, valkey, shown)

@@ -91,7 +91,7 @@ def load(root: Path) -> Repository:
             for file in files:
                 try:
                     module = _import(root, file)
-                except Exception as error:  # noqa: BLE001 - a user's module may raise anything; it becomes a fault
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything, or want to end us
                     faults.append(_import_fault(root, file, error))
                     continue
                 for found in _objects(root, file, module):
@@ -144,7 +144,7 @@ def _shadow(root: Path, file: Path, installed: Mapping[str, list[str]]) -> Fault
     )
 
 
-def _import_fault(root: Path, file: Path, error: Exception) -> Fault:
+def _import_fault(root: Path, file: Path, error: BaseException) -> Fault:
     """Say where in the repository an import failed."""
     place, trace = f"{root.name}/{file.relative_to(root)}:1", error.__traceback__
     while trace is not None:

@@ -6,12 +6,17 @@ import ipaddress
 
 from lineshaft.errors import InputError
 
+MOST_PORT = 65_535
+
 
 def refuse_open_address(address: str, *, setting: str = "LINESHAFT_GRPC_ADDRESS") -> None:
-    """Raise `InputError` unless only this machine can reach the address."""
+    """Raise `InputError` unless it is an address, `host:port` or `unix:path`, that only this machine can reach."""
     if address.startswith("unix:"):
         return
-    host = address.rpartition(":")[0].strip("[]")
+    before, _, port = address.rpartition(":")
+    host = before.strip("[]")
+    if not host or not port.isdecimal() or int(port) > MOST_PORT:
+        raise InputError(f"{address!r} is no address", where=setting, fix="write host:port, such as 127.0.0.1:7700")
     try:
         closed = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -133,6 +133,8 @@ class FeatureHandler:
         plan = self.plans.known(service)
         if plan is None or entities.num_rows > MOST_AT_ONCE or not isinstance(self.online, PromptStore):
             return None
+        if self.breaker.state != "closed":  # whoever tries does so on a thread
+            return None
         found = self.online.read_at_once(_wanted(plan, entities), budget_s=budget_s)
         if found is None:
             return None

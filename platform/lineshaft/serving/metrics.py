@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from lineshaft.errors import EnvironmentFault, InputError
+from lineshaft.errors import EnvironmentFault
 from lineshaft.serving.addresses import refuse_open_address
 from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.features import Served
@@ -100,15 +100,13 @@ class Metrics:
 def exposed(metrics: Metrics | None, address: str) -> Iterator[str]:
     """Show the numbers at `http://<address>/metrics`; yield the address, its port filled in. Nothing for an empty one.
 
-    Raises `InputError` for an address without a port, `EnvironmentFault` where it cannot be listened on.
+    Raises `InputError` for an address that will not do, `EnvironmentFault` where it cannot be listened on.
     """
     if not address or metrics is None:
         yield ""
         return
     refuse_open_address(address, setting=_SETTING)
-    host, colon, port = address.rpartition(":")
-    if not (colon and port.isdigit()):
-        raise InputError(f"{address!r} is no address", where=_SETTING, fix="write host:port")
+    host, _, port = address.rpartition(":")
     try:
         server, thread = start_http_server(int(port), host, registry=metrics.registry)
     except OSError as error:

@@ -31,6 +31,7 @@ from lineshaft.stores.redis_link import RedisLink, Session
 
 _FIRST_ROWS = 1024
 _MOST_ROWS = 100_000
+_MOST_VIEWS = 64
 _LEASE_S = 0.1
 _RETRY_S = 1.0
 
@@ -63,6 +64,9 @@ class Shelf:
 
     def __len__(self) -> int:
         return len(self._place)
+
+    def __bool__(self) -> bool:
+        return True  # an empty one too
 
     def find(self, keys: Sequence[bytes]) -> tuple[list[int | None], list[bool]]:
         """Return where the rows of keys lie, and which are not here or not fresh; no list of those means none."""
@@ -140,7 +144,8 @@ class NearCache:
         self._pid = os.getpid()
         self._confirmed_s = 0.0
         self._asked_s: deque[float] = deque()  # when signs of life were asked for that have not come yet
-        self._doubted = False
+        self._doubts = self._settled = 0  # how often somebody wrote; up to which of those the server has answered since
+        self._doubting = threading.Lock()
         self._retry_s = 0.0
         self.held = 0
         self.fetched = 0
@@ -189,9 +194,15 @@ class NearCache:
             if free:
                 self._lock.release()
 
+    @property
+    def views(self) -> int:
+        """Return how many view versions are held."""
+        return len(self._shelves)
+
     def doubt(self) -> None:
         """Ask the server for a sign of life before the next answer: whoever has just written sees what was written."""
-        self._doubted = True
+        with self._doubting:
+            self._doubts += 1
 
     def forget(self) -> None:
         """Hang up; nothing held counts as fresh."""
@@ -239,14 +250,15 @@ class NearCache:
 
         The next one is asked for when half of the lease is over, and not waited for: at a steady pace nobody waits.
         """
-        now_s, doubted = time.monotonic(), self._doubted
-        age_s, self._doubted = now_s - self._confirmed_s, False
+        now_s, doubts = time.monotonic(), self._doubts
+        age_s, doubted = now_s - self._confirmed_s, doubts != self._settled
         if doubted or (age_s > self._lease_s / 2 and not self._asked_s):
             self._asked_s.append(now_s)
             session.send("PING")
         if doubted or age_s > self._lease_s:
             while self._asked_s:
                 self._note(session.receive())
+            self._settled = doubts
 
     def _ready(self, budget_s: float) -> Session | None:
         """Return the connection whose keys the server tracks; None where there can be none now."""
@@ -267,9 +279,10 @@ class NearCache:
         return self._session
 
     def _shelf(self, ask: Ask) -> Shelf:
-        shelf = self._shelves.get(ask.prefix)
-        if shelf is None:
-            shelf = self._shelves[ask.prefix] = Shelf(ask.codec.rows.width, most=self._most_rows)
+        shelf = self._shelves.pop(ask.prefix, None) or Shelf(ask.codec.rows.width, most=self._most_rows)
+        self._shelves[ask.prefix] = shelf  # the last to be asked for stands last
+        while len(self._shelves) > _MOST_VIEWS:
+            del self._shelves[next(iter(self._shelves))]
         return shelf
 
     def _exchange(self, session: Session, *command: bytes | str) -> Any:

@@ -121,8 +121,7 @@ class RedisOnlineStore:
         Rows that were read before and have not changed since are not asked for again. After a slow answer the next
         ones are not tried for a while: whoever asks must not be held up each time.
         """
-        now = time.monotonic()
-        if now < self._slow_until:
+        if time.monotonic() < self._slow_until:
             return None
         budget_s = min(budget_s, _AT_ONCE_S)
         asks = self._asks(wanted)
@@ -133,7 +132,7 @@ class RedisOnlineStore:
                     return held
             return self.read(wanted, timeout_s=budget_s)
         except UnavailableError:
-            self._slow_until = now + _SLOW_FOR_S
+            self._slow_until = time.monotonic() + _SLOW_FOR_S
             return None
 
     def last_known(self, wanted: Sequence[Wanted]) -> list[Found] | None:

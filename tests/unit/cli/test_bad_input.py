@@ -33,7 +33,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "online rebuild": (("online", "rebuild", "pumps", "pump"), "LS-NOF", "no view 'pump'"),
     "predict": (("predict", "nothing", "--key", "pump-1"), "LS-INP", "'pump-1' is no key"),
     "serve": (("serve", "--address", "0.0.0.0:0"), "LS-INP", "no authentication"),
-    "simulate": (("simulate", "--assets", "0"), "LS-INP", "a fleet has machines"),
+    "simulate": (("simulate", "--assets", "0"), "LS-INP", "a fleet with assets 0"),
     "simulate, odd period": (("simulate", "--every-s", "7"), "LS-INP", "7"),
     "train": (("train", "nothing"), "LS-NOF", "no recipe for model 'nothing'"),
     "train, no service": (("train", "bearing_failure"), "LS-NOF", "no service 'bearing_health'"),

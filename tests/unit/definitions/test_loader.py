@@ -74,6 +74,16 @@ def test_hidden_folders_and_data_are_left_alone(tmp_path: Path) -> None:
     assert load(root).faults == ()
 
 
+def test_a_module_that_wants_to_end_the_program_is_a_fault(tmp_path: Path) -> None:
+    """`sys.exit(0)` in a definition must not pass for a plan without faults."""
+    root = write(tmp_path / "repo", things="import sys\nsys.exit(0)\n", others=ENTITY.format(name="pump"))
+
+    loaded = load(root)
+
+    assert [fault.code for fault in loaded.faults] == ["LS-DEF-001"]
+    assert len(loaded.declared) == 1
+
+
 def test_a_syntax_error_is_shown_at_its_line(tmp_path: Path) -> None:
     """Not at the import that met it."""
     root = write(tmp_path / "repo", things="a = 1\nb = (\n")

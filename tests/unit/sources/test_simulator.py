@@ -181,3 +181,11 @@ def test_an_impossible_fleet_is_refused(wrong: object) -> None:
     """Plans that do not fit a minute, an hour or a source say so."""
     with pytest.raises(InputError):
         wrong()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["assets", "hours", "life_days"])
+@pytest.mark.parametrize("value", [0, -3, float("nan"), float("inf")])
+def test_a_fleet_that_could_never_be_watched_is_refused_by_name(name: str, value: float) -> None:
+    """Nothing, less than nothing, and lengths without end: the error names the number."""
+    with pytest.raises(InputError, match=name):
+        Fleet(**{name: value})  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.near_cache import Ask, NearCache, Shelf
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.online_rows import codec_of
-from lineshaft.stores.redis_link import RedisLink
+from lineshaft.stores.redis_link import RedisLink, Session
 
 VIEW = View(
     name="pumps",
@@ -80,6 +81,12 @@ def gets(raw: Any) -> int:
     """Return how often the server was asked for rows."""
     stats: dict[str, Any] = raw.info("commandstats")
     return int(stats.get("cmdstat_mget", {"calls": 0})["calls"])
+
+
+def pings(raw: Any) -> int:
+    """Return how often the server was asked for a sign of life."""
+    stats: dict[str, Any] = raw.info("commandstats")
+    return int(stats.get("cmdstat_ping", {"calls": 0})["calls"])
 
 
 def until(done: Callable[[], bool], *, within_s: float = 5.0) -> bool:
@@ -231,6 +238,57 @@ def test_a_second_reader_does_not_wait(url: str, store: RedisOnlineStore) -> Non
         second = near.read(ask("a"), budget_s=LONG_S)
 
     assert second is None
+    assert read(near, "a") == [1.0]
+
+
+class Quiet:
+    """A connection on which nothing has come: what a plain or an encrypted socket raises then."""
+
+    def __init__(self, raises: type[Exception]) -> None:
+        self._sock = self
+        self.raises = raises
+
+    def settimeout(self, _seconds: float) -> None:
+        """Take any timeout."""
+
+    def recv(self, _size: int) -> bytes:
+        """Have nothing."""
+        raise self.raises
+
+
+@pytest.mark.parametrize("raises", [BlockingIOError, ssl.SSLWantReadError])
+def test_nothing_to_hear_is_no_fault_plain_or_encrypted(raises: type[Exception]) -> None:
+    """Looking for messages where there are none returns none, over TLS too."""
+    assert Session(Quiet(raises)).poll() == []
+
+
+def test_a_write_between_looking_and_asking_is_not_forgotten(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """However often others write meanwhile, the next read asks for a sign of life sent after the last of them."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url))
+    read(near, "a")
+    before = pings(raw)
+
+    for _ in range(3):
+        near.doubt()
+        near.doubt()
+        read(near, "a")
+    read(near, "a")
+
+    assert pings(raw) == before + 3
+
+
+def test_views_not_asked_for_make_room(url: str, store: RedisOnlineStore) -> None:
+    """More view versions than may be held: all are answered, and those asked for last are held."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url))
+    read(near, "a")
+    codec = codec_of(VIEW)
+
+    for number in range(100):
+        near.read([Ask(codec=codec, prefix=b"%08d" % number, keys=[b"a"], features=("rms",))], budget_s=LONG_S)
+
+    assert near.views <= 64
     assert read(near, "a") == [1.0]
 
 

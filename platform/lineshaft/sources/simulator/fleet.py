@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -66,8 +67,11 @@ class Fleet:
         InputError
             If a count or length is not positive, or the start is not on a minute.
         """
-        if self.assets <= 0 or self.hours <= 0 or self.life_days <= 0 or self.start_us % 60_000_000:
-            raise InputError("a fleet has machines, hours and a start on a full minute", fix="give positive numbers")
+        for name in ("assets", "hours", "life_days"):
+            if not 0 < getattr(self, name) < math.inf:  # not a number is neither
+                raise InputError(f"a fleet with {name} {getattr(self, name)}", fix=f"give a positive number of {name}")
+        if self.start_us % 60_000_000:
+            raise InputError("a fleet whose watch starts within a minute", fix="start on a full minute")
 
     @property
     def duration_s(self) -> float:
