@@ -144,6 +144,7 @@ class NearCache:
         self._pid = os.getpid()
         self._confirmed_s = 0.0
         self._asked_s: deque[float] = deque()  # when signs of life were asked for that have not come yet
+        self._owed = 0  # replies that did not come in time and are still to come
         self._doubts = self._settled = 0  # how often somebody wrote; up to which of those the server has answered since
         self._doubting = threading.Lock()
         self._retry_s = 0.0
@@ -163,12 +164,14 @@ class NearCache:
                 return None
             try:
                 return self._read(asks, budget_s)
+            except UnavailableError:  # the server refuses
+                self.forget()
+                raise
+            except TimeoutError as error:  # slow, but in order: what it owes is taken when it comes
+                raise self._link.unavailable(error) from error
             except (OSError, hiredis.HiredisError) as error:
                 self.forget()
                 raise self._link.unavailable(error) from error
-            except UnavailableError:
-                self.forget()
-                raise
 
     def remember(self, ask: Ask, rows: NDArray[np.uint8], status: NDArray[np.int8]) -> None:
         """Keep rows read over another connection, for when the server cannot be asked."""
@@ -208,7 +211,7 @@ class NearCache:
         """Hang up; nothing held counts as fresh."""
         if self._session is not None:
             self._session.close()
-        self._session = None
+        self._session, self._owed = None, 0
         self._asked_s.clear()
         for shelf in self._shelves.values():
             shelf.doubt()
@@ -219,6 +222,8 @@ class NearCache:
             return None
         for message in session.poll():
             self._note(message)
+        if self._owed:
+            return None
         self._confirm(session)
         held = [(ask, self._shelf(ask), *self._shelf(ask).find(ask.keys)) for ask in asks]
         wanted = [ask.prefix + key for ask, _, _, missing in held for key in compress(ask.keys, missing)]
@@ -254,7 +259,7 @@ class NearCache:
         age_s, doubted = now_s - self._confirmed_s, doubts != self._settled
         if doubted or (age_s > self._lease_s / 2 and not self._asked_s):
             self._asked_s.append(now_s)
-            session.send("PING")
+            self._send(session, "PING")
         if doubted or age_s > self._lease_s:
             while self._asked_s:
                 self._note(session.receive())
@@ -288,16 +293,28 @@ class NearCache:
     def _exchange(self, session: Session, *command: bytes | str) -> Any:
         """Send a command and return its reply, minding what the server says before it."""
         asked_s = time.monotonic()
-        session.send(*command)
-        while (reply := session.receive()) == b"PONG" or isinstance(reply, hiredis.PushNotification):
+        self._send(session, *command)
+        self._owed += 1
+        while self._owed:
+            reply = session.receive()
             self._note(reply)
         self._confirmed_s = asked_s
         return reply
 
+    def _send(self, session: Session, *command: bytes | str) -> None:
+        """Send a command; one that was sent in part leaves the connection of no use."""
+        try:
+            session.send(*command)
+        except TimeoutError as error:
+            raise ConnectionResetError("a command could not be sent in time") from error
+
     def _note(self, message: Any) -> None:
-        """Take in one message: a sign of life, or the keys that changed (None for all of them)."""
+        """Take in one message: a sign of life, a reply that is owed, or the keys that changed (None: all of them)."""
         if message == b"PONG":
             self._confirmed_s = self._asked_s.popleft()
+            return
+        if not isinstance(message, hiredis.PushNotification):
+            self._owed -= 1
             return
         kind, keys = message[0], message[1]
         if kind != b"invalidate":

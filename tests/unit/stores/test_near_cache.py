@@ -205,6 +205,27 @@ def test_a_silent_server_is_asked_for_a_sign_of_life(url: str, raw: Any, store: 
     assert read(near, "a") == [1.0]
 
 
+def test_a_slow_reply_costs_its_reader_and_nobody_after(url: str, raw: Any, store: RedisOnlineStore) -> None:
+    """A reply that comes too late is thrown away when it comes; what is held stays held, and nothing is mistaken."""
+    store.write(VIEW, rows("a"))
+    store.write(VIEW, rows("b", rms=2.0))
+    near = NearCache(RedisLink(url), lease_s=LONG_S)
+    read(near, "a")
+    raw.execute_command("CLIENT", "PAUSE", "100")
+
+    with pytest.raises(UnavailableError):
+        near.read(ask("b"), budget_s=0.02)
+    meanwhile = near.read(ask("a"), budget_s=LONG_S)
+    time.sleep(0.2)
+    before = gets(raw)
+
+    assert meanwhile is None
+    assert read(near, "a", "b") == [1.0, 2.0]
+    assert gets(raw) == before + 1
+    assert read(near, "b", "a") == [2.0, 1.0]
+    assert gets(raw) == before + 1
+
+
 def test_a_corrupt_row_is_not_held(url: str, store: RedisOnlineStore) -> None:
     """A bad value is CORRUPT for as long as it is there, and no longer."""
     store.write(VIEW, rows("a"))
