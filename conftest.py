@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import prometheus_client  # noqa: F401 - before Feast, whose import makes every later metric a file shared by processes
 import pytest
 
 # The one reason a clean machine may skip for: data sets that are read by path and never committed.
