@@ -70,14 +70,8 @@ class Client:
         at_us: the moment that ages and times to live are counted to; the present unless given.
         """
         table = _entities(entities, keys)
-        request = features_pb2.GetFeaturesRequest(
-            feature_service=service,
-            entities=convert.entities_to(table),
-            at_us=at_us,
-            encoding=features_pb2.ENCODING_BLOCKS,
-        )
         try:
-            reply = self._features.GetFeatures(request, timeout=self._limit(timeout_s))
+            reply = self._features.GetFeatures(_question(service, table, at_us), timeout=self._limit(timeout_s))
         except grpc.RpcError as error:
             self._raise(error)
         return frame_from(table, reply)
@@ -97,13 +91,8 @@ class Client:
             for number, keys in enumerate(questions):
                 table = _entities(keys, {})
                 asked.append(table)
-                request = features_pb2.GetFeaturesRequest(
-                    feature_service=service,
-                    entities=convert.entities_to(table),
-                    encoding=features_pb2.ENCODING_BLOCKS,
-                )
                 yield features_pb2.StreamFeaturesRequest(
-                    number=number, request=request, budget_us=round(budget_s * 1e6)
+                    number=number, request=_question(service, table), budget_us=round(budget_s * 1e6)
                 )
 
         try:
@@ -205,6 +194,15 @@ class Client:
             where=self._address,
             fix="allow more time" if late else _remedy(trailing),
         ) from error
+
+
+def _question(service: str, table: pa.Table, at_us: int = 0) -> features_pb2.GetFeaturesRequest:
+    return features_pb2.GetFeaturesRequest(
+        feature_service=service,
+        entities=convert.entities_to(table),
+        at_us=at_us,
+        encoding=features_pb2.ENCODING_BLOCKS,
+    )
 
 
 def _table(frame: Any) -> pa.Table:

@@ -184,8 +184,7 @@ class NearCache:
             held = [(ask, *self._shelf(ask).known(ask.keys)) for ask in asks]
         if all((status == Status.UNAVAILABLE).all() for _, _, status in held):
             return None
-        unpacked = [ask.codec.rows.cut(rows, status, ask.features) for ask, rows, status in held]
-        return [Found(rows=one.sheet, status=one.status) for one in unpacked]
+        return [ask.codec.found(rows, status, ask.features) for ask, rows, status in held]
 
     @contextmanager
     def in_use(self) -> Iterator[bool]:
@@ -225,29 +224,24 @@ class NearCache:
         if self._owed:
             return None
         self._confirm(session)
-        held = [(ask, self._shelf(ask), *self._shelf(ask).find(ask.keys)) for ask in asks]
-        wanted = [ask.prefix + key for ask, _, _, missing in held for key in compress(ask.keys, missing)]
+        held = []
+        for ask in asks:
+            shelf = self._shelf(ask)
+            places, missing = shelf.find(ask.keys)
+            held.append((ask, shelf, places, missing, list(compress(ask.keys, missing))))
+        wanted = [ask.prefix + key for ask, _, _, _, lacking in held for key in lacking]
         values = self._exchange(session, "MGET", *wanted) if wanted else []
         self.held += sum(len(ask.keys) for ask in asks) - len(wanted)
         self.fetched += len(wanted)
         answers, start = [], 0
-        for ask, shelf, places, missing in held:
-            if not missing:
-                rows, status = shelf.take(places)
-            elif all(missing):
-                stop = start + len(missing)
-                rows, status = ask.codec.rows.checked(values[start:stop])
-                shelf.put(ask.keys, rows, status)
-                start = stop
-            else:
-                keys, absent = list(compress(ask.keys, missing)), np.array(missing)
-                stop = start + len(keys)
-                rows, status = shelf.take(places)
-                rows[absent], status[absent] = read = ask.codec.rows.checked(values[start:stop])
-                shelf.put(keys, *read)
-                start = stop
-            unpacked = ask.codec.rows.cut(rows, status, ask.features)
-            answers.append(Found(rows=unpacked.sheet, status=unpacked.status))
+        for ask, shelf, places, missing, lacking in held:
+            rows, status = shelf.take(places)
+            if lacking:
+                absent, fetched = np.array(missing), ask.codec.rows.checked(values[start : start + len(lacking)])
+                rows[absent], status[absent] = fetched
+                shelf.put(lacking, *fetched)
+                start += len(lacking)
+            answers.append(ask.codec.found(rows, status, ask.features))
         return answers
 
     def _confirm(self, session: Session) -> None:

@@ -96,9 +96,10 @@ class RedisOnlineStore:
 
         Raises `UnavailableError` when the server does not answer within the time given.
         """
-        asks = self._asks(wanted)
+        return self._read(self._asks(wanted), self._timeout_s if timeout_s is None else timeout_s)
+
+    def _read(self, asks: Sequence[Ask], budget_s: float) -> list[Found]:
         keys = [ask.prefix + key for ask in asks for key in ask.keys]
-        budget_s = self._timeout_s if timeout_s is None else timeout_s
         values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
         self._fetched += len(keys)
         answers, at = [], 0
@@ -108,12 +109,16 @@ class RedisOnlineStore:
         return answers
 
     def _unpacked(self, ask: Ask, values: list[bytes | None]) -> Found:
-        if self._near is None or ask.codec.rows.has_tail:
+        near = self._near_of([ask])
+        if near is None:
             return ask.codec.unpack(values, ask.features)
         rows, status = ask.codec.rows.checked(values)
-        self._near.remember(ask, rows, status)
-        unpacked = ask.codec.rows.cut(rows, status, ask.features)
-        return Found(rows=unpacked.sheet, status=unpacked.status)
+        near.remember(ask, rows, status)
+        return ask.codec.found(rows, status, ask.features)
+
+    def _near_of(self, asks: Sequence[Ask]) -> NearCache | None:
+        """Return the cache if it can hold the rows asked for: those without texts."""
+        return None if any(ask.codec.rows.has_tail for ask in asks) else self._near
 
     def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> list[Found] | None:
         """Return what `read` returns if the server is quick; None where it is slow or away.
@@ -126,11 +131,9 @@ class RedisOnlineStore:
         budget_s = min(budget_s, _AT_ONCE_S)
         asks = self._asks(wanted)
         try:
-            if self._near is not None and not any(ask.codec.rows.has_tail for ask in asks):
-                held = self._near.read(asks, budget_s=budget_s)
-                if held is not None:
-                    return held
-            return self.read(wanted, timeout_s=budget_s)
+            near = self._near_of(asks)
+            held = near.read(asks, budget_s=budget_s) if near is not None else None
+            return self._read(asks, budget_s) if held is None else held
         except UnavailableError:
             self._slow_until = time.monotonic() + _SLOW_FOR_S
             return None
@@ -141,9 +144,8 @@ class RedisOnlineStore:
         Rows with texts are not remembered.
         """
         asks = self._asks(wanted)
-        if self._near is None or any(ask.codec.rows.has_tail for ask in asks):
-            return None
-        return self._near.known(asks)
+        near = self._near_of(asks)
+        return near.known(asks) if near is not None else None
 
     def rows_read(self) -> tuple[int, int]:
         """Return how many rows came from this process's memory, and how many from the server."""
