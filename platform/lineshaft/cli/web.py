@@ -13,7 +13,8 @@ import typer
 
 from lineshaft.cli.app import app
 from lineshaft.cli.output import notes
-from lineshaft.errors import EnvironmentFault, InputError
+from lineshaft.errors import EnvironmentFault
+from lineshaft.serving.addresses import host_and_port
 from lineshaft.wiring import Parts, connect, governance
 
 
@@ -58,11 +59,8 @@ def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
 
 def _listening(address: str) -> socket.socket:
     """Return a socket that listens at host:port."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise InputError(f"{address!r} is no address", where="LINESHAFT_WEB_ADDRESS", fix="write 127.0.0.1:7701")
     try:
-        return socket.create_server((host, int(port)))
+        return socket.create_server(host_and_port(address, setting="LINESHAFT_WEB_ADDRESS"))
     except OSError as error:
         what = f"cannot listen on {address}"
         raise EnvironmentFault(what, fix="stop what listens there, or set LINESHAFT_WEB_ADDRESS") from error

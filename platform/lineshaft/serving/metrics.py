@@ -9,7 +9,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from lineshaft.errors import EnvironmentFault
-from lineshaft.serving.addresses import refuse_open_address
+from lineshaft.serving.addresses import host_and_port, refuse_open_address
 from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.features import Served
 from lineshaft.specs import Status
@@ -106,14 +106,14 @@ def exposed(metrics: Metrics | None, address: str) -> Iterator[str]:
         yield ""
         return
     refuse_open_address(address, setting=_SETTING)
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address, setting=_SETTING)
     try:
-        server, thread = start_http_server(int(port), host, registry=metrics.registry)
+        server, thread = start_http_server(port, host, registry=metrics.registry)
     except OSError as error:
         what = f"cannot listen on {address}: {error}"
         raise EnvironmentFault(what, fix=f"stop what listens there, or set {_SETTING}") from error
     try:
-        yield f"{host}:{server.server_port}"
+        yield f"{address.rpartition(':')[0]}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
