@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineshaft.ops.jobs import Gate, JobResult
 from lineshaft.ops.quarantine import quarantine_folder
+from lineshaft.ops.unstored import unstored
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore
+from lineshaft.tiles.comparison import sort_rows
 from lineshaft_flink.staging import REJECT_SCHEMA, finished, read_part
 
 
@@ -58,8 +58,8 @@ class Committer:
             tables = [part.rows[view.ref] for part in parts if view.ref in part.rows]
             if not tables:
                 continue
-            table = _sorted(view, pa.concat_tables(tables))
-            fresh = self._unknown(view, table)
+            table = sort_rows(view, pa.concat_tables(tables))
+            fresh = unstored(view, table, self.offline)
             repeats[view.ref] += table.num_rows - fresh.num_rows
             if self.gate is not None and fresh.num_rows:
                 verdict = self.gate(view, fresh)
@@ -78,39 +78,11 @@ class Committer:
             rows=dict(rows), repeats=_positive(repeats), quarantined=_positive(quarantined), rejected=dict(reasons)
         )
 
-    def _unknown(self, view: View, table: pa.Table) -> pa.Table:
-        """Leave out the rows that are stored already, and repeats within the table."""
-        keys = [name for name, _ in view.entity_keys]
-        identity = [*keys, "event_time", "known_at"]
-        table = table.append_column("place", pa.array(range(table.num_rows), pa.int64()))
-        firsts = table.group_by(identity).aggregate([("place", "min")])["place_min"]
-        table = table.take(pa.array(np.sort(firsts.to_numpy())))
-        if self.offline.version(view) >= 0:
-            span = pc.min_max(table["event_time"].cast(pa.int64())).as_py()
-            stored = list(
-                self.offline.read_rows(
-                    view,
-                    features=(),
-                    start_us=span["min"] - 1,
-                    end_us=span["max"],
-                    assets=pc.unique(table[keys[0]]).to_pylist(),
-                )
-            )
-            if stored:
-                known = pa.concat_tables(stored).select(identity)
-                table = table.join(known, keys=identity, join_type="left anti").sort_by("place")
-        return table.drop_columns(["place"])
-
 
 def content_batch(label: str, parts: Mapping[str, int]) -> str:
     """Return a batch name from counted content, the same for the same content."""
     text = repr(sorted(parts.items()))
     return f"{label}:{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
-
-
-def _sorted(view: View, table: pa.Table) -> pa.Table:
-    names = [*(name for name, _ in view.entity_keys), "event_time", "known_at"]
-    return table.sort_by([(name, "ascending") for name in names])
 
 
 def _keep(table: pa.Table, folder: Path, batch: str) -> None:

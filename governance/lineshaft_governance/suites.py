@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from lineshaft.errors import DefinitionError
-from lineshaft.specs import View
+from lineshaft.specs import View, row_identity
 
 NOT_FINITE = "lineshaft_not_finite"
 """A column the checkpoint adds: how many of a row's features are neither null nor finite."""
@@ -99,8 +99,7 @@ class Suite:
 
 def default_checks(view: View) -> tuple[Check, ...]:
     """Return what holds for every view: one row per key, time and version; no infinities."""
-    keys = tuple(name for name, _ in view.entity_keys)
-    unique = Check(kind="unique_key", keys=(*keys, "event_time", "known_at"), why="a row has one version per known_at")
+    unique = Check(kind="unique_key", keys=tuple(row_identity(view)), why="a row has one version per known_at")
     return (unique, Check(kind="finite", column=NOT_FINITE, why="an undefined value is null, never infinite"))
 
 

@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 
 from lineshaft.errors import InputError
 from lineshaft.feast_plugin.parts import PluginParts
-from lineshaft.specs import View, row_schema
+from lineshaft.specs import View, row_identity, row_schema
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.ports import OfflineStore
 
@@ -86,7 +86,7 @@ def history(view: View, parts: PluginParts) -> OfflineStore:
 
 def _fill(store: OfflineStore, view: View, parts: PluginParts, root: Path) -> None:
     """Write the file's rows, then those that only the store has."""
-    identity = [*(name for name, _ in view.entity_keys), "event_time", "known_at"]
+    identity = row_identity(view)
     seen: list[pa.Table] = []
     for number, table in enumerate(read_file(view, root=root)):
         store.write_rows(view, table, batch=f"file:{number}")

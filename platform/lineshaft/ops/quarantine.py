@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lineshaft.specs import View, row_schema
+from lineshaft.ops.unstored import unstored
+from lineshaft.specs import View, row_identity, row_schema
 from lineshaft.stores.ports import OfflineStore
 
 
@@ -28,25 +29,16 @@ def quarantined_rows(view: View, *, offline: OfflineStore, work: Path, assets: S
     held = pa.concat_tables(pq.read_table(file, partitioning=None).select(schema.names).cast(schema) for file in files)
     if assets:
         held = held.filter(pc.is_in(held["asset_id"], value_set=pa.array(list(assets), pa.string())))
-    stored = pa.concat_tables([schema.empty_table(), *offline.read_rows(view, features=())], promote_options="default")
-    places = held.select(identity(view)).append_column("place", pa.array(np.arange(held.num_rows)))
-    firsts = places.group_by(identity(view)).aggregate([("place", "min")])
-    kept = firsts.join(stored.select(identity(view)), keys=identity(view), join_type="left anti")
-    return held.take(kept["place_min"].combine_chunks().sort())
+    return unstored(view, held, offline)
 
 
 def divided(view: View, rows: pa.Table, held: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return (the rows that are not held back, those that are), told apart by key, event time and known time."""
     if not held.num_rows:
         return rows, rows.slice(0, 0)
-    names = identity(view)
+    names = row_identity(view)
     places = rows.select(names).append_column("place", pa.array(np.arange(rows.num_rows)))
     hit = places.join(held.select(names), keys=names, join_type="left semi")["place"]
     aside = np.zeros(rows.num_rows, dtype=bool)
     aside[hit.to_numpy()] = True
     return rows.filter(pa.array(~aside)), rows.filter(pa.array(aside))
-
-
-def identity(view: View) -> list[str]:
-    """Return the columns that make two row versions the same one."""
-    return [*(name for name, _ in view.entity_keys), "event_time", "known_at"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lineshaft.specs import Status, View
+from lineshaft.specs import Status, View, row_identity
 from lineshaft.stores.ports import OfflineStore, OnlineStore, Wanted
 
 READ_S = 10.0
@@ -33,7 +33,7 @@ def retract(view: View, refused: pa.Table, *, good: pa.Table, offline: OfflineSt
 def _served(view: View, refused: pa.Table, online: OnlineStore) -> pa.Table:
     """Return the identities (join keys, times) of the refused rows that lie online."""
     names = [name for name, _ in view.entity_keys]
-    identity = [*names, "event_time", "known_at"]
+    identity = row_identity(view)
     keys = refused.group_by(names).aggregate([]).select(names)
     if not keys.num_rows:
         return refused.select(identity)

@@ -1,7 +1,7 @@
 """The frozen vocabulary: blocks, views, services, statuses. Pure: no I/O, no clock."""
 
 from lineshaft.specs.blocks import BLOCK_SCHEMA, block_end_us, tile_end_us
-from lineshaft.specs.rows import Status, entity_columns, row_schema
+from lineshaft.specs.rows import Status, entity_columns, row_identity, row_schema
 from lineshaft.specs.views import (
     Feature,
     OnDemandFeature,
@@ -26,6 +26,7 @@ __all__ = [
     "block_end_us",
     "entity_columns",
     "format_duration",
+    "row_identity",
     "row_schema",
     "tile_end_us",
 ]

@@ -57,3 +57,8 @@ def row_schema(view: View, features: Sequence[str] | None = None) -> pa.Schema:
     columns = [pa.field(f.name, ARROW_TYPES[f.dtype]) for f in view.features if wanted is None or f.name in wanted]
     times = [pa.field("event_time", TIMESTAMP, nullable=False), pa.field("known_at", TIMESTAMP, nullable=False)]
     return pa.schema([*entity_columns(view), *times, *columns])
+
+
+def row_identity(view: View) -> list[str]:
+    """Return the columns that tell one row version from another, in the order rows are sorted by."""
+    return [*(name for name, _ in view.entity_keys), "event_time", "known_at"]

@@ -11,7 +11,7 @@ from pyarrow.fs import LocalFileSystem
 
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import InputError, NotFoundError
-from lineshaft.specs import BLOCK_SCHEMA, Source, View, row_schema
+from lineshaft.specs import BLOCK_SCHEMA, Source, View, row_identity, row_schema
 from lineshaft.stores.compaction import compact_folder
 from lineshaft.stores.delta_log import DeltaFolder, Layout, safe_name
 from lineshaft.stores.fetch import Budget
@@ -191,7 +191,7 @@ class DeltaOfflineStore:
 
     def _rows(self, view: View) -> DeltaFolder:
         keys = tuple(name for name, _ in view.entity_keys)
-        order = (*keys, "event_time", "known_at")
+        order = tuple(row_identity(view))
         layout = Layout(schema=row_schema(view), sort_by=order, time="event_time", day="event_date", keys=keys)
         return self._folder("rows", view.ref, layout)
 

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lineshaft.specs import View
+from lineshaft.specs import View, row_identity
 
 
 def sort_rows(view: View, rows: pa.Table) -> pa.Table:
     """Return rows in one order: join keys, event_time, known_at."""
-    order = [*(name for name, _ in view.entity_keys), "event_time", "known_at"]
-    return rows.sort_by([(name, "ascending") for name in order]).combine_chunks()
+    return rows.sort_by([(name, "ascending") for name in row_identity(view)]).combine_chunks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class Comparison:
 
 def compare_rows(view: View, ours: pa.Table, truth: pa.Table) -> Comparison:
     """Compare two tables of a view's feature rows bit for bit."""
-    keys = [*(name for name, _ in view.entity_keys), "event_time", "known_at"]
+    keys = row_identity(view)
     left, right = sort_rows(view, ours), sort_rows(view, truth)
     left_ids = list(zip(*(_plain(left[k]) for k in keys), strict=True))
     right_ids = list(zip(*(_plain(right[k]) for k in keys), strict=True))
