@@ -83,39 +83,50 @@ def _wrapped(handler: Any, method: str, told: Told) -> Any:
     )
 
 
+class _Edge:
+    """One call at the edge of the process: its errors become statuses, and how it ended is told."""
+
+    __slots__ = ("_context", "_method", "_start", "_told")
+
+    def __init__(self, context: Any, method: str, told: Told) -> None:
+        self._context, self._method, self._told = context, method, told
+        self._start = time.perf_counter()
+
+    async def __aenter__(self) -> None:
+        """Begin."""
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
+                await _abort(self._context, error, self._method)
+        finally:
+            self._told(self._method, _ending(error), time.perf_counter() - self._start)
+
+
 def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:
-        start, code = time.perf_counter(), "OK"
-        try:
+        async with _Edge(context, method, told):
             return await behaviour(request, context)
-        except grpc.aio.AbortError:
-            code = "ABORTED"
-            raise
-        except Exception as error:  # noqa: BLE001 - the edge of the process
-            code = _status_of(error).name
-            return await _abort(context, error, method)
-        finally:
-            told(method, code, time.perf_counter() - start)
 
     return call
 
 
 def _guarded_stream(behaviour: Callable[..., Any], method: str, told: Told) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-        start, code = time.perf_counter(), "OK"
-        try:
+        async with _Edge(context, method, told):
             async for reply in behaviour(request, context):
                 yield reply
-        except grpc.aio.AbortError:
-            code = "ABORTED"
-            raise
-        except Exception as error:  # noqa: BLE001 - the edge of the process
-            code = _status_of(error).name
-            await _abort(context, error, method)
-        finally:
-            told(method, code, time.perf_counter() - start)
 
     return call
+
+
+def _ending(error: BaseException | None) -> str:
+    """Name how a call ended; one that the caller gave up ends by an exception that is no error."""
+    if error is None:
+        return "OK"
+    if isinstance(error, grpc.aio.AbortError):
+        return "ABORTED"
+    return _status_of(error).name if isinstance(error, Exception) else "CANCELLED"
 
 
 def _nobody(_method: str, _code: str, _seconds: float) -> None:

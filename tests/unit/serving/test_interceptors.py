@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -141,6 +142,37 @@ def test_an_unexpected_error_leaves_as_an_id_that_the_log_explains(
 def test_each_unexpected_error_has_an_id_of_its_own() -> None:
     """Two of them can be told apart in the log."""
     assert outcome(ValueError("a"))[2][ID_KEY] != outcome(ValueError("a"))[2][ID_KEY]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, "OK"),
+        (errors.NotFoundError("gone"), "NOT_FOUND"),
+        (ValueError(SECRET), "INTERNAL"),
+        (grpc.aio.AbortError(), "ABORTED"),
+        (asyncio.CancelledError(), "CANCELLED"),
+    ],
+    ids=["answered", "refused", "unexpected", "aborted", "given up"],
+)
+def test_how_a_call_ended_is_told_once(error: BaseException | None, code: str) -> None:
+    """Also of a call that its caller gave up: it is not counted among the answered ones."""
+    told: list[tuple[str, str]] = []
+
+    async def behaviour(_request: Any, _context: Any) -> str:
+        if error is not None:
+            raise error
+        return "answer"
+
+    async def run() -> None:
+        interceptor = ErrorInterceptor(lambda method, how, _seconds: told.append((method, how)))
+        made = await wrapped(handler(unary_unary=behaviour), interceptor=interceptor)
+        with contextlib.suppress(Aborted, grpc.aio.AbortError, asyncio.CancelledError):
+            await made.unary_unary("request", Context())
+
+    asyncio.run(run())
+
+    assert told == [("/s/M", code)]
 
 
 def test_an_answer_passes_untouched() -> None:
