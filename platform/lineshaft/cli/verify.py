@@ -21,7 +21,7 @@ from lineshaft.ops.proof import entities_of, prove_rebuild, prove_stored, run_st
 from lineshaft.ops.quarantine import quarantined_rows
 from lineshaft.ops.training_set import AT_COLUMN
 from lineshaft.ops.truth import oracles_of
-from lineshaft.ops.verify import Check, check_served, total
+from lineshaft.ops.verify import Check, check_served, set_aside, total
 from lineshaft.specs import View
 from lineshaft.wiring import Parts, connect, handlers, jobs, scratch
 
@@ -138,7 +138,7 @@ def report(checks: Sequence[Check], *, as_json: bool) -> None:
             f"{verdict}  {sum_up.values:,} values in {sum_up.rows:,} rows compared: {sum_up.differing:,} differ, "
             f"{sum_up.missing:,} rows missing, {sum_up.extra:,} extra"
         )
-        aside = sum(check.result.rows for check in checks if check.quarantined)
+        aside = set_aside(checks)
         if aside:
             console.print(
                 f"[yellow]quarantined[/]  {aside:,} rows: held to the oracle, but neither served nor trained on"

@@ -147,6 +147,11 @@ def total(checks: Iterable[Check]) -> Comparison:
     return result
 
 
+def set_aside(checks: Iterable[Check]) -> int:
+    """Count the quarantined rows that were held to the oracle by themselves."""
+    return sum(check.result.rows for check in checks if check.quarantined)
+
+
 def _identities(view: View, rows: pa.Table) -> list[tuple[tuple[Any, ...], tuple[int, int]]]:
     keys = zip(*(rows[name].to_pylist() for name, _ in view.entity_keys), strict=True)
     times = zip(*(rows[name].cast(pa.int64()).to_pylist() for name in ("event_time", "known_at")), strict=True)

@@ -23,7 +23,7 @@ from lineshaft.cli.web import admin_page
 from lineshaft.errors import NotFoundError
 from lineshaft.ops.learning import lesson, moments
 from lineshaft.ops.training_set import training_set
-from lineshaft.ops.verify import total
+from lineshaft.ops.verify import set_aside, total
 from lineshaft.serving.client import Client
 from lineshaft.serving.server import background_server
 from lineshaft.specs import Service, Status, View
@@ -185,7 +185,7 @@ def prove(story: Story, parts: Parts, cast: Cast, *, stream: bool) -> bool:
         facts.append(
             f"{verdict}: {summed.values:,} values in {summed.rows:,} rows of {whole}, {summed.differing:,} differ"
         )
-        aside = sum(check.result.rows for check in checks if check.quarantined)
+        aside = set_aside(checks)
         if aside:
             facts.append(f"{aside:,} quarantined rows held to the oracle by themselves: neither served nor trained on")
         if assets:
