@@ -5,19 +5,17 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineshaft.errors import UnavailableError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
-from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.near_cache import Ask, NearCache, Shelf
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.online_rows import codec_of
@@ -30,21 +28,6 @@ VIEW = View(
     features=(Feature(name="rms"), Feature(name="starts", dtype="int64")),
 )
 LONG_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start one Valkey for the module."""
-    with embedded_server(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture
-def raw(url: str) -> Iterator[Any]:
-    """Return a plain client on an empty server."""
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

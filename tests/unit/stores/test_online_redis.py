@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import redis
 
 from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
-from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.online_rows import prefix_of
 from lineshaft.stores.ports import Wanted
@@ -25,21 +22,6 @@ VIEWS = tuple(
     View(name=name, source=SOURCE, entity_keys=(("asset_id", "string"),), features=(Feature(name="rms"),))
     for name in ("pumps", "motors", "fans")
 )
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start one Valkey for the module."""
-    with embedded_server(tmp_path_factory.mktemp("valkey")) as running:
-        yield running
-
-
-@pytest.fixture
-def raw(url: str) -> Iterator[Any]:
-    """Return a plain client on an empty server."""
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-        yield client
 
 
 def rows(view: View, n: int, *, event: int = 1) -> pa.Table:
