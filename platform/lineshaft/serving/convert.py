@@ -165,7 +165,7 @@ def _blocks_to(reply: features_pb2.GetFeaturesResponse, answer: Answer) -> None:
             message.validity = np.packbits(valid, axis=1, bitorder="little").tobytes()
         message.values = values.tobytes()
     reply.columns.extend([column_to(sheet.names[place], array, None) for place, array in sheet.parts.loose.items()])
-    if (answer.status != PRESENT).any():
+    if not answer.whole and (answer.status != PRESENT).any():
         reply.value_statuses = answer.status.T.tobytes()
 
 

@@ -66,10 +66,11 @@ class Metrics:
 
     def served(self, served: Served) -> None:
         """Count the values of one answer, and note how old its rows are."""
-        service = served.plan.service.name
-        for status, count in enumerate(np.bincount(served.answer.status.ravel(), minlength=len(_NAMES)).tolist()):
+        service, status = served.plan.service.name, served.answer.status
+        counts = np.bincount(status.ravel()).tolist() if not served.answer.whole else [0, status.size]
+        for code, count in enumerate(counts):
             if count:
-                self._values.labels(feature_service=service, status=_NAMES[status]).inc(count)
+                self._values.labels(service, _NAMES[code]).inc(count)
         if served.degraded:
             self._degraded.labels(feature_service=service).inc()
         for view, ages in served.answer.age_us.items():

@@ -21,11 +21,15 @@ UNKNOWN_AGE_US = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewAnswer:
-    """One view's answer for n entities: values, statuses (int8, n x features), ages (int64 µs, n; -1 unknown)."""
+    """One view's answer for n entities: values, statuses (int8, n x features), ages (int64 µs, n; -1 unknown).
+
+    `whole` says that every value is PRESENT; who asks it need not look at the statuses.
+    """
 
     sheet: Sheet
     status: NDArray[np.int8]
     age_us: NDArray[np.int64]
+    whole: bool = False
 
     @property
     def columns(self) -> pa.Table:
@@ -35,11 +39,15 @@ class ViewAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A service's answer: columns `view__feature`, statuses (int8, n x columns), ages by view name (int64 µs, n)."""
+    """A service's answer: columns `view__feature`, statuses (int8, n x columns), ages by view name (int64 µs, n).
+
+    `whole` says that every value is PRESENT; who asks it need not look at the statuses.
+    """
 
     sheet: Sheet
     status: NDArray[np.int8]
     age_us: Mapping[str, NDArray[np.int64]]
+    whole: bool = False
 
     @property
     def columns(self) -> pa.Table:
@@ -74,10 +82,18 @@ def answer_view(
     if view.ttl_us and (stale := age_us > view.ttl_us).any():
         row_status = np.where(stale, np.int8(Status.STALE), row_status)
         usable, everything = row_status == PRESENT, False
+    picked = sheet.pick(features)
+    if everything and not picked.parts.loose and all(block.valid is None for block in picked.parts.blocks):
+        return ViewAnswer(sheet=picked, status=_all_present(sheet.rows, len(features)), age_us=age_us, whole=True)
     status = np.empty((len(features), sheet.rows), np.int8)  # features x n: a run of each column
     status[:] = row_status
-    picked = _withheld(sheet.pick(features), None if everything else usable, status)
+    picked = _withheld(picked, None if everything else usable, status)
     return ViewAnswer(sheet=picked, status=status.T, age_us=age_us)
+
+
+def _all_present(rows: int, columns: int) -> NDArray[np.int8]:
+    """Return n x columns statuses, all PRESENT, that take no memory and cannot be written to."""
+    return np.broadcast_to(PRESENT, (rows, columns))
 
 
 def _withheld(sheet: Sheet, usable: NDArray[np.bool_] | None, status: NDArray[np.int8]) -> Sheet:
@@ -86,8 +102,6 @@ def _withheld(sheet: Sheet, usable: NDArray[np.bool_] | None, status: NDArray[np
     usable: bool, n; None where all rows are.
     """
     parts = sheet.parts
-    if usable is None and not parts.loose and all(block.valid is None for block in parts.blocks):
-        return sheet  # the usual case
     rows = np.ones(sheet.rows, bool) if usable is None else usable
     blocks: list[Block] = []
     for block in parts.blocks:
@@ -107,8 +121,10 @@ def answer_service(service: Service, views: Sequence[ViewAnswer]) -> Answer:
     """Put the answers of a service's views side by side, and compute its on-demand features from them."""
     named = [(names_of(used), view.sheet) for used, view in zip(service.views, views, strict=True)]
     ages = {used.view: view.age_us for used, view in zip(service.views, views, strict=True)}
-    status = np.concatenate([view.status.T for view in views]).T
     sheet = beside(named)
+    if not service.on_demand and all(view.whole for view in views):
+        return Answer(sheet=sheet, status=_all_present(sheet.rows, len(sheet.names)), age_us=ages, whole=True)
+    status = np.concatenate([view.status.T for view in views]).T
     for demand in service.on_demand:
         sheet, status = _on_demand(demand, sheet, status)
     return Answer(sheet=sheet, status=status, age_us=ages)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -153,3 +155,24 @@ def test_statuses_are_counted_by_name() -> None:
 
     assert answer.counts() == {"present": 3, "null": 1, "stale": 2}
     assert {view: ages.tolist() for view, ages in answer.age_us.items()} == {"a": [50, 49], "b": [50, 200]}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "whole"),
+    [
+        ((6.0, P), (2.0, P), True),
+        ((6.0, P), (None, NULL), False),
+        ((6.0, P), (None, STALE), False),
+        ((None, NOT_FOUND), (2.0, P), False),
+        ((6.0, P), (None, CORRUPT), False),
+    ],
+)
+def test_an_answer_is_whole_only_if_every_value_is_present(
+    left: tuple[float | None, Status], right: tuple[float | None, Status], whole: bool
+) -> None:
+    """Who relies on `whole` instead of the statuses is told the same."""
+    stored = replace(service(), on_demand=())
+    answer = answer_service(stored, [column_answer([left[0]], [left[1]]), column_answer([right[0]], [right[1]])])
+
+    assert answer.whole is whole
+    assert answer.status.tolist() == [[left[1], right[1]]]
