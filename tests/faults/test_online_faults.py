@@ -170,3 +170,28 @@ def test_a_write_cut_short_is_finished_by_writing_again(server: EmbeddedValkey) 
     store.write(VIEW, rows(5.0, event=5))
 
     assert rms(store, timeout_s=2.0) == 5.0
+
+
+def test_a_name_server_that_hangs_costs_the_budget_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking up the server's name ends in time too, also for those who come meanwhile; so does trying at once."""
+    looking = threading.Event()
+
+    def hangs(*_: object, **__: object) -> list[object]:
+        looking.wait(5.0)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    store = RedisOnlineStore("redis://valkey.plant.example:6379", project="dev", timeout_s=BUDGET_S)
+    before = threading.active_count()
+
+    taken = [failing_read_s(store) for _ in range(8)]
+    start = time.monotonic()
+    nothing = store.read_at_once([Wanted(view=VIEW, features=("rms",), keys=pa.table({"asset_id": ["a"]}))])
+    at_once_s = time.monotonic() - start
+    held = threading.active_count() - before
+    looking.set()
+
+    assert max(taken) < BUDGET_S + SLACK_S
+    assert nothing is None
+    assert at_once_s < SLACK_S
+    assert held <= 4

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import hiredis
@@ -22,6 +24,8 @@ T = TypeVar("T")
 
 _CHUNK = 1 << 18
 _MAX_IDLE = 64
+_MOST_DIALLING = 4
+"""Connections that may be on their way at once: a name server that hangs holds so many threads and no more."""
 
 
 class Session:
@@ -106,6 +110,7 @@ class RedisLink:
         self._options = pool.connection_kwargs
         self._where = where
         self._idle: deque[Session] = deque()
+        self._dialling = threading.BoundedSemaphore(_MOST_DIALLING)
         self._pid = os.getpid()
 
     def run(self, work: Callable[[Session], T], *, budget_s: float) -> T:
@@ -143,8 +148,7 @@ class RedisLink:
                 return
 
     def _take(self, deadline: float) -> Session:
-        if self._pid != os.getpid():  # the parent's sockets are not ours to speak on
-            self._idle, self._pid = deque(), os.getpid()
+        self._mind_fork()
         try:
             session = self._idle.pop()
             session.reused = True
@@ -154,17 +158,57 @@ class RedisLink:
         return session
 
     def connect(self, budget_s: float, *, protocol: int = 2) -> Session:
-        """Return a connection of its own, which the pool knows nothing of; raises `UnavailableError`."""
+        """Return a connection of its own, which the pool knows nothing of; raises `UnavailableError`.
+
+        The time given covers all of it: looking up the name, TLS, logging in. One that comes too late is closed.
+        """
         limits = {"socket_timeout": budget_s, "socket_connect_timeout": budget_s}
+        self._mind_fork()
         bounded = {**self._options, **limits, "protocol": protocol}
         if "path" in bounded:
             bounded.pop("socket_connect_timeout")
         connection = self._open(**bounded)
         try:
-            connection.connect()
+            self._dial(connection, budget_s)
         except (redis.RedisError, OSError) as error:
             raise self.unavailable(error) from error
         return Session(connection)
+
+    def _dial(self, connection: Any, budget_s: float) -> None:
+        """Connect on a thread of its own: nothing else bounds a name look-up or a whole TLS handshake."""
+        start_s, held = time.monotonic(), self._dialling
+        if not held.acquire(timeout=budget_s):
+            raise TimeoutError("earlier connections are still on their way")
+        done: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                connection.connect()
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                if done.set_running_or_notify_cancel():
+                    done.set_exception(error)
+            else:
+                if done.set_running_or_notify_cancel():
+                    done.set_result(None)
+                else:
+                    connection.disconnect()
+            finally:
+                held.release()
+
+        threading.Thread(target=work, name="redis-dial", daemon=True).start()
+        try:
+            done.result(max(budget_s - (time.monotonic() - start_s), 0.0))
+        except TimeoutError:
+            if not done.cancel():  # it came at the last moment
+                done.result()
+                return
+            raise
+
+    def _mind_fork(self) -> None:
+        """In a child, begin with no connection: the parent's are not ours to speak on, and its threads are not here."""
+        if self._pid != os.getpid():
+            self._idle, self._pid = deque(), os.getpid()
+            self._dialling = threading.BoundedSemaphore(_MOST_DIALLING)
 
     def _give_back(self, session: Session) -> None:
         if len(self._idle) < _MAX_IDLE:
