@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     """Catalogue and model registry; unset is SQLite in `<home>`."""
     grpc_address: str = "127.0.0.1:7700"
     """Where `lineshaft serve` listens."""
+    tls_cert: Path | None = None
+    """PEM file of the gRPC server's certificate, with its chain; read again when it changes."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's key."""
+    tls_client_ca: Path | None = None
+    """PEM file of the authority whose certificates callers must show; unset asks for none."""
     metrics_address: str = ""
     """Where `lineshaft serve` and `up` show their numbers to Prometheus, such as 127.0.0.1:7702; empty: nowhere."""
     web_address: str = "127.0.0.1:7701"
@@ -38,11 +44,11 @@ class Settings(BaseSettings):
     redis_timeout_s: float = Field(default=0.025, gt=0.0, le=60.0)
     """Budget of one online read, in seconds; a hung server costs no more than this."""
 
-    @field_validator("home", "data", "repo", "policies")
+    @field_validator("home", "data", "repo", "policies", "tls_cert", "tls_key", "tls_client_ca")
     @classmethod
-    def _stand_alone(cls, path: Path) -> Path:
+    def _stand_alone(cls, path: Path | None) -> Path | None:
         """Make folders absolute once: jobs run in folders of their own."""
-        return path.absolute()
+        return path.absolute() if path is not None else None
 
     def offline_root(self) -> str:
         """Return the offline store's folder or URL."""

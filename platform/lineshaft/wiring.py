@@ -12,18 +12,20 @@ from typing import Any
 import pyarrow as pa
 
 from lineshaft.clock import Clock, SystemClock
-from lineshaft.errors import EnvironmentFault
+from lineshaft.errors import EnvironmentFault, InputError
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.server import Handlers, Limits
+from lineshaft.serving.tls import Tls
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.delta import DeltaOfflineStore
@@ -179,6 +181,22 @@ def handlers(parts: Parts) -> Handlers:
 def limits(parts: Parts) -> Limits:
     """Return what one gRPC server takes on."""
     return Limits(store_timeout_s=parts.settings.redis_timeout_s)
+
+
+@contextmanager
+def door(parts: Parts) -> Iterator[Door]:
+    """Open what stands between the network and the handlers, as the settings say."""
+    yield Door(tls=_tls(parts.settings))
+
+
+def _tls(settings: Settings) -> Tls | None:
+    cert, key = settings.tls_cert, settings.tls_key
+    if cert is None or key is None:
+        if cert or key or settings.tls_client_ca:
+            what = "encryption needs both a certificate and its key"
+            raise InputError(what, where="LINESHAFT_TLS_CERT, LINESHAFT_TLS_KEY", fix="set both, or neither")
+        return None
+    return Tls(cert=cert, key=key, client_ca=settings.tls_client_ca)
 
 
 def jobs() -> Jobs:

@@ -20,7 +20,7 @@ from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
-from lineshaft.wiring import connect, handlers, limits
+from lineshaft.wiring import connect, door, handlers, limits
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
 
@@ -30,12 +30,12 @@ def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] 
     """Answer GetFeatures, GetTrainingSet and Predict over gRPC until stopped."""
     with connect() as parts:
         where, answering = address or parts.settings.grpc_address, handlers(parts)
-        with exposed(answering.metrics, parts.settings.metrics_address) as shown:
+        with exposed(answering.metrics, parts.settings.metrics_address) as shown, door(parts) as entrance:
 
             def ready(bound: str) -> None:
                 notes.print(f"serving on {bound}" + (f", metrics on http://{shown}/metrics" if shown else ""))
 
-            serve_grpc(answering, where, limits=limits(parts), ready=ready)
+            serve_grpc(answering, where, limits=limits(parts), door=entrance, ready=ready)
 
 
 @app.command()

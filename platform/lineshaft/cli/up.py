@@ -23,7 +23,7 @@ from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.specs import BLOCK_SCHEMA, View
-from lineshaft.wiring import Parts, connect, gated_target, handlers, jobs, limits
+from lineshaft.wiring import Parts, connect, door, gated_target, handlers, jobs, limits
 
 database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
 app.add_typer(database, name="db")
@@ -52,7 +52,10 @@ def up(
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
         answering = handlers(parts)
         shown = stack.enter_context(exposed(answering.metrics, parts.settings.metrics_address))
-        bound = stack.enter_context(background_server(answering, parts.settings.grpc_address, limits=limits(parts)))
+        entrance = stack.enter_context(door(parts))
+        bound = stack.enter_context(
+            background_server(answering, parts.settings.grpc_address, limits=limits(parts), door=entrance)
+        )
         console.print(f"gRPC         {bound}")
         if shown:
             console.print(f"metrics      http://{shown}/metrics")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 
 from lineshaft.errors import InputError
 
 MOST_PORT = 65_535
+_ALWAYS_MISSING = {"authentication": "put a proxy that authenticates in front of it"}
 
 
 def host_and_port(address: str, *, setting: str) -> tuple[str, int]:
@@ -22,18 +24,31 @@ def host_and_port(address: str, *, setting: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def refuse_open_address(address: str, *, setting: str = "LINESHAFT_GRPC_ADDRESS") -> None:
-    """Raise `InputError` unless it is an address, `host:port` or `unix:path`, that only this machine can reach."""
+def is_local(address: str) -> bool:
+    """Tell whether only this machine can reach an address, `host:port` or `unix:path`.
+
+    >>> is_local("127.0.0.1:7700"), is_local("unix:/run/lineshaft"), is_local("0.0.0.0:7700")
+    (True, True, False)
+    """
     if address.startswith("unix:"):
-        return
-    host, _ = host_and_port(address, setting=setting)
+        return True
+    host = address.rpartition(":")[0].strip("[]")
     try:
-        closed = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        closed = False
-    if not closed:
+        return False
+
+
+def refuse_open_address(address: str, *, setting: str, missing: Mapping[str, str] = _ALWAYS_MISSING) -> None:
+    """Raise `InputError` for no address, and for one that other machines can reach while something is missing.
+
+    missing: what ought to stand between the network and the server, and does not; with how to get it.
+    """
+    if not address.startswith("unix:"):
+        host_and_port(address, setting=setting)
+    if missing and not is_local(address):
         raise InputError(
-            f"{address} can be reached from other machines, and there is no authentication yet",
+            f"{address} can be reached from other machines, and there is no {' and no '.join(missing)}",
             where=setting,
-            fix="listen on 127.0.0.1, and put a proxy that authenticates in front of it",
+            fix=f"{', '.join(missing.values())}; or listen on 127.0.0.1",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
 import grpc
@@ -15,6 +16,7 @@ from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, p
 from lineshaft.serving import convert
 from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, part_from
 from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, WHERE_KEY
+from lineshaft.serving.tls import bearer, channel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
 _MAX_MESSAGE_BYTES = 64 << 20
+PemFile: TypeAlias = str | Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +46,29 @@ class Client:
     """A connection to a Lineshaft server. Threads may share it.
 
     Refused calls raise the errors of `lineshaft.errors`, with the server's reason and remedy.
+    token: who asks, as an administrator or an OpenID provider gave it. ca, cert, key: PEM files; with `ca` the
+    connection is encrypted ("system": any authority this machine trusts), with `cert` and `key` the caller shows a
+    certificate too.
     """
 
-    def __init__(self, address: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str = "",
+        ca: PemFile = "",
+        cert: PemFile = "",
+        key: PemFile = "",
+        timeout_s: float = 5.0,
+    ) -> None:
         options = [
             ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ]
         self._address = address
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(address, options)
+        self._who = bearer(address, token, encrypted=bool(ca))
+        self._channel = channel(address, options, ca=ca, cert=cert, key=key)
         self._features = features_pb2_grpc.FeatureServiceStub(self._channel)
         self._predictions = predictions_pb2_grpc.PredictionServiceStub(self._channel)
 
@@ -71,7 +87,9 @@ class Client:
         """
         table = _entities(entities, keys)
         try:
-            reply = self._features.GetFeatures(_question(service, table, at_us), timeout=self._limit(timeout_s))
+            reply = self._features.GetFeatures(
+                _question(service, table, at_us), timeout=self._limit(timeout_s), metadata=self._who
+            )
         except grpc.RpcError as error:
             self._raise(error)
         return frame_from(table, reply)
@@ -96,7 +114,7 @@ class Client:
                 )
 
         try:
-            for reply in self._features.StreamFeatures(requests()):
+            for reply in self._features.StreamFeatures(requests(), metadata=self._who):
                 table = asked.popleft()
                 if reply.WhichOneof("result") == "response":
                     yield frame_from(table, reply.response)
@@ -125,7 +143,7 @@ class Client:
 
     def _parts(self, request: features_pb2.GetTrainingSetRequest, timeout_s: float | None) -> Iterator[FeatureFrame]:
         try:
-            for reply in self._features.GetTrainingSet(request, timeout=timeout_s):
+            for reply in self._features.GetTrainingSet(request, timeout=timeout_s, metadata=self._who):
                 yield part_from(reply)
         except grpc.RpcError as error:
             self._raise(error)
@@ -137,7 +155,7 @@ class Client:
         while True:
             request = features_pb2.ListFeatureServicesRequest(page_token=token)
             try:
-                reply = self._features.ListFeatureServices(request, timeout=self._timeout_s)
+                reply = self._features.ListFeatureServices(request, timeout=self._timeout_s, metadata=self._who)
             except grpc.RpcError as error:
                 self._raise(error)
             found += [_summary(one) for one in reply.feature_services]
@@ -163,7 +181,9 @@ class Client:
             contributions=contributions,
         )
         try:
-            reply: predictions_pb2.PredictResponse = self._predictions.Predict(request, timeout=self._limit(timeout_s))
+            reply: predictions_pb2.PredictResponse = self._predictions.Predict(
+                request, timeout=self._limit(timeout_s), metadata=self._who
+            )
         except grpc.RpcError as error:
             self._raise(error)
         return reply

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lineshaft.errors import EnvironmentFault
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
-from lineshaft.serving.addresses import refuse_open_address
+from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import ErrorInterceptor
 from lineshaft.serving.metrics import Metrics
@@ -58,8 +58,9 @@ class Limits:
 class Server:
     """A server in the running event loop."""
 
-    def __init__(self, handlers: Handlers, *, limits: Limits | None = None) -> None:
+    def __init__(self, handlers: Handlers, *, limits: Limits | None = None, door: Door | None = None) -> None:
         self._limits = limits or Limits()
+        self._door = door or Door()
         self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="serving")
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
@@ -73,11 +74,11 @@ class Server:
     async def start(self, address: str) -> str:
         """Listen on `host:port` or `unix:path` and return the address, its port filled in where it was 0.
 
-        Raises `InputError` for an address that other machines could reach: there is no authentication yet.
+        Raises `InputError` for an address that other machines could reach, unless the door is encrypted and guarded.
         """
-        refuse_open_address(address)
+        self._door.refuse_unguarded(address)
         try:
-            port = self._server.add_insecure_port(address)
+            port = self._listen(address)
         except RuntimeError as error:
             what = f"cannot listen on {address}"
             raise EnvironmentFault(what, fix="stop what listens there, or set LINESHAFT_GRPC_ADDRESS") from error
@@ -93,6 +94,15 @@ class Server:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._close is not None:
             await asyncio.to_thread(self._close)
+
+    def _listen(self, address: str) -> int:
+        tls = self._door.tls
+        port: int = (
+            self._server.add_insecure_port(address)
+            if tls is None
+            else self._server.add_secure_port(address, tls.credentials())
+        )
+        return port
 
     def _register(self, handlers: Handlers) -> list[str]:
         timeout_s = self._limits.store_timeout_s
@@ -116,7 +126,12 @@ class Server:
 
 
 def serve(
-    handlers: Handlers, address: str, *, limits: Limits | None = None, ready: Callable[[str], None] | None = None
+    handlers: Handlers,
+    address: str,
+    *,
+    limits: Limits | None = None,
+    door: Door | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then stop gracefully. `ready` is told the address once it listens."""
 
@@ -124,7 +139,8 @@ def serve(
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-        await _serve_until(stopping, handlers, address, limits, ready or _log_ready)
+        server = Server(handlers, limits=limits, door=door)
+        await _serve_until(stopping, server, address, ready or _log_ready)
 
     with _runner() as runner:
         runner.run(main())
@@ -132,7 +148,7 @@ def serve(
 
 @contextmanager
 def background_server(
-    handlers: Handlers, address: str = "127.0.0.1:0", *, limits: Limits | None = None
+    handlers: Handlers, address: str = "127.0.0.1:0", *, limits: Limits | None = None, door: Door | None = None
 ) -> Iterator[str]:
     """Serve from a thread of this process; yield the address and stop at the end."""
     started = threading.Event()
@@ -145,7 +161,7 @@ def background_server(
             state["address"] = bound
             started.set()
 
-        await _serve_until(state["stopping"], handlers, address, limits, ready)
+        await _serve_until(state["stopping"], Server(handlers, limits=limits, door=door), address, ready)
 
     def run() -> None:
         try:
@@ -168,10 +184,7 @@ def background_server(
         thread.join()
 
 
-async def _serve_until(
-    stopping: asyncio.Event, handlers: Handlers, address: str, limits: Limits | None, ready: Callable[[str], None]
-) -> None:
-    server = Server(handlers, limits=limits)
+async def _serve_until(stopping: asyncio.Event, server: Server, address: str, ready: Callable[[str], None]) -> None:
     bound = await server.start(address)
     gc.collect()
     gc.freeze()  # what was imported stays: sweeping it again costs a request tens of milliseconds

@@ -11,14 +11,14 @@ from lineshaft.serving.addresses import refuse_open_address
 @pytest.mark.parametrize("address", ["127.0.0.1:7700", "localhost:0", "[::1]:7700", "unix:/tmp/x.sock", "127.8.9.1:1"])
 def test_addresses_of_this_machine_are_taken(address: str) -> None:
     """Loopback by number or name, in both families, and sockets of the file system."""
-    refuse_open_address(address)
+    refuse_open_address(address, setting="LINESHAFT_GRPC_ADDRESS")
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:7700", "[::]:7700", "10.0.0.4:7700", "plant.example:7700"])
 def test_addresses_that_others_reach_are_refused(address: str) -> None:
     """There is no authentication yet."""
     with pytest.raises(InputError, match="can be reached from other machines"):
-        refuse_open_address(address)
+        refuse_open_address(address, setting="LINESHAFT_GRPC_ADDRESS")
 
 
 @pytest.mark.parametrize(
