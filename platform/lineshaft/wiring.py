@@ -30,6 +30,7 @@ from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.ports import OfflineStore
 
@@ -88,7 +89,8 @@ def connect(
             redis_url = server.start()
             if not keep_online:
                 stack.callback(server.stop)
-        online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s)
+        kept = KnownRows(settings.home / "known_rows" / settings.project, owner=str(settings.worker))
+        online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s, kept=kept)
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -162,6 +164,13 @@ def handlers(parts: Parts) -> Handlers:
     log = PredictionLog(root=parts.settings.home / "predictions")
     metrics = Metrics()
     metrics.watch(features.breaker, parts.online)
+
+    def upkeep() -> None:
+        try:
+            log.flush()
+        finally:
+            parts.online.keep_known()
+
     return Handlers(
         plans=plans,
         features=features,
@@ -173,7 +182,7 @@ def handlers(parts: Parts) -> Handlers:
             clock=parts.clock,
             sink=log,
         ),
-        close=log.flush,
+        upkeep=upkeep,
         metrics=metrics,
     )
 

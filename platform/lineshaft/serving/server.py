@@ -18,7 +18,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from lineshaft.errors import EnvironmentFault
+from lineshaft.errors import EnvironmentFault, LineshaftError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
@@ -33,14 +33,15 @@ _LOG = logging.getLogger(__name__)
 class Handlers:
     """What the server answers with. Without a predictor there is no `PredictionService`.
 
-    `close` is called once, after the last call was answered: what is only held in memory is written then.
+    `upkeep` is called now and then on a thread, and once more after the last call was answered: what is only held in
+    memory is written then.
     """
 
     plans: Plans
     features: FeatureHandler
     training: TrainingSetHandler
     predictor: Predicts | None = None
-    close: Callable[[], None] | None = None
+    upkeep: Callable[[], None] | None = None
     metrics: Metrics | None = None
 
 
@@ -53,6 +54,7 @@ class Limits:
     max_concurrent_calls: int = 256
     threads: int = 16
     grace_s: float = 10.0
+    upkeep_s: float = 10.0
 
 
 class Server:
@@ -69,7 +71,8 @@ class Server:
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
         self._names = self._register(handlers)
-        self._close = handlers.close
+        self._upkeep = handlers.upkeep
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, address: str) -> str:
         """Listen on `host:port` or `unix:path` and return the address, its port filled in where it was 0.
@@ -85,6 +88,7 @@ class Server:
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._keeping = asyncio.create_task(self._keep())
         return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
@@ -92,8 +96,22 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._limits.grace_s)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._close is not None:
-            await asyncio.to_thread(self._close)
+        if self._keeping is not None:
+            self._keeping.cancel()
+        await self._keep_once()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.upkeep_s)
+            await self._keep_once()
+
+    async def _keep_once(self) -> None:
+        if self._upkeep is None:
+            return
+        try:
+            await asyncio.to_thread(self._upkeep)
+        except (LineshaftError, OSError):  # a disk that is full must not end serving
+            _LOG.exception("upkeep failed; it is tried again in %.0f s", self._limits.upkeep_s)
 
     def _listen(self, address: str) -> int:
         tls = self._door.tls

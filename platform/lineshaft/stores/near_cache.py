@@ -17,19 +17,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import numpy as np
-from numpy.typing import NDArray
 
 from lineshaft.errors import UnavailableError
 from lineshaft.specs import Status
+from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_rows import PREFIX_WIDTH, ViewCodec
 from lineshaft.stores.ports import Found
 from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.shelves import Shelf, TextShelf
 
-_FIRST_ROWS = 1024
 _MOST_ROWS = 100_000
 _MOST_VIEWS = 64
 _LEASE_S = 0.1
@@ -46,100 +46,25 @@ class Ask:
     features: tuple[str, ...]
 
 
-class Shelf:
-    """The rows of one view: packed and checked, one under the other, found by their keys.
-
-    At most `most` rows are held; the one that was put first goes first.
-    """
-
-    def __init__(self, width: int, *, most: int = _MOST_ROWS) -> None:
-        size = min(_FIRST_ROWS, most)
-        self._most = most
-        self._place: dict[bytes, int] = {}
-        self._owner: list[bytes] = []
-        self._next = 0
-        self._rows = np.empty((size, width), np.uint8)
-        self._status = np.empty(size, np.int8)
-        self._fresh = np.zeros(size, np.uint8)
-
-    def __len__(self) -> int:
-        return len(self._place)
-
-    def __bool__(self) -> bool:
-        return True  # an empty one too
-
-    def find(self, keys: Sequence[bytes]) -> tuple[list[int | None], list[bool]]:
-        """Return where the rows of keys lie, and which are not here or not fresh; no list of those means none."""
-        places = list(map(self._place.get, keys))
-        if None in places:
-            return places, [place is None or not self._fresh[place] for place in places]
-        fresh = self._fresh[np.array(places, np.intp)]
-        return places, [] if fresh.all() else (fresh == 0).tolist()
-
-    def take(self, places: Sequence[int | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-        """Return rows (n x bytes) and their statuses; what stands where no place is given means nothing."""
-        at = np.array(places if None not in places else [place or 0 for place in places], np.intp)
-        return self._rows[at], self._status[at]
-
-    def known(self, keys: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-        """Return the rows of keys as they were last read, fresh or not; UNAVAILABLE where none was."""
-        places = list(map(self._place.get, keys))
-        rows, status = self.take(places)
-        status[[place is None for place in places]] = Status.UNAVAILABLE
-        return rows, status
-
-    def put(
-        self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8], *, tracked: bool = True
-    ) -> None:
-        """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time."""
-        known = list(map(self._place.get, keys))
-        places = np.array(known if None not in known else [self._place_of(key) for key in keys], np.intp)
-        # A row may have had to make room for one after it: of those with one place the last is kept.
-        self._rows[places], self._status[places] = rows, status
-        self._fresh[places] = tracked & (status != Status.CORRUPT)
-
-    def doubt(self, key: bytes | None = None) -> None:
-        """Take a row, or every row, as no longer fresh."""
-        if key is None:
-            self._fresh[:] = 0
-        elif (place := self._place.get(key)) is not None:
-            self._fresh[place] = 0
-
-    def _place_of(self, key: bytes) -> int:
-        place = self._place.get(key)
-        if place is None:
-            place = self._place[key] = self._room(key)
-        return place
-
-    def _room(self, key: bytes) -> int:
-        if len(self._owner) < self._most:
-            place = len(self._owner)
-            self._owner.append(key)
-            if place == len(self._rows):
-                self._grow(min(2 * place, self._most))
-            return place
-        place, self._next = self._next, (self._next + 1) % self._most
-        del self._place[self._owner[place]]
-        self._owner[place] = key
-        return place
-
-    def _grow(self, size: int) -> None:
-        for name in ("_rows", "_status", "_fresh"):
-            old = getattr(self, name)
-            new = np.zeros((size, *old.shape[1:]), old.dtype)
-            new[: len(old)] = old
-            setattr(self, name, new)
-
-
 class NearCache:
     """Fresh rows for one reader at a time; whoever comes while it is in use reads from the server instead."""
 
-    def __init__(self, link: RedisLink, *, most_rows: int = _MOST_ROWS, lease_s: float = _LEASE_S) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        most_rows: int = _MOST_ROWS,
+        lease_s: float = _LEASE_S,
+        kept: KnownRows | None = None,
+    ) -> None:
         self._link = link
         self._most_rows = most_rows
         self._lease_s = lease_s
+        self._kept = kept
+        self._saved: dict[bytes, int] = {}  # how many changes of a shelf are on disk
+        self._restored: set[bytes] = set()
         self._lock = threading.Lock()
-        self._shelves: dict[bytes, Shelf] = {}
+        self._shelves: dict[bytes, Shelf | TextShelf] = {}
         self._session: Session | None = None
         self._pid = os.getpid()
         self._confirmed_s = 0.0
@@ -173,18 +98,34 @@ class NearCache:
                 self.forget()
                 raise self._link.unavailable(error) from error
 
-    def remember(self, ask: Ask, rows: NDArray[np.uint8], status: NDArray[np.int8]) -> None:
-        """Keep rows read over another connection, for when the server cannot be asked."""
+    def remember(self, ask: Ask, values: Sequence[bytes | None]) -> Found:
+        """Keep values read over another connection, for when the server cannot be asked; return them unpacked."""
         with self._lock:
-            self._shelf(ask).put(ask.keys, rows, status, tracked=False)
+            return self._shelf(ask).remember(ask.codec, ask.keys, values, ask.features)
 
     def known(self, asks: Sequence[Ask]) -> list[Found] | None:
-        """Return what was last read of the rows asked for, fresh or not; None where nothing was."""
+        """Return what was last read of the rows asked for, fresh or not; None where nothing was.
+
+        What earlier processes kept on disk is looked up once a view, when it is first needed.
+        """
         with self._lock:
-            held = [(ask, *self._shelf(ask).known(ask.keys)) for ask in asks]
-        if all((status == Status.UNAVAILABLE).all() for _, _, status in held):
-            return None
-        return [ask.codec.found(rows, status, ask.features) for ask, rows, status in held]
+            for ask in asks:
+                self._restore(ask)
+            held = [self._shelf(ask).known(ask.codec, ask.keys, ask.features) for ask in asks]
+        return None if all((found.status == Status.UNAVAILABLE).all() for found in held) else held
+
+    def save(self) -> None:
+        """Write the rows of views that changed since the last time to disk, if they are to be kept there."""
+        if self._kept is None:
+            return
+        with self._lock:
+            changed = [(prefix, s) for prefix, s in self._shelves.items() if self._saved.get(prefix) != s.changes]
+        for prefix, shelf in changed:
+            with self._lock:
+                self._saved[prefix] = shelf.changes
+                keys, values = shelf.kept()
+            if keys:
+                self._kept.save(prefix, keys, values)
 
     @contextmanager
     def in_use(self) -> Iterator[bool]:
@@ -226,7 +167,7 @@ class NearCache:
         self._confirm(session)
         held = []
         for ask in asks:
-            shelf = self._shelf(ask)
+            shelf = self._matrix(ask)
             places, missing = shelf.find(ask.keys)
             held.append((ask, shelf, places, missing, list(compress(ask.keys, missing))))
         wanted = [ask.prefix + key for ask, _, _, _, lacking in held for key in lacking]
@@ -277,12 +218,26 @@ class NearCache:
         self._session.allow(budget_s)
         return self._session
 
-    def _shelf(self, ask: Ask) -> Shelf:
-        shelf = self._shelves.pop(ask.prefix, None) or Shelf(ask.codec.rows.width, most=self._most_rows)
+    def _shelf(self, ask: Ask) -> Shelf | TextShelf:
+        shelf = self._shelves.pop(ask.prefix, None) or self._new(ask)
         self._shelves[ask.prefix] = shelf  # the last to be asked for stands last
         while len(self._shelves) > _MOST_VIEWS:
             del self._shelves[next(iter(self._shelves))]
         return shelf
+
+    def _new(self, ask: Ask) -> Shelf | TextShelf:
+        rows = ask.codec.rows
+        return TextShelf(most=self._most_rows) if rows.has_tail else Shelf(rows.width, most=self._most_rows)
+
+    def _matrix(self, ask: Ask) -> Shelf:
+        return cast("Shelf", self._shelf(ask))  # rows with texts are not asked for here
+
+    def _restore(self, ask: Ask) -> None:
+        if self._kept is not None and ask.prefix not in self._restored:
+            self._restored.add(ask.prefix)
+            keys, values = self._kept.load(ask.prefix)
+            if keys:
+                self._shelf(ask).restore(ask.codec, keys, values)
 
     def _exchange(self, session: Session, *command: bytes | str) -> Any:
         """Send a command and return its reply, minding what the server says before it."""

@@ -24,6 +24,7 @@ import pyarrow as pa
 from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import View
 from lineshaft.stores import resp
+from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.near_cache import Ask, NearCache
 from lineshaft.stores.online_rows import Packed, codec_of, digest_of
 from lineshaft.stores.ports import Found, Wanted, Written
@@ -46,7 +47,8 @@ class RedisOnlineStore:
     """An `OnlineStore` on one Redis or Valkey server. Threads may share it.
 
     `timeout_s` bounds a read as a whole; `write_timeout_s` bounds each batch of a write, and each step of a scan. Of
-    each view, `near_rows` rows at most are kept in this process for `read_at_once`; 0 keeps none.
+    each view, `near_rows` rows at most are kept in this process for `read_at_once`; 0 keeps none. `kept` is where they
+    outlive the process.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class RedisOnlineStore:
         timeout_s: float = 0.025,
         write_timeout_s: float = 10.0,
         near_rows: int = 100_000,
+        kept: KnownRows | None = None,
     ) -> None:
         self._link = RedisLink(url, where=f"online store of project {project}")
-        self._near = NearCache(self._link, most_rows=near_rows) if near_rows else None
+        self._near = NearCache(self._link, most_rows=near_rows, kept=kept) if near_rows else None
         self._project = project
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
@@ -109,15 +112,10 @@ class RedisOnlineStore:
         return answers
 
     def _unpacked(self, ask: Ask, values: list[bytes | None]) -> Found:
-        near = self._near_of([ask])
-        if near is None:
-            return ask.codec.unpack(values, ask.features)
-        rows, status = ask.codec.rows.checked(values)
-        near.remember(ask, rows, status)
-        return ask.codec.found(rows, status, ask.features)
+        return ask.codec.unpack(values, ask.features) if self._near is None else self._near.remember(ask, values)
 
     def _near_of(self, asks: Sequence[Ask]) -> NearCache | None:
-        """Return the cache if it can hold the rows asked for: those without texts."""
+        """Return the cache if it can answer for the rows asked for: those without texts."""
         return None if any(ask.codec.rows.has_tail for ask in asks) else self._near
 
     def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> list[Found] | None:
@@ -139,13 +137,13 @@ class RedisOnlineStore:
             return None
 
     def last_known(self, wanted: Sequence[Wanted]) -> list[Found] | None:
-        """Return the rows last read, UNAVAILABLE where there is none; None where nothing is known.
+        """Return the rows last read, UNAVAILABLE where there is none; None where nothing is known."""
+        return self._near.known(self._asks(wanted)) if self._near is not None else None
 
-        Rows with texts are not remembered.
-        """
-        asks = self._asks(wanted)
-        near = self._near_of(asks)
-        return near.known(asks) if near is not None else None
+    def keep_known(self) -> None:
+        """Write the rows last read to disk, for a process that starts while the server is away."""
+        if self._near is not None:
+            self._near.save()
 
     def rows_read(self) -> tuple[int, int]:
         """Return how many rows came from this process's memory, and how many from the server."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +18,10 @@ from lineshaft.errors import UnavailableError
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.prediction_log import DAY_US, PredictionLog, prediction_rows
-from lineshaft.serving.server import Handlers, background_server
+from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
+from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.wiring import handlers as handlers_of
 
 NAN = float("nan")
@@ -238,7 +240,7 @@ def test_a_server_that_stops_writes_what_its_log_still_holds(tmp_path: Path) -> 
         plans=plans,
         features=FeatureHandler(plans=plans, online=nothing, clock=ManualClock()),
         training=TrainingSetHandler(plans=plans, offline=nothing),
-        close=log.flush,
+        upkeep=log.flush,
     )
 
     with background_server(handlers):
@@ -248,13 +250,44 @@ def test_a_server_that_stops_writes_what_its_log_still_holds(tmp_path: Path) -> 
     assert told(log.read("m")) == [("p", 1)]
 
 
-def test_what_is_wired_together_is_written_when_it_is_closed(tmp_path: Path) -> None:
-    """The log that predictions go to is the one that closing flushes, below the project's home."""
-    nothing = dict.fromkeys(("catalog", "online", "offline", "registry"))
-    parts: Any = SimpleNamespace(**nothing, clock=ManualClock(), settings=Settings(home=tmp_path))
+def test_a_running_server_writes_what_is_held_now_and_then(tmp_path: Path) -> None:
+    """Few predictions need not wait for many: a crash loses what came since the last turn, and a full disk one turn."""
+    nothing: Any = None
+    log = PredictionLog(root=tmp_path / "log")
+    turns: list[int] = []
+
+    def upkeep() -> None:
+        turns.append(len(turns))
+        if len(turns) == 1:
+            raise UnavailableError("the disk is full", fix="make room")
+        log.flush()
+
+    plans = Plans(catalog=nothing)
+    handlers = Handlers(
+        plans=plans,
+        features=FeatureHandler(plans=plans, online=nothing, clock=ManualClock()),
+        training=TrainingSetHandler(plans=plans, offline=nothing),
+        upkeep=upkeep,
+    )
+    log.append(predictions(["p"], [1]))
+
+    with background_server(handlers, limits=Limits(upkeep_s=0.02)):
+        end = time.monotonic() + 5.0
+        while time.monotonic() < end and not log.read("m").num_rows:
+            time.sleep(0.01)
+        written = told(log.read("m"))
+
+    assert written == [("p", 1)]
+
+
+def test_what_is_wired_together_is_written_by_its_upkeep(tmp_path: Path) -> None:
+    """The log that predictions go to is the one that upkeep flushes, below the project's home."""
+    nothing = dict.fromkeys(("catalog", "offline", "registry"))
+    online = RedisOnlineStore("redis://127.0.0.1:1", project="dev")
+    parts: Any = SimpleNamespace(**nothing, online=online, clock=ManualClock(), settings=Settings(home=tmp_path))
     served: Any = handlers_of(parts)
 
     served.predictor.sink.append(predictions(["p"], [1]))
-    served.close()
+    served.upkeep()
 
     assert told(PredictionLog(root=tmp_path / "predictions").read("m")) == [("p", 1)]

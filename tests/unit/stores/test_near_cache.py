@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from lineshaft.errors import UnavailableError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
-from lineshaft.stores.near_cache import Ask, NearCache, Shelf
+from lineshaft.stores.near_cache import Ask, NearCache
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.online_rows import codec_of
 from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.shelves import Shelf
 
 VIEW = View(
     name="pumps",

@@ -1,0 +1,169 @@
+"""Rows held in memory, view by view: those of numbers as a matrix, those with texts one by one."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineshaft.specs import Status
+from lineshaft.stores.online_rows import ViewCodec
+from lineshaft.stores.ports import Found
+
+_FIRST_ROWS = 1024
+
+
+class Shelf:
+    """The rows of one view: packed and checked, one under the other, found by their keys.
+
+    At most `most` rows are held; the one that was put first goes first.
+    """
+
+    def __init__(self, width: int, *, most: int) -> None:
+        size = min(_FIRST_ROWS, most)
+        self._most = most
+        self._place: dict[bytes, int] = {}
+        self._owner: list[bytes] = []
+        self._next = 0
+        self._rows = np.empty((size, width), np.uint8)
+        self._status = np.empty(size, np.int8)
+        self._fresh = np.zeros(size, np.uint8)
+        self.changes = 0
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __bool__(self) -> bool:
+        return True  # an empty one too
+
+    def find(self, keys: Sequence[bytes]) -> tuple[list[int | None], list[bool]]:
+        """Return where the rows of keys lie, and which are not here or not fresh; no list of those means none."""
+        places = list(map(self._place.get, keys))
+        if None in places:
+            return places, [place is None or not self._fresh[place] for place in places]
+        fresh = self._fresh[np.array(places, np.intp)]
+        return places, [] if fresh.all() else (fresh == 0).tolist()
+
+    def take(self, places: Sequence[int | None]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+        """Return rows (n x bytes) and their statuses; what stands where no place is given means nothing."""
+        at = np.array(places if None not in places else [place or 0 for place in places], np.intp)
+        return self._rows[at], self._status[at]
+
+    def known(self, codec: ViewCodec, keys: Sequence[bytes], features: Sequence[str]) -> Found:
+        """Return the rows of keys as they were last read, fresh or not; UNAVAILABLE where none was."""
+        places = list(map(self._place.get, keys))
+        rows, status = self.take(places)
+        status[[place is None for place in places]] = Status.UNAVAILABLE
+        return codec.found(rows, status, features)
+
+    def kept(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the keys and packed values of all rows there are."""
+        at = np.flatnonzero(self._status[: len(self._owner)] == Status.PRESENT)
+        whole, width = self._rows[at].tobytes(), self._rows.shape[1]
+        return [self._owner[i] for i in at.tolist()], [whole[j * width : (j + 1) * width] for j in range(len(at))]
+
+    def remember(
+        self, codec: ViewCodec, keys: Sequence[bytes], values: Sequence[bytes | None], features: Sequence[str]
+    ) -> Found:
+        """Keep values read over another connection, for when the server cannot be asked; return them unpacked."""
+        rows, status = codec.rows.checked(values)
+        self.put(keys, rows, status, tracked=False)
+        return codec.found(rows, status, features)
+
+    def restore(self, codec: ViewCodec, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Put rows kept earlier where nothing was read since; those that fail their check are left out."""
+        rows, status = codec.rows.checked(values)
+        new = [i for i, key in enumerate(keys) if key not in self._place and status[i] == Status.PRESENT]
+        if new:
+            self.put([keys[i] for i in new], rows[new], status[new], tracked=False)
+
+    def put(
+        self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8], *, tracked: bool = True
+    ) -> None:
+        """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time."""
+        self.changes += 1
+        known = list(map(self._place.get, keys))
+        places = np.array(known if None not in known else [self._place_of(key) for key in keys], np.intp)
+        # A row may have had to make room for one after it: of those with one place the last is kept.
+        self._rows[places], self._status[places] = rows, status
+        self._fresh[places] = tracked & (status != Status.CORRUPT)
+
+    def doubt(self, key: bytes | None = None) -> None:
+        """Take a row, or every row, as no longer fresh."""
+        if key is None:
+            self._fresh[:] = 0
+        elif (place := self._place.get(key)) is not None:
+            self._fresh[place] = 0
+
+    def _place_of(self, key: bytes) -> int:
+        place = self._place.get(key)
+        if place is None:
+            place = self._place[key] = self._room(key)
+        return place
+
+    def _room(self, key: bytes) -> int:
+        if len(self._owner) < self._most:
+            place = len(self._owner)
+            self._owner.append(key)
+            if place == len(self._rows):
+                self._grow(min(2 * place, self._most))
+            return place
+        place, self._next = self._next, (self._next + 1) % self._most
+        del self._place[self._owner[place]]
+        self._owner[place] = key
+        return place
+
+    def _grow(self, size: int) -> None:
+        for name in ("_rows", "_status", "_fresh"):
+            old = getattr(self, name)
+            new = np.zeros((size, *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+
+class TextShelf:
+    """The rows of one view with texts, as the bytes they came in; known, never fresh. The oldest goes first."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[bytes, bytes | None] = OrderedDict()
+        self.changes = 0
+
+    def remember(
+        self, codec: ViewCodec, keys: Sequence[bytes], values: Sequence[bytes | None], features: Sequence[str]
+    ) -> Found:
+        """Keep values just read, None where there is no row; return them unpacked."""
+        self._put(keys, values)
+        return codec.unpack(values, features)
+
+    def restore(self, codec: ViewCodec, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Put rows kept earlier where nothing was read since; bytes that fail their check are found out when read."""
+        del codec
+        fresh = [(key, value) for key, value in zip(keys, values, strict=True) if key not in self._values]
+        self._put([key for key, _ in fresh], [value for _, value in fresh])
+
+    def known(self, codec: ViewCodec, keys: Sequence[bytes], features: Sequence[str]) -> Found:
+        """Return the rows of keys as they were last read; UNAVAILABLE where none was."""
+        found = codec.unpack([self._values.get(key) for key in keys], features)
+        unknown = [key not in self._values for key in keys]
+        if any(unknown):
+            found.status[unknown] = Status.UNAVAILABLE
+        return found
+
+    def kept(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the keys and values of all rows there are."""
+        there = [(key, value) for key, value in self._values.items() if value is not None]
+        return [key for key, _ in there], [value for _, value in there]
+
+    def doubt(self, key: bytes | None = None) -> None:
+        """Do nothing: what is never fresh cannot be doubted."""
+
+    def _put(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
+        self.changes += 1
+        for key, value in zip(keys, values, strict=True):
+            self._values[key] = value
+            self._values.move_to_end(key)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)
