@@ -22,7 +22,7 @@ from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
 from lineshaft import errors, settings
-from lineshaft.cli import app
+from lineshaft.cli.commands import app
 from lineshaft.tiles import ondemand, severity
 from lineshaft.tiles.catalogue import entries
 

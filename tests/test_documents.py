@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from lineshaft.cli import app
+from lineshaft.cli.commands import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [

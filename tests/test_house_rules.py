@@ -46,7 +46,12 @@ LAZY_VENDORS = {
 }
 # Parts of ours that stand on an optional vendor, loaded where the vendor is first needed.
 TEST_SHARE = 0.95
-LAZY_PARTS = ("lineshaft.definitions", "lineshaft.models.scoring", "lineshaft.serving.client")
+LAZY_PARTS = (
+    "lineshaft.definitions",
+    "lineshaft.models.scoring",
+    "lineshaft.registry.migrate",
+    "lineshaft.serving.client",
+)
 DUMPING_GROUNDS = {"util", "utils", "helper", "helpers", "common", "misc", "base", "tools"}
 EMPTY_WORDS = re.compile(r"(Manager|Processor|Helper|Impl|Util|Utils)$|^Abstract")
 # Addresses that name nothing on the network: loopback, reserved examples, and namespaces of formats.

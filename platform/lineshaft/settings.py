@@ -43,8 +43,10 @@ class Settings(BaseSettings):
     """Where the admin page listens."""
     redis_timeout_s: float = Field(default=0.025, gt=0.0, le=60.0)
     """Budget of one online read, in seconds; a hung server costs no more than this."""
-    worker: int = 0
-    """Which of several servers on one port this process is; `lineshaft serve --workers` sets it."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """How many processes `lineshaft serve` answers with, on one port."""
+    worker: int | None = None
+    """Which of them this process is: set by `lineshaft serve` for those it starts."""
 
     @field_validator("home", "data", "repo", "policies", "tls_cert", "tls_key", "tls_client_ca")
     @classmethod

@@ -17,7 +17,6 @@ from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
-from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
@@ -79,7 +78,10 @@ def connect(
     """
     settings, clock = settings or Settings(), clock or SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.database())
+    if settings.worker is None:  # whoever started this one of several has done it
+        from lineshaft.registry.migrate import upgrade
+
+        upgrade(settings.database())
     with ExitStack() as stack:
         embedded = settings.redis_url is None
         if settings.redis_url is not None:
@@ -89,7 +91,7 @@ def connect(
             redis_url = server.start()
             if not keep_online:
                 stack.callback(server.stop)
-        kept = KnownRows(settings.home / "known_rows" / settings.project, owner=str(settings.worker))
+        kept = KnownRows(settings.home / "known_rows" / settings.project, owner=str(settings.worker or 0))
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s, kept=kept)
         parts = Parts(
             settings=settings,
@@ -189,7 +191,7 @@ def handlers(parts: Parts) -> Handlers:
 
 def limits(parts: Parts) -> Limits:
     """Return what one gRPC server takes on."""
-    return Limits(store_timeout_s=parts.settings.redis_timeout_s)
+    return Limits(store_timeout_s=parts.settings.redis_timeout_s, shared_port=parts.settings.workers > 1)
 
 
 @contextmanager

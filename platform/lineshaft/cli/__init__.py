@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 from pyarrow import ArrowInvalid
 from pydantic import ValidationError
 
-from lineshaft.cli import data, demo, models, repo, serve, up, verify, web  # noqa: F401, E402, I001, RUF100  commands register themselves
 from lineshaft.cli.app import app
 from lineshaft.cli.output import complain
 from lineshaft.errors import EnvironmentFault, InputError, LineshaftError
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
+
+_ALONE = {"serve": "lineshaft.cli.serve"}
+"""Commands that are started without the others: a server should not hold in memory what simulates and trains."""
 
 
 def main() -> None:
     """Run the command line; an error of ours is told in three lines and exits with 1."""
     try:
+        importlib.import_module(_ALONE.get(" ".join(sys.argv[1:2]), "lineshaft.cli.commands"))
         app()
     except LineshaftError as error:
         complain(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(
@@ -12,3 +14,4 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Features computed once, by one piece of code, and every model runs off them.",
 )
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lineshaft.cli.app import app
+from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.ops.ingest import Ingested, ingest, read_rejects
 from lineshaft.ops.tables import keep_tables
@@ -20,8 +20,6 @@ from lineshaft.sources.reading import Reading
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.sources.simulator.plans import VibrationPlan
 from lineshaft.wiring import Parts, connect
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("ingest")

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lineshaft.cli.app import app
-from lineshaft.cli.data import Json
+from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.repo import table_version
 from lineshaft.ops.jobs import JobResult, Progress, Report

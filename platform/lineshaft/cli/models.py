@@ -8,8 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from lineshaft.cli.app import app
-from lineshaft.cli.data import Json
+from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.serve import Key, moment_us, parse_keys
 from lineshaft.errors import LineshaftError

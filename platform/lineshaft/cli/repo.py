@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lineshaft.cli.app import app
-from lineshaft.cli.data import Json
+from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show
 from lineshaft.settings import Settings
 from lineshaft.specs import View, format_duration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,15 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import typer
 
-from lineshaft.cli.app import app
-from lineshaft.cli.data import Json
+from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show
 from lineshaft.errors import InputError
 from lineshaft.ops.training_set import training_set
+from lineshaft.serving.addresses import neighbour
+from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
 from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import serve as serve_grpc
+from lineshaft.settings import Settings
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
 from lineshaft.wiring import connect, door, handlers, limits
@@ -26,16 +29,46 @@ Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join
 
 
 @app.command()
-def serve(address: Annotated[str, typer.Option(help="host:port or unix:path.")] = "") -> None:
-    """Answer GetFeatures, GetTrainingSet and Predict over gRPC until stopped."""
+def serve(
+    address: Annotated[str, typer.Option(help="host:port or unix:path.")] = "",
+    workers: Annotated[int, typer.Option(help="Processes on this port; 0: as LINESHAFT_WORKERS says.")] = 0,
+    lifeline: Annotated[int, typer.Option(hidden=True)] = -1,
+) -> None:
+    """Answer GetFeatures, GetTrainingSet and Predict over gRPC until stopped.
+
+    Several workers: one that dies is started again; SIGHUP replaces them one by one without refusing a call.
+    """
     with connect() as parts:
-        where, answering = address or parts.settings.grpc_address, handlers(parts)
-        with exposed(answering.metrics, parts.settings.metrics_address) as shown, door(parts) as entrance:
+        settings = parts.settings
+        where, count = address or settings.grpc_address, workers or settings.workers
+        if lifeline < 0 and count > 1:
+            _serve_with_crew(settings, where, count)
+            return
+        answering = handlers(parts)
+        shown_at = neighbour(settings.metrics_address, settings.worker or 0, setting="LINESHAFT_METRICS_ADDRESS")
+        with exposed(answering.metrics, shown_at) as shown, door(parts) as entrance:
 
             def ready(bound: str) -> None:
                 notes.print(f"serving on {bound}" + (f", metrics on http://{shown}/metrics" if shown else ""))
 
-            serve_grpc(answering, where, limits=limits(parts), door=entrance, ready=ready)
+            up = lifeline if lifeline >= 0 else None
+            serve_grpc(answering, where, limits=limits(parts), door=entrance, ready=ready, lifeline=up)
+
+
+def _serve_with_crew(settings: Settings, where: str, count: int) -> None:
+    with reserved(where, setting="LINESHAFT_GRPC_ADDRESS") as shared:
+        command = [sys.executable, "-m", "lineshaft.cli", "serve", "--address", shared, "--lifeline"]
+        start = Start(
+            command=lambda _, lifeline: [*command, str(lifeline)],
+            environment=lambda number: {
+                "LINESHAFT_WORKER": str(number),
+                "LINESHAFT_WORKERS": str(count),
+                "LINESHAFT_HOME": str(settings.home),
+            },
+        )
+        crew = Crew(start, count=count)
+        with obeying_signals(crew):
+            crew.run(lambda: notes.print(f"{count} workers serve on {shared}"))
 
 
 @app.command()

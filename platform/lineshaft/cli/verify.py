@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from lineshaft.cli.app import app
-from lineshaft.cli.data import Json
+from lineshaft.cli.app import Json, app
 from lineshaft.cli.materialize import Names, wanted_views
 from lineshaft.cli.output import console, notes, show
 from lineshaft.errors import InputError

@@ -24,6 +24,18 @@ def host_and_port(address: str, *, setting: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def neighbour(address: str, by: int, *, setting: str) -> str:
+    """Return the address whose port is `by` further; an empty one, and one whose port is chosen freely, stay.
+
+    >>> neighbour("127.0.0.1:7702", 1, setting="LINESHAFT_METRICS_ADDRESS")
+    '127.0.0.1:7703'
+    """
+    if not address or not by:
+        return address
+    _, port = host_and_port(address, setting=setting)
+    return f"{address.rpartition(':')[0]}:{port + by}" if port else address
+
+
 def is_local(address: str) -> bool:
     """Tell whether only this machine can reach an address, `host:port` or `unix:path`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,13 +87,7 @@ class Client:
         at_us: the moment that ages and times to live are counted to; the present unless given.
         """
         table = _entities(entities, keys)
-        try:
-            reply = self._features.GetFeatures(
-                _question(service, table, at_us), timeout=self._limit(timeout_s), metadata=self._who
-            )
-        except grpc.RpcError as error:
-            self._raise(error)
-        return frame_from(table, reply)
+        return frame_from(table, self._ask(self._features.GetFeatures, _question(service, table, at_us), timeout_s))
 
     def stream(
         self, service: str, questions: Iterable[Mapping[str, Sequence[Any]]], *, budget_s: float = 0.0
@@ -154,10 +149,7 @@ class Client:
         token = ""
         while True:
             request = features_pb2.ListFeatureServicesRequest(page_token=token)
-            try:
-                reply = self._features.ListFeatureServices(request, timeout=self._timeout_s, metadata=self._who)
-            except grpc.RpcError as error:
-                self._raise(error)
+            reply = self._ask(self._features.ListFeatureServices, request, None)
             found += [_summary(one) for one in reply.feature_services]
             token = reply.next_page_token
             if not token:
@@ -180,12 +172,7 @@ class Client:
             at_us=at_us,
             contributions=contributions,
         )
-        try:
-            reply: predictions_pb2.PredictResponse = self._predictions.Predict(
-                request, timeout=self._limit(timeout_s), metadata=self._who
-            )
-        except grpc.RpcError as error:
-            self._raise(error)
+        reply: predictions_pb2.PredictResponse = self._ask(self._predictions.Predict, request, timeout_s)
         return reply
 
     def close(self) -> None:
@@ -198,8 +185,22 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _limit(self, timeout_s: float | None) -> float:
-        return self._timeout_s if timeout_s is None else timeout_s
+    def _ask(self, method: Any, request: Any, timeout_s: float | None) -> Any:
+        """Call; once more, within the same time, when the connection was lost under the call: all calls are reads.
+
+        A server that stops answers what it has begun; what reaches it a moment later, gRPC cancels unseen.
+        """
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        end_s = time.monotonic() + limit_s
+        try:
+            return method(request, timeout=limit_s, metadata=self._who)
+        except grpc.RpcError as error:
+            if not _lost(error):
+                self._raise(error)
+        try:
+            return method(request, timeout=max(end_s - time.monotonic(), 0.001), metadata=self._who)
+        except grpc.RpcError as error:
+            self._raise(error)
 
     def _raise(self, error: Any) -> NoReturn:
         """Raise the error that the server refused with, as it was there."""
@@ -264,6 +265,12 @@ def _summary(one: features_pb2.FeatureServiceSummary) -> ServiceSummary:
         columns=list(one.columns),
         view_versions=dict(one.view_versions),
     )
+
+
+def _lost(error: Any) -> bool:
+    """Tell whether a call failed without an answer of the server: it may stand on another connection."""
+    gone = error.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+    return gone and CODE_KEY not in dict(error.trailing_metadata() or ())
 
 
 def _remedy(trailing: Mapping[str, Any]) -> str:

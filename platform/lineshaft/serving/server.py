@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lineshaft.errors import EnvironmentFault, LineshaftError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from lineshaft.serving.crew import READY
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import ErrorInterceptor
@@ -47,7 +49,10 @@ class Handlers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one server takes on. What is beyond is refused at once with RESOURCE_EXHAUSTED."""
+    """What one server takes on. What is beyond is refused at once with RESOURCE_EXHAUSTED.
+
+    `shared_port` lets other processes listen on the same port; without a crew a second server there is a mistake.
+    """
 
     store_timeout_s: float = 0.025
     max_message_bytes: int = 64 << 20
@@ -55,6 +60,7 @@ class Limits:
     threads: int = 16
     grace_s: float = 10.0
     upkeep_s: float = 10.0
+    shared_port: bool = False
 
 
 class Server:
@@ -150,15 +156,27 @@ def serve(
     limits: Limits | None = None,
     door: Door | None = None,
     ready: Callable[[str], None] | None = None,
+    lifeline: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then stop gracefully. `ready` is told the address once it listens."""
+    """Serve until SIGTERM or SIGINT, then stop gracefully. `ready` is told the address once it listens.
+
+    lifeline: a descriptor to a crew (`lineshaft.serving.crew`), which is told too; its end ends this server.
+    """
 
     async def main() -> None:
-        stopping = asyncio.Event()
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+            loop.add_signal_handler(name, stopping.set)
+        if lifeline is not None:
+            loop.add_reader(lifeline, stopping.set)  # nothing is ever said on it
         server = Server(handlers, limits=limits, door=door)
-        await _serve_until(stopping, server, address, ready or _log_ready)
+
+        def up(bound: str) -> None:
+            (ready or _log_ready)(bound)
+            if lifeline is not None:
+                os.write(lifeline, READY)
+
+        await _serve_until(stopping, server, address, up)
 
     with _runner() as runner:
         runner.run(main())
@@ -215,7 +233,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", limits.max_message_bytes),
-        ("grpc.so_reuseport", 0),  # a second server on the same port is a mistake, not a second worker
+        ("grpc.so_reuseport", int(limits.shared_port)),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),

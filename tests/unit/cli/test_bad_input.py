@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from lineshaft.cli import app
+from lineshaft.cli.commands import app
 from lineshaft.cli.serve import moment_us, parse_keys, read_entities
 from lineshaft.errors import InputError
 

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from lineshaft import errors
-from lineshaft.cli import app
+from lineshaft.cli.commands import app
 from lineshaft.errors import LineshaftError
 from lineshaft.settings import Settings
 

@@ -25,7 +25,7 @@ ENTRANCES = {
     "the client": "lineshaft.serving.client",
     "the engine": "lineshaft.tiles.engine, lineshaft.testing",
     "the object graph": "lineshaft.wiring",
-    "the command line": "lineshaft.cli",
+    "the command line": "lineshaft.cli.commands",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 import yaml
 
-from lineshaft.cli import app
+from lineshaft.cli.commands import app
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "helm" / "lineshaft" / "templates"
 
