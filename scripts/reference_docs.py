@@ -172,6 +172,8 @@ def rpc_page() -> str:
         comments = {
             tuple(place.path): " ".join(place.leading_comments.split()) for place in file.source_code_info.location
         }
+        if not file.service:
+            lines += [f"## `{file.package}`", "", comments.get((2,), ""), ""]
         for n, service in enumerate(file.service):
             lines += [f"## `{file.package}.{service.name}`", "", comments.get((6, n), ""), ""]
             lines += ["| rpc | request | response | meaning |", "|---|---|---|---|"]

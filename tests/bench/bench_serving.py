@@ -41,7 +41,7 @@ from lineshaft.serving import convert
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.frames import frame_from
 from lineshaft.serving.server import Handlers, Limits, serve
-from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft.stores.embedded import server_binary
 from lineshaft.stores.online_redis import RedisOnlineStore
@@ -88,6 +88,10 @@ class BenchCatalog:
     def views(self) -> Sequence[View]:
         """Return every view."""
         return (*THREE, WIDE)
+
+    def on_demand_views(self) -> Sequence[OnDemandView]:
+        """Return none."""
+        return ()
 
     def service(self, name: str) -> Service:
         """Return a service by name."""

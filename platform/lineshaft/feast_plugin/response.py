@@ -14,17 +14,11 @@ from feast.protos.feast.types.Value_pb2 import Value
 from lineshaft.feast_plugin.requests import FeastRequest
 from lineshaft.feast_plugin.values import frame, proto_times, proto_values
 from lineshaft.specs import Status
+from lineshaft.specs.feast import FIELD_STATUSES
 from lineshaft.stores.ports import Found
 from lineshaft.tiles.answer import Answer
 
-STATUSES = {
-    Status.PRESENT: FieldStatus.PRESENT,
-    Status.NULL: FieldStatus.NULL_VALUE,
-    Status.NOT_FOUND: FieldStatus.NOT_FOUND,
-    Status.STALE: FieldStatus.OUTSIDE_MAX_AGE,
-    Status.CORRUPT: FieldStatus.INVALID,
-    Status.UNAVAILABLE: FieldStatus.INVALID,
-}
+STATUSES = {status: FieldStatus.Value(word) for status, word in FIELD_STATUSES.items()}
 """Lineshaft's statuses by Feast's."""
 
 

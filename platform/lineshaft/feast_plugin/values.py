@@ -14,20 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from lineshaft.errors import InputError
 from lineshaft.specs import View, row_schema
+from lineshaft.specs.feast import VALUE_FIELDS
 from lineshaft.specs.rows import ARROW_TYPES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIELDS = {
-    "float64": "double_val",
-    "float32": "float_val",
-    "int64": "int64_val",
-    "int32": "int32_val",
-    "bool": "bool_val",
-    "string": "string_val",
-    "bytes": "bytes_val",
-    "timestamp": "unix_timestamp_val",
-}
 _FRAME_TYPES = {
     pa.int64(): pd.Int64Dtype(),
     pa.int32(): pd.Int32Dtype(),
@@ -52,7 +43,7 @@ def python_value(value: Value) -> Any:
 
 def proto_values(column: pa.ChunkedArray, dtype: str) -> list[Value]:
     """Return a column as Feast values. A timestamp is cut to seconds: Feast's message has no more."""
-    name = _FIELDS[dtype]
+    name = VALUE_FIELDS[dtype]
     if dtype == "timestamp":
         column = column.cast(pa.int64())
         return [Value() if v is None else Value(unix_timestamp_val=v // 1_000_000) for v in column.to_pylist()]

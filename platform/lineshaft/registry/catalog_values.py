@@ -23,6 +23,10 @@ class Catalog(Protocol):
         """Return the current views, by name."""
         ...
 
+    def on_demand_views(self) -> Sequence[OnDemandView]:
+        """Return the current on-demand views, by name."""
+        ...
+
     def service(self, name: str) -> Service:
         """Return a service with its pinned view versions."""
         ...

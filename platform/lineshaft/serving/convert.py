@@ -42,9 +42,6 @@ def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> Keys:
         given[column.name] = (
             list(column.strings.values) if kind == "strings" else np.array(column.int64s.values, np.int64)
         )
-    if len({len(values) for values in given.values()}) > 1:
-        sizes = {name: len(values) for name, values in given.items()}
-        raise InputError(f"entity columns of different length: {sizes}", fix="send one value of each key for each row")
     return Keys(given)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from lineshaft.errors import InputError, UnavailableError
 from lineshaft.ops.training_set import Chunk, answer, entity_keys, training_set
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.serving.breaker import Breaker
+from lineshaft.serving.references import service_of
 from lineshaft.specs import Service, View
 from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, RememberingStore, Wanted
 from lineshaft.tiles.answer import Answer
@@ -27,6 +29,10 @@ MOST_AT_ONCE = 1000
 """Most entities that are answered without a thread: about 3 ms during which other calls wait."""
 
 _MOST_PINNED = 256
+_MOST_MADE = 1024
+
+Asked: TypeAlias = str | tuple[str, ...]
+"""What a question is about: the name of a service, or references to features, each `view:feature`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,26 +64,28 @@ class Served:
 
 @dataclass(slots=True, kw_only=True)
 class Plans:
-    """Plans by service name; the catalogue is asked again after `refresh_s`, so `apply` shows without a restart."""
+    """Plans by what is asked; the catalogue is asked again after `refresh_s`, so `apply` shows without a restart."""
 
     catalog: Catalog
     refresh_s: float = 5.0
-    _made: dict[str, tuple[float, Plan]] = field(default_factory=dict)
+    _made: dict[Asked, tuple[float, Plan]] = field(default_factory=dict)
     _pinned: dict[int, Plan] = field(default_factory=dict)
 
-    def of(self, name: str) -> Plan:
-        """Return the plan of a service; raises `NotFoundError` when there is no such service or view."""
-        known = self._made.get(name)
+    def of(self, asked: Asked) -> Plan:
+        """Return the plan of a service or of references; raises `NotFoundError` for a name that there is not."""
+        known = self._made.get(asked)
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        service = self.catalog.service(name)
+        service = self.catalog.service(asked) if isinstance(asked, str) else service_of(self.catalog, asked)
         plan = known[1] if known is not None and known[1].service == service else self.make(service)
-        self._made[name] = time.monotonic() + self.refresh_s, plan
+        if len(self._made) >= _MOST_MADE:  # references come in any number of combinations
+            self._made.clear()
+        self._made[asked] = time.monotonic() + self.refresh_s, plan
         return plan
 
-    def known(self, name: str) -> Plan | None:
-        """Return a service's plan if the catalogue need not be asked for it."""
-        made = self._made.get(name)
+    def known(self, asked: Asked) -> Plan | None:
+        """Return a plan if the catalogue need not be asked for it."""
+        made = self._made.get(asked)
         return made[1] if made is not None and made[0] > time.monotonic() else None
 
     def all(self) -> list[Plan]:
@@ -114,9 +122,9 @@ class FeatureHandler:
     """A store that does not answer within less than this may be well."""
 
     def get(
-        self, service: str, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float | None = None
+        self, asked: Asked, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float | None = None
     ) -> Served:
-        """Return the newest values of a service for each entity row, in order.
+        """Return the newest values of what is asked for, for each entity row, in order.
 
         at_us: the moment ages and times to live are counted to; the present unless given. budget_s: the most time the
         online store may take. Where it cannot be asked, the rows last read by this process stand in, and the answer
@@ -124,13 +132,13 @@ class FeatureHandler:
         """
         moment = self.clock.now_us() if at_us is None else at_us
         times = np.full(entities.num_rows, moment, np.int64)
-        return self._serve(self.plans.of(service), entities, times, budget_s)
+        return self._serve(self.plans.of(asked), entities, times, budget_s)
 
     def get_at_once(
-        self, service: str, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float = 1.0
+        self, asked: Asked, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float = 1.0
     ) -> Served | None:
         """Return what `get` returns if nothing has to be waited for; None where `get` is to be called, on a thread."""
-        plan = self.plans.known(service)
+        plan = self.plans.known(asked)
         if plan is None or entities.num_rows > MOST_AT_ONCE or not isinstance(self.online, PromptStore):
             return None
         if self.breaker.state != "closed":  # whoever tries does so on a thread

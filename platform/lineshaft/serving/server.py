@@ -21,8 +21,10 @@ from grpc_reflection.v1alpha import reflection
 
 from lineshaft.errors import EnvironmentFault, LineshaftError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from lineshaft.serving.answers import Answers
 from lineshaft.serving.crew import READY
 from lineshaft.serving.door import Door
+from lineshaft.serving.feast_servicer import FeastServicer, services_of
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import ErrorInterceptor
 from lineshaft.serving.metrics import Metrics
@@ -130,14 +132,8 @@ class Server:
 
     def _register(self, handlers: Handlers) -> list[str]:
         timeout_s = self._limits.store_timeout_s
-        features = FeatureServicer(
-            plans=handlers.plans,
-            features=handlers.features,
-            training=handlers.training,
-            timeout_s=timeout_s,
-            pool=self._pool,
-            metrics=handlers.metrics,
-        )
+        answers = Answers(features=handlers.features, pool=self._pool, timeout_s=timeout_s, metrics=handlers.metrics)
+        features = FeatureServicer(plans=handlers.plans, answers=answers, training=handlers.training)
         features_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
         names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
         if handlers.predictor is not None:
@@ -146,7 +142,9 @@ class Server:
             names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        return names
+        feast = services_of(FeastServicer(answers=answers))
+        self._server.add_generic_rpc_handlers(tuple(feast.values()))
+        return [*names, *feast]
 
 
 def serve(

@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lineshaft.errors import InputError
+
 Column = Sequence[str] | NDArray[np.int64]
 
 
 class Keys:
-    """Columns of texts or int64 for n entities, none of them null.
+    """Columns of texts or int64 for n entities, none of them null; raises `InputError` for columns of several lengths.
 
     >>> Keys({"asset_id": ["pump-1", "pump-2"]}).num_rows
     2
@@ -22,7 +24,13 @@ class Keys:
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self.columns = columns
-        self.num_rows = len(next(iter(columns.values()), ()))
+        sizes = {len(column) for column in columns.values()}
+        if len(sizes) > 1:
+            lengths = {name: len(column) for name, column in columns.items()}
+            raise InputError(
+                f"entity columns of different length: {lengths}", fix="send one value of each key for each row"
+            )
+        self.num_rows = sizes.pop() if sizes else 0
         self._table: pa.Table | None = None
 
     def fit(self, entity_keys: Sequence[tuple[str, str]]) -> bool:

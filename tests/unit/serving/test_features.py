@@ -12,7 +12,7 @@ import pytest
 from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.serving.features import FeatureHandler, Plans, page
-from lineshaft.specs import Feature, Service, ServiceView, Source, Status, View, row_schema
+from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, Status, View, row_schema
 from lineshaft.stores.memory_online import MemoryOnlineStore
 
 OLD = View(
@@ -44,6 +44,10 @@ class MovingCatalog:
     def views(self) -> Sequence[View]:
         """Return the current version."""
         return [NEW]
+
+    def on_demand_views(self) -> Sequence[OnDemandView]:
+        """Return none."""
+        return ()
 
     def service(self, name: str) -> Service:
         """Return a service by name."""

@@ -1,0 +1,65 @@
+"""From a question to its answer in whatever form it goes out: at once where possible, on a thread where it may wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lineshaft.errors import UnavailableError
+from lineshaft.serving.features import Asked, FeatureHandler, Served
+from lineshaft.serving.metrics import Metrics
+from lineshaft.tiles.keys import Keys
+
+T = TypeVar("T")
+
+_RESERVE_S = 0.002
+"""Kept back of a caller's deadline for converting and sending the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The one way in for every contract: `timeout_s` is the most the online store may take."""
+
+    features: FeatureHandler
+    pool: Executor
+    timeout_s: float
+    metrics: Metrics | None = None
+
+    async def of(
+        self, asked: Asked, entities: Keys, convert: Callable[[Served], T], *, limit_s: float, at_us: int | None = None
+    ) -> T:
+        """Return what is asked for of entities, counted and converted."""
+        at_once = self.features.get_at_once(asked, entities, at_us=at_us, budget_s=limit_s)
+        if at_once is not None:  # the usual case: a thread's turn costs more than the answer
+            return convert(self._counted(at_once))
+
+        def work() -> T:
+            return convert(self._counted(self.features.get(asked, entities, at_us=at_us, budget_s=limit_s)))
+
+        return await on(self.pool, work)
+
+    def _counted(self, served: Served) -> Served:
+        if self.metrics is not None:
+            self.metrics.served(served)
+        return served
+
+
+async def on(pool: Executor, work: Callable[[], T]) -> T:
+    """Do work that may have to wait on a thread, so that no call waits behind another's store."""
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def budget_s(timeout_s: float, remaining_s: float | None) -> float:
+    """Return what the online store may take: its own limit, or what the caller's deadline leaves.
+
+    Raises `UnavailableError` when nothing is left.
+    """
+    if remaining_s is None:
+        return timeout_s
+    left = min(timeout_s, remaining_s - _RESERVE_S)
+    if left <= 0:
+        raise UnavailableError("the caller's deadline has passed", fix="allow more time, or ask for fewer entities")
+    return left

@@ -1,0 +1,118 @@
+"""Feast's gRPC services on our own port: the messages are Feast's, the answers are those of every other contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from lineshaft import __version__
+from lineshaft.errors import InputError
+from lineshaft.rpc.feast.v1 import serving_pb2
+from lineshaft.serving.answers import Answers, budget_s
+from lineshaft.serving.feast_answers import FeastColumn, feast_columns
+from lineshaft.serving.features import Asked, Served
+from lineshaft.tiles.keys import Column, Keys
+
+DEGRADED_KEY = "lineshaft-degraded"
+"""Trailing metadata of an answer made of rows known earlier: Feast's message has no place for it."""
+
+_WHOLE = {"int64_val", "int32_val"}
+_STATUSES: Mapping[str, int] = dict(serving_pb2.FieldStatus.items())
+
+
+class FeastServicer:
+    """The methods of Feast's `ServingService` and `GrpcFeatureServer`."""
+
+    def __init__(self, *, answers: Answers) -> None:
+        self._answers = answers
+
+    async def GetFeastServingInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
+        """Say who answers."""
+        return serving_pb2.GetFeastServingInfoResponse(version=f"lineshaft {__version__}")
+
+    async def GetOnlineFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
+        """Return the newest values of a feature service, or of features referred to, for many entities."""
+        refuse_request_data(request.request_context)
+        asked = _asked(request)
+        entities = Keys({name: key_column(name, values.val) for name, values in request.entities.items()})
+
+        def convert(served: Served) -> serving_pb2.GetOnlineFeaturesResponse:
+            if served.degraded:
+                context.set_trailing_metadata(((DEGRADED_KEY, "true"),))
+            columns = feast_columns(served, asked, entities, full_names=request.full_feature_names)
+            views = served.answer.age_us if request.include_feature_view_version_metadata else ()
+            return _message(columns, views)
+
+        limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
+        return await self._answers.of(asked, entities, convert, limit_s=limit_s)
+
+
+def services_of(servicer: FeastServicer) -> dict[str, Any]:
+    """Return gRPC's handlers of Feast's services, by the full names that Feast's clients call."""
+    online = _unary(servicer.GetOnlineFeatures, serving_pb2.GetOnlineFeaturesRequest)
+    methods: dict[str, dict[str, Any]] = {
+        "feast.serving.ServingService": {
+            "GetFeastServingInfo": _unary(servicer.GetFeastServingInfo, serving_pb2.GetFeastServingInfoRequest),
+            "GetOnlineFeatures": online,
+        },
+        "GrpcFeatureServer": {"GetOnlineFeatures": online},
+    }
+    return {name: grpc.method_handlers_generic_handler(name, own) for name, own in methods.items()}
+
+
+def refuse_request_data(given: Iterable[str]) -> None:
+    """Raise `InputError` for data of the request itself: no on-demand feature here reads any."""
+    if names := sorted(given):
+        raise InputError(
+            f"request data is given ({', '.join(names)}), and no on-demand feature reads any",
+            where="request_context",
+            fix="leave it out; what a feature needs is written as a view, and read from there",
+        )
+
+
+def key_column(name: str, values: Sequence[Any]) -> Column:
+    """Return the values of a join key as texts or whole numbers."""
+    kinds = {value.WhichOneof("val") for value in values}
+    if kinds <= {"string_val"}:
+        return [value.string_val for value in values]
+    if kinds <= _WHOLE:
+        return np.array([getattr(value, value.WhichOneof("val")) for value in values], np.int64)
+    if None in kinds or "null_val" in kinds:
+        raise InputError(f"entity key {name!r} holds nothing in some rows", fix="give every row its key")
+    listed = ", ".join(sorted(kinds))
+    raise InputError(f"entity key {name!r} is given as {listed}", fix="send string_val, or int64_val, in every row")
+
+
+def _asked(request: Any) -> Asked:
+    if request.WhichOneof("kind") == "feature_service":
+        return str(request.feature_service)
+    return tuple(request.features.val)
+
+
+def _message(columns: Sequence[FeastColumn], views: Iterable[str]) -> serving_pb2.GetOnlineFeaturesResponse:
+    reply = serving_pb2.GetOnlineFeaturesResponse(status=True)
+    reply.metadata.feature_names.val.extend([column.name for column in columns])
+    for view in views:
+        reply.metadata.feature_view_metadata.add(name=view)
+    runs = {id(column.times_us): column.times_us for column in columns}  # columns of one view share theirs
+    stamps = {run: [_stamp(us) for us in times_us] for run, times_us in runs.items()}
+    for column in columns:
+        field = column.field
+        reply.results.add(
+            values=[serving_pb2.Value() if v is None else serving_pb2.Value(**{field: v}) for v in column.values],
+            statuses=[_STATUSES[word] for word in column.statuses],
+            event_timestamps=stamps[id(column.times_us)],
+        )
+    return reply
+
+
+def _stamp(us: int) -> Timestamp:
+    return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1000)
+
+
+def _unary(behaviour: Any, request: Any) -> Any:
+    return grpc.unary_unary_rpc_method_handler(behaviour, request.FromString, lambda reply: reply.SerializeToString())

@@ -1,0 +1,81 @@
+"""Features asked for one by one, as `view:feature`: made into a service of their own, answered like any other."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from lineshaft.errors import InputError, NotFoundError
+from lineshaft.registry.catalog_values import Catalog
+from lineshaft.specs import OnDemandView, Service, ServiceView, View
+
+NAME = "by_reference"
+"""What such a service is called, in numbers and logs: one name for all of them."""
+
+MOST = 1000
+"""Most references of one request."""
+
+_SHOWN = 20
+
+
+def service_of(catalog: Catalog, references: Sequence[str]) -> Service:
+    """Return the service that answers references; what its on-demand features read is in it, asked for or not.
+
+    Raises `InputError` for a text that is no reference, `NotFoundError` with the names there are.
+    """
+    if not 0 < len(references) <= MOST:
+        what = f"{len(references)} features are asked for; from 1 to {MOST} may be"
+        raise InputError(what, fix="name a feature service, or features as view:feature")
+    views = {view.name: view for view in catalog.views()}
+    on_demand = {view.name: view for view in catalog.on_demand_views()}
+    wanted: dict[str, list[str]] = {}
+    demanded: dict[str, list[str]] = {}
+    for reference in references:
+        name, feature = _split(reference)
+        found = views.get(name) or on_demand.get(name)
+        if found is None:
+            raise NotFoundError(f"there is no view {name!r}", where=reference, fix=_nearest(name, [*views, *on_demand]))
+        names = [one.name for one in found.features]
+        if feature not in names:
+            what = f"view {name!r} has no feature {feature!r}"
+            raise NotFoundError(what, where=reference, fix=_nearest(feature, names))
+        group = wanted if name in views else demanded
+        group.setdefault(name, []).append(feature)
+    demands = tuple(_only(on_demand[name], features) for name, features in demanded.items())
+    for text in (text for demand in demands for feature in demand.features for text in feature.inputs):
+        name, _, feature = text.partition("__")
+        wanted.setdefault(name, []).append(feature)
+    return Service(name=NAME, views=tuple(_used(views[name], wanted[name]) for name in wanted), on_demand=demands)
+
+
+def column_of(reference: str) -> str:
+    """Return the name of a reference's column in an answer.
+
+    >>> column_of("vibration:rms_1m")
+    'vibration__rms_1m'
+    """
+    return "__".join(_split(reference))
+
+
+def _split(reference: str) -> tuple[str, str]:
+    view, _, feature = reference.partition(":")
+    if not view or not feature:
+        raise InputError(f"{reference!r} names no feature", fix="write view:feature")
+    return view, feature
+
+
+def _used(view: View, features: Iterable[str]) -> ServiceView:
+    return ServiceView(view=view.name, version=view.version, features=tuple(dict.fromkeys(features)))
+
+
+def _only(view: OnDemandView, features: Iterable[str]) -> OnDemandView:
+    asked = set(features)
+    return OnDemandView(name=view.name, features=tuple(one for one in view.features if one.name in asked))
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """Return which names there are, the likeliest first."""
+    likely = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    listed = [*likely, *(other for other in names if other not in likely)]
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return f"there are: {', '.join(listed[:_SHOWN])}{more}" if listed else "nothing is declared: run `lineshaft apply`"
