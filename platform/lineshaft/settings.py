@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """PEM file of the certificate's key."""
     tls_client_ca: Path | None = None
     """PEM file of the authority whose certificates callers must show; unset asks for none."""
+    http_address: str = ""
+    """Where `lineshaft serve` and `up` answer Feast's HTTP contract, such as 127.0.0.1:6566; empty: nowhere."""
     metrics_address: str = ""
     """Where `lineshaft serve` and `up` show their numbers to Prometheus, such as 127.0.0.1:7702; empty: nowhere."""
     web_address: str = "127.0.0.1:7701"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from lineshaft.errors import InputError
 from lineshaft.ops.training_set import training_set
 from lineshaft.serving.addresses import neighbour
 from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
+from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.settings import Settings
@@ -38,21 +40,24 @@ def serve(
 
     Several workers: one that dies is started again; SIGHUP replaces them one by one without refusing a call.
     """
-    with connect() as parts:
+    with connect() as parts, ExitStack() as stack:
         settings = parts.settings
         where, count = address or settings.grpc_address, workers or settings.workers
         if lifeline < 0 and count > 1:
             _serve_with_crew(settings, where, count)
             return
-        answering = handlers(parts)
+        answering, bounds = handlers(parts), limits(parts)
         shown_at = neighbour(settings.metrics_address, settings.worker or 0, setting="LINESHAFT_METRICS_ADDRESS")
-        with exposed(answering.metrics, shown_at) as shown, door(parts) as entrance:
+        shown = stack.enter_context(exposed(answering.metrics, shown_at))
+        http = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds))
+        entrance = stack.enter_context(door(parts))
 
-            def ready(bound: str) -> None:
-                notes.print(f"serving on {bound}" + (f", metrics on http://{shown}/metrics" if shown else ""))
+        def ready(bound: str) -> None:
+            also = f", Feast's HTTP on http://{http}" if http else ""
+            notes.print(f"serving on {bound}{also}" + (f", metrics on http://{shown}/metrics" if shown else ""))
 
-            up = lifeline if lifeline >= 0 else None
-            serve_grpc(answering, where, limits=limits(parts), door=entrance, ready=ready, lifeline=up)
+        up = lifeline if lifeline >= 0 else None
+        serve_grpc(answering, where, limits=bounds, door=entrance, ready=ready, lifeline=up)
 
 
 def _serve_with_crew(settings: Settings, where: str, count: int) -> None:

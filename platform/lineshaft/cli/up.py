@@ -18,6 +18,7 @@ from lineshaft.cli.web import admin_page, stopped_by_signal
 from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet
 from lineshaft.registry.migrate import upgrade
+from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
@@ -57,6 +58,9 @@ def up(
             background_server(answering, parts.settings.grpc_address, limits=limits(parts), door=entrance)
         )
         console.print(f"gRPC         {bound}")
+        http = stack.enter_context(feast_http(answering, parts.settings.http_address, limits=limits(parts)))
+        if http:
+            console.print(f"Feast's HTTP http://{http}")
         if shown:
             console.print(f"metrics      http://{shown}/metrics")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lineshaft.cli.app import app
 from lineshaft.cli.output import notes
-from lineshaft.errors import EnvironmentFault
-from lineshaft.serving.addresses import host_and_port
+from lineshaft.serving.http_port import http_port
 from lineshaft.wiring import Parts, connect, governance
 
 
@@ -41,26 +39,6 @@ def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
 
     Raises `InputError` for an address that is no host:port, `EnvironmentFault` where nothing can listen there.
     """
-    import uvicorn
-
-    with _listening(address or parts.settings.web_address) as listener, governance(parts) as checks:
-        server: Any = uvicorn.Server(uvicorn.Config(checks.web(parts), log_level="error"))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        while not server.started and thread.is_alive():
-            thread.join(0.05)
-        host, port = listener.getsockname()[:2]
-        try:
-            yield f"{host}:{port}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-def _listening(address: str) -> socket.socket:
-    """Return a socket that listens at host:port."""
-    try:
-        return socket.create_server(host_and_port(address, setting="LINESHAFT_WEB_ADDRESS"))
-    except OSError as error:
-        what = f"cannot listen on {address}"
-        raise EnvironmentFault(what, fix="stop what listens there, or set LINESHAFT_WEB_ADDRESS") from error
+    where = address or parts.settings.web_address
+    with governance(parts) as checks, http_port(checks.web(parts), where, setting="LINESHAFT_WEB_ADDRESS") as bound:
+        yield bound

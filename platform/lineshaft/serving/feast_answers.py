@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from lineshaft.errors import InputError
 from lineshaft.serving.features import Asked, Served
@@ -63,6 +64,11 @@ def feast_columns(served: Served, asked: Asked, entities: Keys, *, full_names: b
             )
         )
     return _told_apart(columns)
+
+
+def stamp(us: int) -> Timestamp:
+    """Return a moment as protobuf has it."""
+    return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1000)
 
 
 def _key(name: str, values: Column, zeros: Sequence[int]) -> FeastColumn:

@@ -7,13 +7,12 @@ from typing import Any
 
 import grpc
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from lineshaft import __version__
 from lineshaft.errors import InputError
 from lineshaft.rpc.feast.v1 import serving_pb2
 from lineshaft.serving.answers import Answers, budget_s
-from lineshaft.serving.feast_answers import FeastColumn, feast_columns
+from lineshaft.serving.feast_answers import FeastColumn, feast_columns, stamp
 from lineshaft.serving.features import Asked, Served
 from lineshaft.tiles.keys import Column, Keys
 
@@ -99,7 +98,7 @@ def _message(columns: Sequence[FeastColumn], views: Iterable[str]) -> serving_pb
     for view in views:
         reply.metadata.feature_view_metadata.add(name=view)
     runs = {id(column.times_us): column.times_us for column in columns}  # columns of one view share theirs
-    stamps = {run: [_stamp(us) for us in times_us] for run, times_us in runs.items()}
+    stamps = {run: [stamp(us) for us in times_us] for run, times_us in runs.items()}
     for column in columns:
         field = column.field
         reply.results.add(
@@ -108,10 +107,6 @@ def _message(columns: Sequence[FeastColumn], views: Iterable[str]) -> serving_pb
             event_timestamps=stamps[id(column.times_us)],
         )
     return reply
-
-
-def _stamp(us: int) -> Timestamp:
-    return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1000)
 
 
 def _unary(behaviour: Any, request: Any) -> Any:

@@ -126,14 +126,15 @@ def _ending(error: BaseException | None) -> str:
         return "OK"
     if isinstance(error, grpc.aio.AbortError):
         return "ABORTED"
-    return _status_of(error).name if isinstance(error, Exception) else "CANCELLED"
+    return status_of(error).name if isinstance(error, Exception) else "CANCELLED"
 
 
 def _nobody(_method: str, _code: str, _seconds: float) -> None:
     """Tell nobody."""
 
 
-def _status_of(error: Exception) -> Any:
+def status_of(error: Exception) -> Any:
+    """Return the gRPC status of an error."""
     if not isinstance(error, LineshaftError):
         return grpc.StatusCode.INTERNAL
     return next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
@@ -142,7 +143,13 @@ def _status_of(error: Exception) -> Any:
 async def _abort(context: Any, error: Exception, method: str) -> None:
     if isinstance(error, LineshaftError):
         trailing = ((CODE_KEY, error.code), (WHERE_KEY, error.where.encode()), (FIX_KEY, error.fix.encode()))
-        await context.abort(_status_of(error), error.what, trailing)
+        await context.abort(status_of(error), error.what, trailing)
+    identity = noted(error, method)
+    await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))
+
+
+def noted(error: Exception, method: str) -> str:
+    """Write an error that nobody foresaw to the log; return the id that it has there, which is all a caller is told."""
     identity = uuid.uuid4().hex[:12]
     _LOG.error("unexpected error %s in %s", identity, method, exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))
+    return identity

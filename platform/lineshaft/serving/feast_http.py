@@ -1,0 +1,149 @@
+"""Feast's HTTP contract: JSON in, JSON out, the answers of every other contract."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from lineshaft.errors import InputError, LineshaftError
+from lineshaft.serving.addresses import refuse_open_address
+from lineshaft.serving.answers import Answers
+from lineshaft.serving.feast_answers import feast_columns
+from lineshaft.serving.feast_json import answer_json, question
+from lineshaft.serving.features import Served
+from lineshaft.serving.http_port import http_port
+from lineshaft.serving.interceptors import noted, status_of
+from lineshaft.serving.server import Handlers, Limits
+
+SETTING = "LINESHAFT_HTTP_ADDRESS"
+DEGRADED_HEADER = b"lineshaft-degraded"
+"""Header of an answer made of rows known earlier: Feast's JSON has no place for it."""
+
+_CODE = grpc.StatusCode
+HTTP_OF: Mapping[grpc.StatusCode, int] = {
+    _CODE.OK: 200,
+    _CODE.INVALID_ARGUMENT: 400,
+    _CODE.FAILED_PRECONDITION: 400,
+    _CODE.UNAUTHENTICATED: 401,
+    _CODE.PERMISSION_DENIED: 403,
+    _CODE.NOT_FOUND: 404,
+    _CODE.ABORTED: 409,
+    _CODE.RESOURCE_EXHAUSTED: 429,
+    _CODE.UNAVAILABLE: 503,
+}
+"""HTTP's numbers for gRPC's statuses; what is not listed is 500."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What goes out."""
+
+    code: grpc.StatusCode = _CODE.OK
+    content: Any = None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+class FeastHttp:
+    """An ASGI application with Feast's routes. Every request comes in by `__call__`."""
+
+    def __init__(self, *, answers: Answers, limits: Limits) -> None:
+        self._answers = answers
+        self._limits = limits
+        self._running = 0
+        self._routes: dict[tuple[str, str], Callable[[bytes], Awaitable[Reply]]] = {
+            ("POST", "/get-online-features"): self._features,
+            ("GET", "/health"): self._health,
+        }
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request: the one place where a caller can be checked."""
+        if scope["type"] != "http":
+            return
+        start, path = time.perf_counter(), scope["path"]
+        route = self._routes.get((scope["method"], path))
+        if route is None:
+            methods = [method for method, known in self._routes if known == path]
+            await _send(send, 405 if methods else 404, _told(f"there is no {scope['method']} {path}"))
+            return
+        reply = await self._answered(route, path, receive)
+        await _send(send, HTTP_OF.get(reply.code, 500), reply.content, reply.headers)
+        if self._answers.metrics is not None:
+            self._answers.metrics.called(path, reply.code.name, time.perf_counter() - start)
+
+    async def _answered(self, route: Callable[[bytes], Awaitable[Reply]], path: str, receive: Any) -> Reply:
+        if self._running >= self._limits.max_concurrent_calls:
+            return Reply(code=_CODE.RESOURCE_EXHAUSTED, content=_told("too many calls at once", fix="ask again later"))
+        self._running += 1
+        try:
+            return await route(await _body(receive, self._limits.max_message_bytes))
+        except LineshaftError as error:
+            content = _told(error.what, code=error.code, where=error.where, fix=error.fix)
+            return Reply(code=status_of(error), content=content)
+        except Exception as error:  # noqa: BLE001 - noted, and told as an id
+            return Reply(code=_CODE.INTERNAL, content=_told(f"unexpected error {noted(error, path)}"))
+        finally:
+            self._running -= 1
+
+    async def _features(self, body: bytes) -> Reply:
+        asked, entities, full_names = question(body)
+
+        def convert(served: Served) -> Reply:
+            columns = feast_columns(served, asked, entities, full_names=full_names)
+            headers = [(DEGRADED_HEADER, b"true")] if served.degraded else []
+            return Reply(content=answer_json(columns), headers=headers)
+
+        return await self._answers.of(asked, entities, convert, limit_s=self._answers.timeout_s)
+
+    async def _health(self, _body: bytes) -> Reply:
+        return Reply(content={"status": "SERVING"})
+
+
+@contextmanager
+def feast_http(handlers: Handlers, address: str, *, limits: Limits | None = None) -> Iterator[str]:
+    """Answer Feast's HTTP contract; yield the address, its port filled in. Nothing for an empty one.
+
+    Raises `InputError` for an address that other machines can reach: HTTP has no authentication here.
+    """
+    if not address:
+        yield ""
+        return
+    refuse_open_address(address, setting=SETTING)
+    bounds = limits or Limits()
+    with ThreadPoolExecutor(bounds.threads, thread_name_prefix="http") as pool:
+        answers = Answers(
+            features=handlers.features, pool=pool, timeout_s=bounds.store_timeout_s, metrics=handlers.metrics
+        )
+        app = FeastHttp(answers=answers, limits=bounds)
+        with http_port(app, address, setting=SETTING, grace_s=bounds.grace_s, shared=bounds.shared_port) as bound:
+            yield bound
+
+
+def _told(detail: str, **more: str) -> dict[str, str]:
+    return {"detail": detail, **{key: text for key, text in more.items() if text}}
+
+
+async def _body(receive: Any, most: int) -> bytes:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        more = message.get("more_body", False)
+        if size > most:
+            raise InputError(f"the body is longer than {most} bytes", fix="ask in several requests")
+    return b"".join(parts)
+
+
+async def _send(send: Any, status: int, content: Any, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    every = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": every})
+    await send({"type": "http.response.body", "body": body})
