@@ -1,0 +1,68 @@
+"""Faults on purpose, on a private instance, to show what clients would see."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lineshaft.cli.app import Json, app
+from lineshaft.cli.output import notes, show
+from lineshaft.drills.callers import Callers
+from lineshaft.drills.drills import ALL, Report, named, rounds, run
+from lineshaft.drills.plant import kept_fresh, plant_at
+
+_WARM_S = 3.0
+
+
+@app.command()
+def drill(
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of: {', '.join(d.name for d in ALL)}. All, if none.")
+    ] = None,
+    hold: Annotated[float, typer.Option(help="Seconds for which each fault lasts.")] = 5.0,
+    rate: Annotated[float, typer.Option(help="Calls a second.")] = 200.0,
+    minutes: Annotated[float, typer.Option(help="Go round the drills for so long; 0: each once.")] = 0.0,
+    workers: Annotated[int, typer.Option(help="Processes that answer.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Cause faults under load on servers, a Redis and data of the drill's own; exit code 1 when a promise is broken.
+
+    Nothing of yours is touched. Promised: 99.99 % of calls answered, 99 % of them within 100 ms, no wrong value, no
+    stale one that does not say so, fresh again within 2 s.
+    """
+    chosen = named(names or [])
+    reports: list[Report] = []
+    footprints: list[tuple[float, int]] = []
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="drill"))
+        status = stack.enter_context(notes.status("building a private plant"))
+        plant = stack.enter_context(plant_at(Path(folder), workers=workers))
+        stack.enter_context(kept_fresh(plant))
+        callers = Callers(address=plant.address, rate=rate)
+        stack.enter_context(callers.going_on())
+        time.sleep(_WARM_S)
+        for one in rounds(chosen, until_s=time.monotonic() + minutes * 60):
+            status.update(f"{one.name}: {one.says}")
+            reports.append(run(one, plant, callers, hold_s=hold))
+            footprints.append(plant.footprint())
+    show([_row(report) for report in reports], title="drills", as_json=as_json)
+    first, last = footprints[0], footprints[-1]
+    notes.print(
+        f"largest worker: {first[0]:.0f} MB and {first[1]} files at first, {last[0]:.0f} MB and {last[1]} at last"
+    )
+    broken = [f"{report.drill}: {words}" for report in reports for words in report.broken()]
+    for words in broken:
+        notes.print(f"[red]not kept[/]  {words}")
+    if broken:
+        raise typer.Exit(1)
+
+
+def _row(report: Report) -> dict[str, object]:
+    row = asdict(report)
+    return {**row, "errors": "; ".join(report.errors), "kept": not report.broken()}
