@@ -15,6 +15,7 @@ from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault, InputError
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
+from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
@@ -45,6 +46,11 @@ class Parts:
     online: RedisOnlineStore
     registry: ModelRegistry
     redis_url: str
+
+    @property
+    def inbox(self) -> Path:
+        """Return the folder that a stream job watches, with one of blocks for each source."""
+        return self.settings.home / "inbox"
 
     @property
     def rejects(self) -> Path:
@@ -159,8 +165,8 @@ def gated_target(parts: Parts, *, checked: bool = True) -> Iterator[Target]:
         yield replace(plain, gate=gate)
 
 
-def handlers(parts: Parts) -> Handlers:
-    """Return what a gRPC server answers with."""
+def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
+    """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
     plans = Plans(catalog=parts.catalog)
     features = FeatureHandler(plans=plans, online=parts.online, clock=parts.clock)
     log = PredictionLog(root=parts.settings.home / "predictions")
@@ -186,6 +192,7 @@ def handlers(parts: Parts) -> Handlers:
         ),
         upkeep=upkeep,
         metrics=metrics,
+        pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )
 
 

@@ -49,9 +49,9 @@ def up(
     """Run stream job, gRPC server and admin page until stopped (Ctrl-C or SIGTERM)."""
     stopping = stopped_by_signal()
     with connect(keep_online=False) as parts, ExitStack() as stack:
-        folder = inbox or parts.settings.home / "inbox"
+        folder = inbox or parts.inbox
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
-        answering = handlers(parts)
+        answering = handlers(parts, inbox=folder)
         shown = stack.enter_context(exposed(answering.metrics, parts.settings.metrics_address))
         entrance = stack.enter_context(door(parts))
         bound = stack.enter_context(

@@ -8,13 +8,16 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lineshaft.errors import UnavailableError
+from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
+from lineshaft.ops.pushes import Pushed, Pushes
 from lineshaft.serving.features import Asked, FeatureHandler, Served
 from lineshaft.serving.metrics import Metrics
+from lineshaft.sources.pushed import Columns
 from lineshaft.tiles.keys import Keys
 
 T = TypeVar("T")
 
+_TARGETS = frozenset({"", "online", "offline", "online_and_offline"})
 _RESERVE_S = 0.002
 """Kept back of a caller's deadline for converting and sending the answer."""
 
@@ -41,10 +44,25 @@ class Answers:
 
         return await on(self.pool, work)
 
+    async def take(self, pushes: Pushes | None, source: str, columns: Columns) -> Pushed:
+        """Take a push in, and count it."""
+        if pushes is None:
+            raise EnvironmentFault("this server takes nothing in", fix="push to one started by `lineshaft serve`")
+        taken = await on(self.pool, lambda: pushes.push(source, columns))
+        if self.metrics is not None:
+            self.metrics.pushed(taken)
+        return taken
+
     def _counted(self, served: Served) -> Served:
         if self.metrics is not None:
             self.metrics.served(served)
         return served
+
+
+def refuse_unknown_target(to: str) -> None:
+    """Raise `InputError` for a store that Feast has no word for; whichever is named, features come to both."""
+    if to not in _TARGETS:
+        raise InputError(f"there is no store {to!r}", fix=f"write one of {', '.join(sorted(_TARGETS - {''}))}")
 
 
 async def on(pool: Executor, work: Callable[[], T]) -> T:

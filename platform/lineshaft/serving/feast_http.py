@@ -13,10 +13,11 @@ from typing import Any
 import grpc
 
 from lineshaft.errors import InputError, LineshaftError
+from lineshaft.ops.pushes import Pushes
 from lineshaft.serving.addresses import refuse_open_address
 from lineshaft.serving.answers import Answers
 from lineshaft.serving.feast_answers import feast_columns
-from lineshaft.serving.feast_json import answer_json, question
+from lineshaft.serving.feast_json import answer_json, pushed_rows, question
 from lineshaft.serving.features import Served
 from lineshaft.serving.http_port import http_port
 from lineshaft.serving.interceptors import noted, status_of
@@ -53,12 +54,14 @@ class Reply:
 class FeastHttp:
     """An ASGI application with Feast's routes. Every request comes in by `__call__`."""
 
-    def __init__(self, *, answers: Answers, limits: Limits) -> None:
+    def __init__(self, *, answers: Answers, limits: Limits, pushes: Pushes | None = None) -> None:
         self._answers = answers
+        self._pushes = pushes
         self._limits = limits
         self._running = 0
         self._routes: dict[tuple[str, str], Callable[[bytes], Awaitable[Reply]]] = {
             ("POST", "/get-online-features"): self._features,
+            ("POST", "/push"): self._push,
             ("GET", "/health"): self._health,
         }
 
@@ -101,6 +104,12 @@ class FeastHttp:
 
         return await self._answers.of(asked, entities, convert, limit_s=self._answers.timeout_s)
 
+    async def _push(self, body: bytes) -> Reply:
+        source, columns = pushed_rows(body)
+        taken = await self._answers.take(self._pushes, source, columns)
+        content = {"accepted": taken.accepted, "rejected": dict(taken.rejected), "repeat": taken.repeat}
+        return Reply(content=content)
+
     async def _health(self, _body: bytes) -> Reply:
         return Reply(content={"status": "SERVING"})
 
@@ -120,7 +129,7 @@ def feast_http(handlers: Handlers, address: str, *, limits: Limits | None = None
         answers = Answers(
             features=handlers.features, pool=pool, timeout_s=bounds.store_timeout_s, metrics=handlers.metrics
         )
-        app = FeastHttp(answers=answers, limits=bounds)
+        app = FeastHttp(answers=answers, limits=bounds, pushes=handlers.pushes)
         with http_port(app, address, setting=SETTING, grace_s=bounds.grace_s, shared=bounds.shared_port) as bound:
             yield bound
 

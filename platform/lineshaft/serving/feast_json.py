@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lineshaft.errors import InputError
+from lineshaft.serving.answers import refuse_unknown_target
 from lineshaft.serving.feast_answers import FeastColumn, stamp
 from lineshaft.serving.features import Asked
 from lineshaft.tiles.keys import Column, Keys
@@ -56,6 +57,18 @@ def question(body: bytes) -> tuple[Asked, Keys, bool]:
         raise InputError("feature_service is no text", fix='send "feature_service": "name"')
     keys = Keys({name: _key_column(name, values) for name, values in entities.items()})
     return service or tuple(references), keys, bool(request.get("full_feature_names"))
+
+
+def pushed_rows(body: bytes) -> tuple[str, dict[str, list[Any]]]:
+    """Return the source and the columns of a push."""
+    request = _object(body)
+    source, columns = request.get("push_source_name"), request.get("df")
+    if not isinstance(source, str):
+        raise InputError("push_source_name is no text", fix='send "push_source_name": "name"')
+    if not isinstance(columns, dict) or not all(isinstance(column, list) for column in columns.values()):
+        raise InputError("df is no object of lists", fix='send "df": {"asset_id": ["pump-01"], …}')
+    refuse_unknown_target(str(request.get("to") or ""))
+    return source, columns
 
 
 def _object(body: bytes) -> dict[str, Any]:

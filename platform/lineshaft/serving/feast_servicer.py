@@ -10,8 +10,9 @@ import numpy as np
 
 from lineshaft import __version__
 from lineshaft.errors import InputError
+from lineshaft.ops.pushes import Pushes
 from lineshaft.rpc.feast.v1 import serving_pb2
-from lineshaft.serving.answers import Answers, budget_s
+from lineshaft.serving.answers import Answers, budget_s, refuse_unknown_target
 from lineshaft.serving.feast_answers import FeastColumn, feast_columns, stamp
 from lineshaft.serving.features import Asked, Served
 from lineshaft.tiles.keys import Column, Keys
@@ -26,8 +27,9 @@ _STATUSES: Mapping[str, int] = dict(serving_pb2.FieldStatus.items())
 class FeastServicer:
     """The methods of Feast's `ServingService` and `GrpcFeatureServer`."""
 
-    def __init__(self, *, answers: Answers) -> None:
+    def __init__(self, *, answers: Answers, pushes: Pushes | None = None) -> None:
         self._answers = answers
+        self._pushes = pushes
 
     async def GetFeastServingInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
         """Say who answers."""
@@ -49,6 +51,12 @@ class FeastServicer:
         limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
         return await self._answers.of(asked, entities, convert, limit_s=limit_s)
 
+    async def Push(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
+        """Take one reading in."""
+        refuse_unknown_target(request.to)
+        await self._answers.take(self._pushes, request.stream_feature_view, _row(request))
+        return serving_pb2.PushResponse(status=True)
+
 
 def services_of(servicer: FeastServicer) -> dict[str, Any]:
     """Return gRPC's handlers of Feast's services, by the full names that Feast's clients call."""
@@ -58,7 +66,10 @@ def services_of(servicer: FeastServicer) -> dict[str, Any]:
             "GetFeastServingInfo": _unary(servicer.GetFeastServingInfo, serving_pb2.GetFeastServingInfoRequest),
             "GetOnlineFeatures": online,
         },
-        "GrpcFeatureServer": {"GetOnlineFeatures": online},
+        "GrpcFeatureServer": {
+            "GetOnlineFeatures": online,
+            "Push": _unary(servicer.Push, serving_pb2.PushRequest),
+        },
     }
     return {name: grpc.method_handlers_generic_handler(name, own) for name, own in methods.items()}
 
@@ -90,6 +101,23 @@ def _asked(request: Any) -> Asked:
     if request.WhichOneof("kind") == "feature_service":
         return str(request.feature_service)
     return tuple(request.features.val)
+
+
+def _row(request: Any) -> dict[str, list[Any]]:
+    """Return the one row of a push, by column."""
+    if request.features and request.typed_features:
+        raise InputError("both features and typed_features are set", fix="set one of them")
+    if request.features:
+        return {name: [text] for name, text in request.features.items()}
+    return {name: [_plain(value)] for name, value in request.typed_features.items()}
+
+
+def _plain(value: Any) -> Any:
+    kind = value.WhichOneof("val")
+    if kind is None or kind == "null_val":
+        return None
+    held = getattr(value, kind)
+    return stamp(held * 1_000_000).ToJsonString() if kind == "unix_timestamp_val" else held
 
 
 def _message(columns: Sequence[FeastColumn], views: Iterable[str]) -> serving_pb2.GetOnlineFeaturesResponse:

@@ -9,6 +9,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from lineshaft.errors import EnvironmentFault
+from lineshaft.ops.pushes import Pushed
 from lineshaft.serving.addresses import host_and_port, refuse_open_address
 from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.features import Served
@@ -60,6 +61,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._pushed = Counter(
+            "lineshaft_pushed_rows",
+            "Rows pushed, by source and what became of them: accepted, repeat, or why they were rejected.",
+            ["source", "outcome"],
+            registry=self.registry,
+        )
+
     def called(self, method: str, code: str, seconds: float) -> None:
         """Count one call."""
         self._calls.labels(method=method.rpartition("/")[2], code=code).observe(seconds)
@@ -77,6 +85,12 @@ class Metrics:
             oldest = int(ages.max()) if len(ages) else UNKNOWN_AGE_US
             if oldest != UNKNOWN_AGE_US:
                 self._ages.labels(view=view).observe(oldest / 1e6)
+
+    def pushed(self, pushed: Pushed) -> None:
+        """Count the rows of one push by what became of them."""
+        outcomes = {**pushed.rejected, "repeat" if pushed.repeat else "accepted": pushed.accepted}
+        for outcome, count in outcomes.items():
+            self._pushed.labels(source=pushed.source, outcome=outcome).inc(count)
 
     def watch(self, breaker: Breaker, store: object) -> None:
         """Show the state of the breaker and, if the store counts them, where rows came from."""

@@ -20,6 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lineshaft.errors import EnvironmentFault, LineshaftError
+from lineshaft.ops.pushes import Pushes
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.answers import Answers
 from lineshaft.serving.crew import READY
@@ -35,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """What the server answers with. Without a predictor there is no `PredictionService`.
+    """What the server answers with. Without a predictor there is no `PredictionService`; without pushes none is taken.
 
     `upkeep` is called now and then on a thread, and once more after the last call was answered: what is only held in
     memory is written then.
@@ -47,6 +48,7 @@ class Handlers:
     predictor: Predicts | None = None
     upkeep: Callable[[], None] | None = None
     metrics: Metrics | None = None
+    pushes: Pushes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ class Server:
             names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        feast = services_of(FeastServicer(answers=answers))
+        feast = services_of(FeastServicer(answers=answers, pushes=handlers.pushes))
         self._server.add_generic_rpc_handlers(tuple(feast.values()))
         return [*names, *feast]
 

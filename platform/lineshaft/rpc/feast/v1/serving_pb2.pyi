@@ -137,3 +137,37 @@ class FeatureViewMetadata(_message.Message):
     name: str
     version: int
     def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class PushRequest(_message.Message):
+    __slots__ = ("features", "stream_feature_view", "allow_registry_cache", "to", "typed_features")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class TypedFeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FEATURE_VIEW_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_REGISTRY_CACHE_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    TYPED_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.ScalarMap[str, str]
+    stream_feature_view: str
+    allow_registry_cache: bool
+    to: str
+    typed_features: _containers.MessageMap[str, Value]
+    def __init__(self, features: _Optional[_Mapping[str, str]] = ..., stream_feature_view: _Optional[str] = ..., allow_registry_cache: bool = ..., to: _Optional[str] = ..., typed_features: _Optional[_Mapping[str, Value]] = ...) -> None: ...
+
+class PushResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: bool
+    def __init__(self, status: bool = ...) -> None: ...
