@@ -282,7 +282,7 @@ def test_a_running_server_writes_what_is_held_now_and_then(tmp_path: Path) -> No
 
 def test_what_is_wired_together_is_written_by_its_upkeep(tmp_path: Path) -> None:
     """The log that predictions go to is the one that upkeep flushes, below the project's home."""
-    nothing = dict.fromkeys(("catalog", "offline", "registry"))
+    nothing = dict.fromkeys(("catalog", "offline", "registry", "inbox", "rejects"))
     online = RedisOnlineStore("redis://127.0.0.1:1", project="dev")
     parts: Any = SimpleNamespace(**nothing, online=online, clock=ManualClock(), settings=Settings(home=tmp_path))
     served: Any = handlers_of(parts)
