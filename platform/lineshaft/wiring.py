@@ -169,16 +169,9 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
     plans = Plans(catalog=parts.catalog)
     features = FeatureHandler(plans=plans, online=parts.online, clock=parts.clock)
-    log = PredictionLog(root=parts.settings.home / "predictions")
+    log = PredictionLog(parts.settings.home / "predictions")
     metrics = Metrics()
     metrics.watch(features.breaker, parts.online)
-
-    def upkeep() -> None:
-        try:
-            log.flush()
-        finally:
-            parts.online.keep_known()
-
     return Handlers(
         plans=plans,
         features=features,
@@ -190,7 +183,8 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
             clock=parts.clock,
             sink=log,
         ),
-        upkeep=upkeep,
+        upkeep=parts.online.keep_known,
+        close=log.behind.close,
         metrics=metrics,
         pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )

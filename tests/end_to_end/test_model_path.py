@@ -85,11 +85,11 @@ def test_a_prediction_rests_on_the_features_it_was_trained_on(tmp_path: Path) ->
     assert released.judgement.outcome == "pass", released.judgement.detail
 
     handler = FeatureHandler(plans=Plans(catalog=catalog), online=online, clock=clock)
-    sink = PredictionLog(root=tmp_path / "predictions")
+    sink = PredictionLog(tmp_path / "predictions")
     predictor = Predictor(registry=registry, features=handler, environment="prod", clock=clock, sink=sink)
     keys = pa.table({"asset_id": [f"pump-{i:02d}" for i in range(ASSETS)]})
     found = predictor.predict(SPEC.name, keys)
-    sink.flush()
+    sink.behind.flush()
 
     now = pa.array([clock.now_us()] * ASSETS).cast(pa.timestamp("us", tz="UTC"))
     trained = [

@@ -55,11 +55,11 @@ def predict(
     entities = parse_keys(key)
     with connect() as parts:
         served = handlers(parts)
-        if served.predictor is None or served.upkeep is None:
+        if served.predictor is None or served.close is None:
             return
         times = np.full(entities.num_rows, moment_us(at), dtype=np.int64) if at else None
         found = served.predictor.predict(model, entities, at_us=times)
-        served.upkeep()
+        served.close()
     rows = [
         {
             **{name: entities[name][row].as_py() for name in entities.column_names},

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
-from lineshaft.errors import CorruptError, InputError, LineshaftError, UnavailableError
+from lineshaft.errors import CorruptError, InputError, LineshaftError
 from lineshaft.models.matrix import feature_matrix
 from lineshaft.models.spec import service_features
 from lineshaft.registry.models import ModelRegistry
@@ -57,7 +57,7 @@ class PredictionSink(Protocol):
     """Where predictions are remembered."""
 
     def append(self, predictions: Predictions) -> None:
-        """Remember one response."""
+        """Remember one response, without waiting and without fail: an alarm comes before its record."""
         ...
 
 
@@ -150,10 +150,7 @@ class Predictor:
         answered = self.features.answer(loaded.service, keys, at_us=asked_us)
         predictions = _score(loaded, keys, asked_us, answered)
         if self.sink is not None:
-            try:
-                self.sink.append(predictions)
-            except UnavailableError as error:  # an alarm does not fail for want of its record
-                logger.warning("%s", error.what)
+            self.sink.append(predictions)
         return predictions
 
     def champion(self, model: str) -> Loaded:

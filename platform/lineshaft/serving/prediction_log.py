@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lineshaft.errors import UnavailableError
 from lineshaft.serving.predict import Predictions
+from lineshaft.serving.write_behind import WriteBehind
 
 DAY_US = 86_400_000_000
 
 
-@dataclass(slots=True, kw_only=True)
 class PredictionLog:
-    """Buffers predictions and writes a file when `batch_rows` are held, or when flushed or closed.
+    """Predictions on their way to Parquet files of their model and day; `behind` says when they are written."""
 
-    While nothing can be written at most `most_rows` are held; then the oldest go, and are counted in `lost`.
-    """
-
-    root: Path
-    batch_rows: int = 1_000
-    most_rows: int = 100_000
-    lost: int = 0
-    _held: list[Predictions] = field(default_factory=list)
-    _rows: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, root: Path, *, batch_rows: int = 1_000, every_s: float = 5.0, most_rows: int = 100_000) -> None:
+        self.root = root
+        self.behind = WriteBehind[Predictions](
+            name="prediction",
+            write=self._write,
+            rows_of=lambda one: len(one.scores),
+            batch_rows=batch_rows,
+            every_s=every_s,
+            most_rows=most_rows,
+        )
 
     def append(self, predictions: Predictions) -> None:
-        """Hold one response; write when enough are held."""
-        with self._lock:
-            self._held.append(predictions)
-            self._rows += len(predictions.scores)
-            if self._rows >= self.batch_rows:
-                self._flush()
-
-    def flush(self) -> None:
-        """Write what is held."""
-        with self._lock:
-            self._flush()
+        """Hold one response until it is written; never waits, never fails."""
+        self.behind.put(predictions)
 
     def read(self, model: str) -> pa.Table:
         """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none."""
@@ -54,18 +42,6 @@ class PredictionLog:
         ids = table["prediction_id"].to_pylist()
         first = {name: row for row, name in reversed(list(enumerate(ids)))}
         return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
-
-    def _flush(self) -> None:
-        """Write what is held, and hold it no longer; what cannot be written stays held and is tried again."""
-        try:
-            self._write(self._held)
-        except OSError as error:
-            while self._rows > self.most_rows and len(self._held) > 1:
-                oldest = len(self._held.pop(0).scores)
-                self._rows, self.lost = self._rows - oldest, self.lost + oldest
-            what = f"{self._rows} predictions cannot be written, {self.lost} are lost: {error}"
-            raise UnavailableError(what, where=str(self.root), fix="make room, or name another folder") from error
-        self._held, self._rows = [], 0
 
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""

@@ -38,8 +38,8 @@ _LOG = logging.getLogger(__name__)
 class Handlers:
     """What the server answers with. Without a predictor there is no `PredictionService`; without pushes none is taken.
 
-    `upkeep` is called now and then on a thread, and once more after the last call was answered: what is only held in
-    memory is written then.
+    `upkeep` is called now and then on a thread, and once more after the last call was answered, `close` then alone:
+    what is only held in memory is written.
     """
 
     plans: Plans
@@ -47,6 +47,7 @@ class Handlers:
     training: TrainingSetHandler
     predictor: Predicts | None = None
     upkeep: Callable[[], None] | None = None
+    close: Callable[[], None] | None = None
     metrics: Metrics | None = None
     pushes: Pushes | None = None
 
@@ -81,7 +82,7 @@ class Server:
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
         self._names = self._register(handlers)
-        self._upkeep = handlers.upkeep
+        self._upkeep, self._close = handlers.upkeep, handlers.close
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, address: str) -> str:
@@ -109,6 +110,8 @@ class Server:
         if self._keeping is not None:
             self._keeping.cancel()
         await self._keep_once()
+        if self._close is not None:
+            await asyncio.to_thread(self._close)
 
     async def _keep(self) -> None:
         while True:

@@ -189,23 +189,25 @@ def test_a_prediction_does_not_fail_for_want_of_its_record(registry: ModelRegist
     """When the log cannot be written the score is given all the same."""
     train_and_release(registry)
     (tmp_path / "taken").write_text("a file where the folder should be")
-    log = PredictionLog(root=tmp_path / "taken", batch_rows=1)
+    log = PredictionLog(tmp_path / "taken", batch_rows=1)
 
     scores = predictor(registry, log).predict("bearing_failure", KEYS).scores
 
     assert len(scores) == KEYS.num_rows
+    log.behind.close()
+    assert log.behind.lost == KEYS.num_rows
 
 
 def test_every_prediction_is_remembered_once(registry: ModelRegistry, tmp_path: Path) -> None:
     """The log holds inputs, scores and version; the same question asked twice is one row."""
     train_and_release(registry)
-    log = PredictionLog(root=tmp_path / "predictions")
+    log = PredictionLog(tmp_path / "predictions")
     serving = predictor(registry, log)
     assert log.read("bearing_failure").num_rows == 0
 
     for _ in range(2):
         serving.predict("bearing_failure", KEYS)
-        log.flush()
+        log.behind.flush()
 
     rows = log.read("bearing_failure")
     assert rows["asset_id"].to_pylist() == ["pump-1", "pump-2", "pump-3"]

@@ -94,38 +94,13 @@ def test_an_identity_follows_from_version_keys_and_time_alone() -> None:
     assert len({ident(), ident(at_us=[8]), ident(number=2), ident(model="n"), ident(assets=["q"]), ident(**two)}) == 6
 
 
-@pytest.mark.parametrize(
-    ("batch_rows", "written"), [(2, [0, 2, 2, 4]), (3, [0, 0, 3, 3]), (1, [1, 2, 3, 4]), (9, [0] * 4)]
-)
-def test_a_file_is_written_as_soon_as_enough_rows_are_held(tmp_path: Path, batch_rows: int, written: list[int]) -> None:
-    """Rows are counted, not responses; a flush writes the rest."""
-    log = PredictionLog(root=tmp_path, batch_rows=batch_rows)
-    found = []
-    for second in range(4):
-        log.append(predictions(["p"], [second]))
-        found.append(log.read("m").num_rows)
-
-    assert found == written
-    log.flush()
-    assert told(log.read("m")) == [("p", second) for second in range(4)]
-
-
-def test_a_response_of_many_rows_counts_as_many(tmp_path: Path) -> None:
-    """Three entities at once fill a batch of three."""
-    log = PredictionLog(root=tmp_path, batch_rows=3)
-
-    log.append(predictions(["p", "q", "r"], [1, 1, 1]))
-
-    assert log.read("m").num_rows == 3
-
-
 def test_models_and_days_have_files_of_their_own(tmp_path: Path) -> None:
     """A response across midnight is divided; the last microsecond of a day is of that day, before 1970 too."""
-    log = PredictionLog(root=tmp_path)
+    log = PredictionLog(tmp_path)
     log.append(predictions(["p"] * 4, [-1, 0, DAY_US - 1, DAY_US]))
     log.append(predictions(["p"], [0], model="n"))
 
-    log.flush()
+    log.behind.flush()
 
     folders = sorted({str(Path(name).parent) for name in files(tmp_path)})
     assert folders == [
@@ -139,12 +114,12 @@ def test_models_and_days_have_files_of_their_own(tmp_path: Path) -> None:
 def test_a_replay_makes_no_second_file(tmp_path: Path) -> None:
     """The same predictions written again lie under the same name."""
     for _ in range(2):
-        log = PredictionLog(root=tmp_path)
+        log = PredictionLog(tmp_path)
         log.append(predictions(["p", "q"], [1, 2]))
-        log.flush()
+        log.behind.flush()
 
     assert len(files(tmp_path)) == 1
-    log.flush()
+    log.behind.flush()
     assert len(files(tmp_path)) == 1
 
 
@@ -157,10 +132,10 @@ def test_each_prediction_is_read_once_oldest_first(
     tmp_path_factory: pytest.TempPathFactory, responses: list[list[tuple[str, int]]], batch_rows: int
 ) -> None:
     """However they were batched and however often asked: by time, and each of its identity once."""
-    log = PredictionLog(root=tmp_path_factory.mktemp("log"), batch_rows=batch_rows)
+    log = PredictionLog(tmp_path_factory.mktemp("log"), batch_rows=batch_rows)
     for response in responses:
         log.append(predictions([asset for asset, _ in response], [at for _, at in response]))
-    log.flush()
+    log.behind.flush()
 
     found = told(log.read("m")) if responses else []
 
@@ -168,43 +143,40 @@ def test_each_prediction_is_read_once_oldest_first(
     assert [at for _, at in found] == sorted(at for _, at in found)
 
 
-def test_what_cannot_be_written_stays_held(tmp_path: Path) -> None:
-    """A folder that is no folder is an error of ours with a cure; once there is room, nothing was lost."""
+def test_a_prediction_is_on_disk_when_the_interval_is_over(tmp_path: Path) -> None:
+    """One prediction, far fewer than a file holds, is written without a flush: a crash loses an interval, no more."""
+    log = PredictionLog(tmp_path, every_s=0.05)
+
+    log.append(predictions(["p"], [1]))
+
+    end = time.monotonic() + 5.0
+    while not log.behind.written and time.monotonic() < end:
+        time.sleep(0.01)
+    assert told(log.read("m")) == [("p", 1)]
+
+
+def test_what_cannot_be_written_is_written_once_there_is_room(tmp_path: Path) -> None:
+    """A folder that is no folder fails no answer and is told in words; nothing was lost."""
     root = tmp_path / "log"
     root.write_text("in the way")
-    log = PredictionLog(root=root, batch_rows=1)
+    log = PredictionLog(root)
 
-    with pytest.raises(UnavailableError, match="1 predictions cannot be written") as caught:
-        log.append(predictions(["p"], [1]))
-    root.unlink()
+    log.append(predictions(["p"], [1]))
+    with pytest.raises(UnavailableError, match="1 rows of the prediction log cannot be written, 0 are lost"):
+        log.behind.flush()
     log.append(predictions(["p"], [2]))
-
-    assert (caught.value.where, bool(caught.value.fix)) == (str(root), True)
-    assert told(log.read("m")) == [("p", 1), ("p", 2)]
-
-
-def test_memory_is_bounded_while_nothing_can_be_written(tmp_path: Path) -> None:
-    """The newest are held, the oldest are lost and counted, and what is held is written once there is room."""
-    root = tmp_path / "taken"
-    root.write_text("a file where the folder should be")
-    log = PredictionLog(root=root, batch_rows=1, most_rows=3)
-
-    for at in range(1, 8):
-        with pytest.raises(UnavailableError, match="are lost"):
-            log.append(predictions(["p"], [at]))
     root.unlink()
-    log.flush()
+    log.behind.flush()
 
-    assert log.lost == 4
-    assert told(log.read("m")) == [("p", 5), ("p", 6), ("p", 7)]
+    assert told(log.read("m")) == [("p", 1), ("p", 2)]
 
 
 def test_a_model_whose_inputs_changed_is_read_as_one_table(tmp_path: Path) -> None:
     """Versions with other inputs lie side by side; what a version did not read is null."""
-    log = PredictionLog(root=tmp_path)
+    log = PredictionLog(tmp_path)
     log.append(predictions(["p"], [1]))
     log.append(predictions(["p"], [2], number=2, features=("v__a", "v__c")))
-    log.flush()
+    log.behind.flush()
 
     table = log.read("m")
 
@@ -234,13 +206,13 @@ def test_the_oldest_input_is_the_largest_age_of_any_view() -> None:
 def test_a_server_that_stops_writes_what_its_log_still_holds(tmp_path: Path) -> None:
     """Far fewer predictions than a file holds are there after the server ended, written once it takes no more calls."""
     nothing: Any = None
-    log = PredictionLog(root=tmp_path)
+    log = PredictionLog(tmp_path)
     plans = Plans(catalog=nothing)
     handlers = Handlers(
         plans=plans,
         features=FeatureHandler(plans=plans, online=nothing, clock=ManualClock()),
         training=TrainingSetHandler(plans=plans, offline=nothing),
-        upkeep=log.flush,
+        close=log.behind.close,
     )
 
     with background_server(handlers):
@@ -250,17 +222,15 @@ def test_a_server_that_stops_writes_what_its_log_still_holds(tmp_path: Path) -> 
     assert told(log.read("m")) == [("p", 1)]
 
 
-def test_a_running_server_writes_what_is_held_now_and_then(tmp_path: Path) -> None:
-    """Few predictions need not wait for many: a crash loses what came since the last turn, and a full disk one turn."""
+def test_the_upkeep_of_a_server_goes_on_after_a_failure() -> None:
+    """A turn that fails, on a full disk say, ends neither serving nor the turns after it."""
     nothing: Any = None
-    log = PredictionLog(root=tmp_path / "log")
     turns: list[int] = []
 
     def upkeep() -> None:
         turns.append(len(turns))
         if len(turns) == 1:
             raise UnavailableError("the disk is full", fix="make room")
-        log.flush()
 
     plans = Plans(catalog=nothing)
     handlers = Handlers(
@@ -269,25 +239,23 @@ def test_a_running_server_writes_what_is_held_now_and_then(tmp_path: Path) -> No
         training=TrainingSetHandler(plans=plans, offline=nothing),
         upkeep=upkeep,
     )
-    log.append(predictions(["p"], [1]))
 
     with background_server(handlers, limits=Limits(upkeep_s=0.02)):
         end = time.monotonic() + 5.0
-        while time.monotonic() < end and not log.read("m").num_rows:
+        while time.monotonic() < end and len(turns) < 3:
             time.sleep(0.01)
-        written = told(log.read("m"))
 
-    assert written == [("p", 1)]
+    assert len(turns) >= 3
 
 
-def test_what_is_wired_together_is_written_by_its_upkeep(tmp_path: Path) -> None:
-    """The log that predictions go to is the one that upkeep flushes, below the project's home."""
+def test_what_is_wired_together_is_written_when_it_is_closed(tmp_path: Path) -> None:
+    """The log that predictions go to is the one that closing empties, below the project's home."""
     nothing = dict.fromkeys(("catalog", "offline", "registry", "inbox", "rejects"))
     online = RedisOnlineStore("redis://127.0.0.1:1", project="dev")
     parts: Any = SimpleNamespace(**nothing, online=online, clock=ManualClock(), settings=Settings(home=tmp_path))
     served: Any = handlers_of(parts)
 
     served.predictor.sink.append(predictions(["p"], [1]))
-    served.upkeep()
+    served.close()
 
-    assert told(PredictionLog(root=tmp_path / "predictions").read("m")) == [("p", 1)]
+    assert told(PredictionLog(tmp_path / "predictions").read("m")) == [("p", 1)]
