@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     """Where the admin page listens."""
     redis_timeout_s: float = Field(default=0.025, gt=0.0, le=60.0)
     """Budget of one online read, in seconds; a hung server costs no more than this."""
+    log_served: float = Field(default=0.0, ge=0.0, le=1.0)
+    """How many of the answers over gRPC are logged for `lineshaft verify served`: 0 none, 0.1 one in ten, 1 all."""
+    log_flush_s: float = Field(default=5.0, gt=0.0, le=3600.0)
+    """Seconds after which logged answers and predictions are on disk: what a crash loses at most."""
     workers: int = Field(default=1, ge=1, le=64)
     """How many processes `lineshaft serve` answers with, on one port."""
     worker: int | None = None

@@ -24,8 +24,10 @@ from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.serving.served_log import ServedAnswers
 from lineshaft.serving.server import Handlers, Limits
 from lineshaft.serving.tls import Tls
+from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.delta import DeltaOfflineStore
@@ -33,6 +35,7 @@ from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.ports import OfflineStore
+from lineshaft.stores.served_log import ServedLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,26 +168,45 @@ def gated_target(parts: Parts, *, checked: bool = True) -> Iterator[Target]:
         yield replace(plain, gate=gate)
 
 
+def feature_handler(parts: Parts) -> FeatureHandler:
+    """Return what answers features; nothing is logged."""
+    return FeatureHandler(plans=Plans(catalog=parts.catalog), online=parts.online, clock=parts.clock)
+
+
 def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
-    plans = Plans(catalog=parts.catalog)
-    features = FeatureHandler(plans=plans, online=parts.online, clock=parts.clock)
-    log = PredictionLog(parts.settings.home / "predictions")
-    metrics = Metrics()
+    settings, features, metrics = parts.settings, feature_handler(parts), Metrics()
+    predictions = PredictionLog(settings.home / "predictions", every_s=settings.log_flush_s)
+    logs: list[WriteBehind[Any]] = [predictions.behind]
+    if settings.log_served:
+        served = ServedAnswers(
+            ServedLog(settings.offline_root(), clock=parts.clock),
+            clock=parts.clock,
+            share=settings.log_served,
+            every_s=settings.log_flush_s,
+        )
+        logs.append(served.behind)
+        features = replace(features, log=served)
     metrics.watch(features.breaker, parts.online)
+    metrics.watch_logs(logs)
+
+    def close() -> None:
+        for log in logs:
+            log.close()
+
     return Handlers(
-        plans=plans,
+        plans=features.plans,
         features=features,
-        training=TrainingSetHandler(plans=plans, offline=parts.offline),
+        training=TrainingSetHandler(plans=features.plans, offline=parts.offline),
         predictor=Predictor(
             registry=parts.registry,
             features=features,
-            environment=parts.settings.project,
+            environment=settings.project,
             clock=parts.clock,
-            sink=log,
+            sink=predictions,
         ),
         upkeep=parts.online.keep_known,
-        close=log.behind.close,
+        close=close,
         metrics=metrics,
         pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )

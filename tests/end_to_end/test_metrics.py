@@ -22,6 +22,7 @@ from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics, exposed
 from lineshaft.serving.server import Handlers, Limits, background_server
+from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -135,6 +136,21 @@ def test_nothing_is_shown_where_no_address_is_given() -> None:
         assert shown == ""
 
 
+def test_what_became_of_logged_rows_is_counted() -> None:
+    """Written, lost and held, by log."""
+    log = WriteBehind[int](name="served", write=len, rows_of=int)
+    metrics = Metrics()
+    metrics.watch_logs([log])
+    log.put(3)
+    log.close()
+    log.put(5)
+
+    def shown(outcome: str) -> float | None:
+        return metrics.registry.get_sample_value("lineshaft_log_rows", {"log": "served", "outcome": outcome})
+
+    assert [shown(outcome) for outcome in ("written", "lost", "held")] == [3.0, 5.0, 0.0]
+
+
 @pytest.mark.parametrize(("address", "error"), [("0.0.0.0:0", InputError), ("127.0.0.1", InputError)])
 def test_an_address_that_will_not_do_is_refused(address: str, error: type[Exception]) -> None:
     """One that others can reach, and one without a port."""
@@ -158,6 +174,7 @@ def test_every_number_has_its_line_in_the_reference() -> None:
     """What a server shows is written down, and nothing else is."""
     metrics = Metrics()
     metrics.watch(Breaker(), RedisOnlineStore("redis://x", project="p"))
+    metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int)])
     shown = {family.name for family in metrics.registry.collect()}
 
     lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("| `lineshaft_")]

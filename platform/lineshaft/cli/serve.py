@@ -25,7 +25,7 @@ from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
-from lineshaft.wiring import connect, door, handlers, limits
+from lineshaft.wiring import connect, door, feature_handler, handlers, limits
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
 
@@ -86,7 +86,7 @@ def features(
     """Ask for the newest values of a service: what a model would be given now."""
     entities = parse_keys(key)
     with connect() as parts:
-        served = handlers(parts).features.get(service, entities, at_us=moment_us(at) if at else None, budget_s=1.0)
+        served = feature_handler(parts).get(service, entities, at_us=moment_us(at) if at else None, budget_s=1.0)
     answer = served.answer
     rows = []
     for i, column in enumerate(answer.columns.column_names):

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import typer
+from typer.core import TyperGroup
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.materialize import Names, wanted_views
 from lineshaft.cli.output import console, notes, show
+from lineshaft.cli.serve import moment_us
 from lineshaft.errors import InputError
 from lineshaft.ops.jobs import Target
 from lineshaft.ops.proof import entities_of, prove_rebuild, prove_stored, run_stream
 from lineshaft.ops.quarantine import quarantined_rows
+from lineshaft.ops.served import PATIENCE_US, Audit
+from lineshaft.ops.served_tally import Tally
 from lineshaft.ops.training_set import AT_COLUMN
 from lineshaft.ops.truth import oracles_of
 from lineshaft.ops.verify import Check, check_served, set_aside, total
-from lineshaft.specs import View
-from lineshaft.wiring import Parts, connect, handlers, jobs, scratch
+from lineshaft.specs import Recipe, View
+from lineshaft.stores.served_log import ServedLog
+from lineshaft.wiring import Parts, connect, feature_handler, jobs, scratch
 
 
-@app.command()
+class ViewsUnlessNamed(TyperGroup):
+    """A group whose command `views` need not be named: `lineshaft verify pumps` is `lineshaft verify views pumps`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name the command where it is not."""
+        named = bool(args) and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if named else ["views", *args])
+
+
+verify_app = typer.Typer(
+    cls=ViewsUnlessNamed,
+    help="Proofs on the user's own data: of `views` unless told otherwise, or of what was `served`.",
+)
+app.add_typer(verify_app, name="verify")
+
+
+@verify_app.command("views")
 def verify(
     names: Names = None,
     asset: Annotated[list[str] | None, typer.Option(help="Only these assets.")] = None,
@@ -44,6 +67,55 @@ def verify(
     report(checks, as_json=as_json)
     if not total(checks).equal:
         raise typer.Exit(1)
+
+
+@verify_app.command("served")
+def verify_served(
+    since: Annotated[str, typer.Option(help="Only answers given from this moment on (ISO).")] = "",
+    patience_s: Annotated[
+        float, typer.Option(min=0.0, help="How long a served row may be on its way to the offline store.")
+    ] = PATIENCE_US / 1e6,
+    most: Annotated[int, typer.Option(min=0, help="Mismatches of a service to list; all are counted.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Make every logged answer again, point in time, and compare its bits; exit code 1 when any differs."""
+    with connect() as parts, notes.status("served answers, made again from the offline store"):
+        audit = Audit(
+            offline=parts.offline,
+            held=lambda view: quarantined_rows(view, offline=parts.offline, work=parts.work),
+            now_us=parts.clock.now_us(),
+            patience_us=round(patience_s * 1e6),
+            most=most,
+        )
+        log = ServedLog(parts.settings.offline_root(), clock=parts.clock)
+        tallies = list(audit.check(log, since_us=moment_us(since) if since else None))
+    if not tallies:
+        raise InputError(
+            "no served answers are logged" + (f" since {since}" if since else ""),
+            where=parts.settings.offline_root(),
+            fix="serve with LINESHAFT_LOG_SERVED=1, ask for features, and try again",
+        )
+    report_served(tallies, as_json=as_json)
+    if not all(tally.equal for _, tally in tallies):
+        raise typer.Exit(1)
+
+
+def report_served(tallies: Sequence[tuple[Recipe, Tally]], *, as_json: bool) -> None:
+    """Print what came of served answers."""
+    rows = [{"service": recipe.service.name, "recipe": recipe.name, **tally.counts()} for recipe, tally in tallies]
+    mismatches = [asdict(one) for _, tally in tallies for one in tally.mismatches]
+    if as_json:
+        console.print_json(json.dumps({"services": rows, "mismatches": mismatches}, default=str))
+        return
+    show(rows, title="served answers, made again from the offline store", as_json=False)
+    if mismatches:
+        show(mismatches, title="mismatches", as_json=False)
+    every = sum((tally for _, tally in tallies), Tally())
+    verdict = "[bold green]EQUAL[/]" if every.equal else "[bold red]NOT EQUAL[/]"
+    console.print(
+        f"{verdict}  {every.values:,} values in {every.vectors:,} served vectors compared: {every.differing:,} differ, "
+        f"{every.missing:,} rows missing; {every.waiting:,} rows not offline yet"
+    )
 
 
 def run_proof(
@@ -100,7 +172,7 @@ def run_proof(
 def served_checks(parts: Parts, views: Sequence[View], oracles: dict[str, pa.Table]) -> list[Check]:
     """Ask every service whose views are all there about its newest moment, and compare with its training set."""
     there = {view.name: view for view in views}
-    features = handlers(parts).features
+    features = feature_handler(parts)
     checks = []
     for service in parts.catalog.services():
         if not all(used.view in there for used in service.views):

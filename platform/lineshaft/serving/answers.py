@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,7 +68,7 @@ def refuse_unknown_target(to: str) -> None:
 
 async def on(pool: Executor, work: Callable[[], T]) -> T:
     """Do work that may have to wait on a thread, so that no call waits behind another's store."""
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+    return await asyncio.get_running_loop().run_in_executor(pool, copy_context().run, work)
 
 
 def budget_s(timeout_s: float, remaining_s: float | None) -> float:

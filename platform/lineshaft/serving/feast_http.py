@@ -14,6 +14,7 @@ import grpc
 
 from lineshaft.errors import InputError, LineshaftError
 from lineshaft.ops.pushes import Pushes
+from lineshaft.serving import request_ids
 from lineshaft.serving.addresses import refuse_open_address
 from lineshaft.serving.answers import Answers
 from lineshaft.serving.feast_answers import feast_columns
@@ -69,6 +70,7 @@ class FeastHttp:
         """Answer one request: the one place where a caller can be checked."""
         if scope["type"] != "http":
             return
+        request_ids.begin((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         start, path = time.perf_counter(), scope["path"]
         route = self._routes.get((scope["method"], path))
         if route is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,16 @@ class Served:
     plan: Plan
     at_us: int
     degraded: bool = False
+
+
+class ServedSink(Protocol):
+    """Where answers are noted."""
+
+    def append(
+        self, served: Served, *, entities: pa.Table | Keys, found: Sequence[Found], at_us: NDArray[np.int64]
+    ) -> None:
+        """Note one answer and what it was made from, without waiting and without fail."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,6 +130,7 @@ class FeatureHandler:
     breaker: Breaker = field(default_factory=Breaker)
     patience_s: float = 0.02
     """A store that does not answer within less than this may be well."""
+    log: ServedSink | None = None
 
     def get(
         self, asked: Asked, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float | None = None
@@ -147,7 +158,7 @@ class FeatureHandler:
         if found is None:
             return None
         moment = self.clock.now_us() if at_us is None else at_us
-        return _served(plan, found, np.full(entities.num_rows, moment, np.int64))
+        return self._served(plan, entities, found, np.full(entities.num_rows, moment, np.int64))
 
     def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Served:
         """Answer a service with the view versions it names: what a model pins.
@@ -162,12 +173,28 @@ class FeatureHandler:
             raise InputError(what, fix="ask in several requests")
         wanted = _wanted(plan, entities)
         try:
-            return _served(plan, self._read(wanted, budget_s), at_us)
+            return self._served(plan, entities, self._read(wanted, budget_s), at_us)
         except UnavailableError:
             held = self.online.last_known(wanted) if isinstance(self.online, RememberingStore) else None
             if held is None:
                 raise
-            return _served(plan, held, at_us, degraded=True)
+            return self._served(plan, entities, held, at_us, degraded=True)
+
+    def _served(
+        self,
+        plan: Plan,
+        entities: pa.Table | Keys,
+        found: Sequence[Found],
+        at_us: NDArray[np.int64],
+        *,
+        degraded: bool = False,
+    ) -> Served:
+        moment = int(at_us[0]) if len(at_us) else 0
+        judged = answer(plan.service, plan.views, found, at_us)
+        served = Served(answer=judged, plan=plan, at_us=moment, degraded=degraded)
+        if self.log is not None:
+            self.log.append(served, entities=entities, found=found, at_us=at_us)
+        return served
 
     def _read(self, wanted: Sequence[Wanted], budget_s: float | None) -> Sequence[Found]:
         """Ask the online store, unless it has just failed to answer; a short budget proves nothing about it."""
@@ -219,12 +246,6 @@ def _wanted(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
         Wanted(view=view, features=used.features, keys=keys[view.entity_keys])
         for view, used in zip(plan.views, plan.service.views, strict=True)
     ]
-
-
-def _served(plan: Plan, found: Sequence[Found], at_us: NDArray[np.int64], *, degraded: bool = False) -> Served:
-    moment = int(at_us[0]) if len(at_us) else 0
-    judged = answer(plan.service, plan.views, found, at_us)
-    return Served(answer=judged, plan=plan, at_us=moment, degraded=degraded)
 
 
 def page(plans: Sequence[Plan], *, size: int, token: str) -> tuple[list[Plan], str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -13,6 +15,7 @@ from lineshaft.ops.pushes import Pushed
 from lineshaft.serving.addresses import host_and_port, refuse_open_address
 from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.features import Served
+from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Status
 from lineshaft.stores.ports import Counting
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
@@ -109,6 +112,18 @@ class Metrics:
             )
             rows.labels(source="memory").set_function(lambda: store.rows_read()[0])
             rows.labels(source="server").set_function(lambda: store.rows_read()[1])
+
+    def watch_logs(self, logs: Sequence[WriteBehind[Any]]) -> None:
+        """Show what became of the rows of logs."""
+        rows = Gauge(
+            "lineshaft_log_rows",
+            "Rows of answers and predictions since the start: written, lost because they could not be, or held still.",
+            ["log", "outcome"],
+            registry=self.registry,
+        )
+        for log in logs:
+            for outcome in ("written", "lost", "held"):
+                rows.labels(log=log.name, outcome=outcome).set_function(partial(getattr, log, outcome))
 
 
 @contextmanager

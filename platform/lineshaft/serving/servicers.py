@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lineshaft.errors import InputError, LineshaftError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
-from lineshaft.serving import convert
+from lineshaft.serving import convert, request_ids
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.predict import Predictions
@@ -43,10 +43,12 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 
     async def GetFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return the newest feature values of many entities."""
+        request_ids.begin(context.invocation_metadata())
         return await self._features_of(request, budget_s(self._answers.timeout_s, context.time_remaining()))
 
     async def StreamFeatures(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer question after question; a refused one is answered by its refusal."""
+        request_ids.begin(context.invocation_metadata())
         async for asked in requests:
             most_s = self._answers.timeout_s
             limit_s = min(most_s, asked.budget_us / 1e6) if asked.budget_us > 0 else most_s
@@ -102,6 +104,7 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return one prediction for each entity."""
+        request_ids.begin(context.invocation_metadata())
         budget_s(self._timeout_s, context.time_remaining())
 
         def work() -> predictions_pb2.PredictResponse:

@@ -26,7 +26,7 @@ class WriteBehind(Generic[T]):
     """
 
     name: str
-    write: Callable[[list[T]], None]
+    write: Callable[[list[T]], object]
     rows_of: Callable[[T], int]
     batch_rows: int = 10_000
     every_s: float = 5.0

@@ -1,6 +1,7 @@
 """The frozen vocabulary: blocks, views, services, statuses. Pure: no I/O, no clock."""
 
 from lineshaft.specs.blocks import BLOCK_SCHEMA, block_end_us, tile_end_us
+from lineshaft.specs.recipes import Recipe
 from lineshaft.specs.rows import Status, entity_columns, row_identity, row_schema
 from lineshaft.specs.views import (
     Feature,
@@ -18,6 +19,7 @@ __all__ = [
     "Feature",
     "OnDemandFeature",
     "OnDemandView",
+    "Recipe",
     "Service",
     "ServiceView",
     "Source",

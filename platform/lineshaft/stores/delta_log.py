@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow import fs
@@ -27,11 +27,9 @@ _FIX = "make the folder writable and the disk less full, or point LINESHAFT_OFFL
 _RETRIES = 200  # rival appends do not conflict; they only take version numbers from one another
 _RIVALRY = ("oncurrent", "attempts", "changed since last commit")  # as the log's reader words a lost race
 _REARRANGE = "lineshaft.compaction"
-_KEEP = {
-    # Old versions are pins of training sets: they go when `vacuum` is told so, not by themselves.
-    "delta.logRetentionDuration": "interval 36500 days",
-    "delta.deletedFileRetentionDuration": "interval 7 days",
-}
+_KEEP = {"delta.deletedFileRetentionDuration": "interval 7 days"}
+# Old versions are pins of training sets: they go when `vacuum` is told so, not by themselves.
+_KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +41,8 @@ class Layout:
     time: str = ""  # the column of event time: timestamp[us, UTC] or int64 microseconds
     day: str = ""  # the partition column: UTC date of `time`
     keys: tuple[str, ...] = ()  # the columns that name an entity
+    text: str = ""  # what the table's description says
+    versions: bool = True  # whether old versions are kept until `vacuum`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,22 @@ def safe_name(name: str) -> str:
     return safe
 
 
+def tables_below(uri: str, options: Mapping[str, str] | None = None) -> list[str]:
+    """Return the names of the folders in a folder or URL, sorted; none where there is no such folder."""
+    with reaching(uri):
+        try:
+            found = _file_system(uri, options).get_file_info(fs.FileSelector("", allow_not_found=True))
+        except TableNotFoundError:
+            return []
+    return sorted(entry.base_name for entry in found if entry.type == fs.FileType.Directory)
+
+
+def _file_system(uri: str, options: Mapping[str, str] | None) -> fs.FileSystem:
+    if "://" in uri:
+        return fs.PyFileSystem(DeltaStorageHandler(uri, dict(options or {}) or None))
+    return fs.SubTreeFileSystem(uri, fs.LocalFileSystem())
+
+
 class DeltaFolder:
     """One Delta table at a folder or URL."""
 
@@ -98,9 +114,7 @@ class DeltaFolder:
     @property
     def filesystem(self) -> fs.FileSystem:
         """Return a file system whose paths start at the table."""
-        if "://" in self.uri:
-            return fs.PyFileSystem(DeltaStorageHandler(self.uri, self._options))
-        return fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
+        return _file_system(self.uri, self._options)
 
     def open(self, version: int | None = None) -> DeltaTable | None:
         """Return the table, or None when nothing was ever written; version -1 is the time before that.
@@ -171,7 +185,8 @@ class DeltaFolder:
                     schema,
                     mode="ignore",
                     partition_by=[layout.day] if layout.day else None,
-                    configuration=_KEEP,
+                    configuration={**_KEEP, **(_KEEP_VERSIONS if layout.versions else {})},
+                    description=layout.text or None,
                     storage_options=self._options,
                 )
             except DeltaError:
@@ -179,8 +194,10 @@ class DeltaFolder:
                     raise
             return DeltaTable(self.uri, storage_options=self._options)
 
-    def append(self, table: DeltaTable, files: Sequence[NewFile], *, batch: str) -> int:
-        """Commit finished files once under the name of their batch; return a version that holds them.
+    def append(self, table: DeltaTable, files: Sequence[NewFile], *, batch: str, turn: int = 1) -> int:
+        """Commit finished files once under the name of their batch, or of a writer and its turn.
+
+        Returns a version that holds them.
 
         Raises
         ------
@@ -189,9 +206,9 @@ class DeltaFolder:
         """
         actions = [self._add(file, change=True) for file in files]
         for _ in range(3):
-            if table.transaction_version(batch) is not None:
+            if (table.transaction_version(batch) or 0) >= turn:
                 return int(table.version())
-            if self._commit(table, actions, Transaction(batch, 1)):
+            if self._commit(table, actions, Transaction(batch, turn)):
                 return self.version()
             table = self.ensured()
         raise ConflictError(f"batch {batch!r} was not committed", where=self.uri, fix="write it again: it is safe")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.specs import View, row_identity
 
@@ -73,12 +74,22 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
 
 def differing_values(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int:
     """Count the places where two columns differ in a bit or in being null."""
-    if pa.types.is_float64(left.type):
+    return int(differing(left, right).sum())
+
+
+def differing(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Tell for each place whether two columns differ in a bit or in being null.
+
+    >>> differing(pa.chunked_array([[0.0, None, 1.0]]), pa.chunked_array([[-0.0, None, 1.0]])).tolist()
+    [True, False, False]
+    """
+    if pa.types.is_floating(left.type) and left.type == right.type:
         bits = []
         for side in (left, right):
             valid = np.asarray(side.is_valid())
-            values = np.asarray(side.fill_null(0.0).to_numpy(), dtype=np.float64)
-            bits.append((valid, values.view(np.int64)))
+            values = np.asarray(side.fill_null(pa.scalar(0.0, side.type)).to_numpy())
+            bits.append((valid, values.view(f"i{values.itemsize}")))
         (valid_a, a), (valid_b, b) = bits
-        return int(((valid_a != valid_b) | (a != b)).sum())
-    return sum(a != b for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True))
+        return np.asarray((valid_a != valid_b) | (a != b), bool)
+    pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
+    return np.array([a != b for a, b in pairs], bool)

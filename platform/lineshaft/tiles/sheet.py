@@ -159,6 +159,31 @@ def beside(sheets: Iterable[tuple[Sequence[str], Sheet]]) -> Sheet:
     return Sheet(names=tuple(names), rows=rows, parts=Parts(blocks=blocks, loose=loose))
 
 
+def stacked(sheets: Sequence[Sheet]) -> Sheet:
+    """Return sheets of the same columns, at least one, one below the other.
+
+    >>> top, below = (Sheet.of(pa.table({"a": [value]})) for value in (1, 2))
+    >>> stacked([top, below]).table["a"].to_pylist()
+    [1, 2]
+    """
+    first = sheets[0]
+    layout = [(block.dtype, block.places) for block in first.parts.blocks]
+    if any([(block.dtype, block.places) for block in sheet.parts.blocks] != layout for sheet in sheets):
+        return Sheet.of(pa.concat_tables([sheet.table for sheet in sheets]))
+    blocks = []
+    for i, (dtype, places) in enumerate(layout):
+        parts = [sheet.parts.blocks[i] for sheet in sheets]
+        valid = None
+        if any(part.valid is not None for part in parts):
+            every = [np.ones(part.values.shape, bool) if part.valid is None else part.valid for part in parts]
+            valid = np.concatenate(every, axis=1)
+        values = np.concatenate([part.values for part in parts], axis=1)
+        blocks.append(Block(dtype=dtype, places=places, values=values, valid=valid))
+    loose = {place: pa.concat_arrays([sheet.parts.loose[place] for sheet in sheets]) for place in first.parts.loose}
+    rows = sum(sheet.rows for sheet in sheets)
+    return Sheet(names=first.names, rows=rows, parts=Parts(blocks=blocks, loose=loose))
+
+
 def _taken_apart(columns: Sequence[pa.ChunkedArray]) -> Parts:
     """Return Arrow columns as blocks of one column each, without copying values that lie in one piece."""
     blocks: list[Block] = []

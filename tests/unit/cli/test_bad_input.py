@@ -44,7 +44,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "training-set, ragged": (("training-set", "pump_health", "ragged.csv", "o"), "LS-INP", "ragged.csv"),
     "training-set, no Parquet": (("training-set", "pump_health", "not.parquet", "o"), "LS-INP", "not.parquet"),
     "training-set, no folder": (("training-set", "pump_health", "whole.csv", "no/o.parquet"), "LS-ENV", "no/o.parquet"),
-    "verify": (("verify", "pump"), "LS-NOF", "no view 'pump'"),
+    "verify views": (("verify", "pump"), "LS-NOF", "no view 'pump'"),
+    "verify views, named": (("verify", "views", "pump"), "LS-NOF", "no view 'pump'"),
+    "verify served": (("verify", "served"), "LS-INP", "no served answers are logged"),
+    "verify served, odd time": (("verify", "served", "--since", "24:00"), "LS-INP", "'24:00' is no moment"),
     "web": (("web", "--address", "nowhere"), "LS-INP", "'nowhere' is no address"),
 }
 """Commands with arguments: what they cannot use, the code, and some words of the error."""

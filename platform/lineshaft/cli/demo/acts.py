@@ -27,7 +27,7 @@ from lineshaft.ops.verify import set_aside, total
 from lineshaft.serving.client import Client
 from lineshaft.serving.server import background_server
 from lineshaft.specs import Service, Status, View
-from lineshaft.wiring import Parts, governance, handlers, limits
+from lineshaft.wiring import Parts, feature_handler, governance, handlers, limits
 
 CALLS = 50
 ASKED_MOMENTS = 2_000
@@ -263,7 +263,7 @@ def _planted(parts: Parts, view: View, asset: str) -> str:
     rows = sum(table.num_rows for table in parts.offline.read_rows(view, features=(), assets=[asset]))
     keys = pa.table({name: [asset if name == "asset_id" else "drive_end"] for name, _ in view.entity_keys})
     service = next(s for s in parts.catalog.services() if any(used.view == view.name for used in s.views))
-    served = handlers(parts).features.get(service.name, keys, budget_s=1.0)
+    served = feature_handler(parts).get(service.name, keys, budget_s=1.0)
     place = next(i for i, name in enumerate(served.answer.columns.column_names) if name.startswith(f"{view.name}__"))
     status = Status(int(served.answer.status[0, place])).name
     return f"planted fault ({asset}): {rows} rows of {view.name} stored, and it is served as {status}"
