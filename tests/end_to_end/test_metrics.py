@@ -138,7 +138,7 @@ def test_nothing_is_shown_where_no_address_is_given() -> None:
 
 def test_what_became_of_logged_rows_is_counted() -> None:
     """Written, lost and held, by log."""
-    log = WriteBehind[int](name="served", write=len, rows_of=int)
+    log = WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)
     metrics = Metrics()
     metrics.watch_logs([log])
     log.put(3)
@@ -174,7 +174,7 @@ def test_every_number_has_its_line_in_the_reference() -> None:
     """What a server shows is written down, and nothing else is."""
     metrics = Metrics()
     metrics.watch(Breaker(), RedisOnlineStore("redis://x", project="p"))
-    metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int)])
+    metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)])
     shown = {family.name for family in metrics.registry.collect()}
 
     lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("| `lineshaft_")]

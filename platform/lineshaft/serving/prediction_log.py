@@ -24,6 +24,7 @@ class PredictionLog:
             name="prediction",
             write=self._write,
             rows_of=lambda one: len(one.scores),
+            bytes_of=lambda one: 1000 + 4 * one.values.nbytes,
             batch_rows=batch_rows,
             every_s=every_s,
             most_rows=most_rows,

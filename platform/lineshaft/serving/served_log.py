@@ -44,6 +44,11 @@ class Record:
         """Return how many entities were asked for."""
         return len(self.at_us)
 
+    @property
+    def nbytes(self) -> int:
+        """Return about what it takes in memory: 10 bytes a value and status, and 1 kB that every answer takes."""
+        return 1000 + 10 * self.served.answer.status.size
+
 
 class ServedAnswers:
     """What a feature handler tells its answers to; `behind` says when they are written."""
@@ -55,7 +60,12 @@ class ServedAnswers:
         self._log, self._clock, self._share = log, clock, share
         self._writer, self._turn = uuid.uuid4().hex, 1
         self.behind = WriteBehind[Record](
-            name="served", write=self._write, rows_of=lambda one: one.rows, every_s=every_s, batch_rows=batch_rows
+            name="served",
+            write=self._write,
+            rows_of=lambda one: one.rows,
+            bytes_of=lambda one: one.nbytes,
+            every_s=every_s,
+            batch_rows=batch_rows,
         )
 
     def append(self, served: Served, *, entities: pa.Table | Keys, found: Sequence[Found], at_us: Ints) -> None:

@@ -21,22 +21,26 @@ class WriteBehind(Generic[T]):
     """Hold items and let a thread write them: when `batch_rows` are held, or the oldest is `every_s` old.
 
     `put` never waits and never raises. What cannot be written stays held and is tried again, the same items together,
-    so that a writer can tell a repetition; more than `most_rows` are never held: the oldest that wait go, and are
-    counted in `lost`. A process that dies loses what it held, `every_s` at most.
+    so that a writer can tell a repetition; more than `most_rows` or `most_bytes` are never held: the oldest that wait
+    go, and are counted in `lost`. A process that dies loses what it held, `every_s` at most.
     """
 
     name: str
     write: Callable[[list[T]], object]
     rows_of: Callable[[T], int]
+    bytes_of: Callable[[T], int]  # about what it takes in memory
     batch_rows: int = 10_000
     every_s: float = 5.0
     most_rows: int = 100_000
+    most_bytes: int = 64 << 20
     written: int = 0
     lost: int = 0
     _queue: deque[T] = field(default_factory=deque)
     _waiting: int = 0  # rows in the queue
+    _waiting_bytes: int = 0
     _batch: list[T] = field(default_factory=list)  # what is being written, or could not be
     _batch_size: int = 0  # rows in the batch
+    _batch_bytes: int = 0
     _fault: LineshaftError | OSError | None = None
     _hurry: bool = False
     _ended: bool = False
@@ -57,15 +61,23 @@ class WriteBehind(Generic[T]):
                 return
             first = not self._queue
             self._queue.append(item)
-            self._waiting += rows
-            while self.held > self.most_rows and self._queue:
-                gone = self.rows_of(self._queue.popleft())
-                self._waiting, self.lost = self._waiting - gone, self.lost + gone
+            self._waiting, self._waiting_bytes = self._waiting + rows, self._waiting_bytes + self.bytes_of(item)
+            while self._queue and self._is_too_much():
+                oldest = self._queue.popleft()
+                gone = self.rows_of(oldest)
+                self._waiting, self._waiting_bytes = self._waiting - gone, self._waiting_bytes - self.bytes_of(oldest)
+                self.lost += gone
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"{self.name} log", daemon=True)
                 self._thread.start()
-            elif first or self._waiting >= self.batch_rows:
+            elif first or self._is_full():
                 self._changed.notify_all()
+
+    def _is_too_much(self) -> bool:
+        return self.held > self.most_rows or self._waiting_bytes + self._batch_bytes > self.most_bytes
+
+    def _is_full(self) -> bool:
+        return self._waiting >= self.batch_rows or self._waiting_bytes >= self.most_bytes // 4
 
     def flush(self) -> None:
         """Write what is held now; raise `UnavailableError` where it cannot be written: it stays held."""
@@ -87,6 +99,7 @@ class WriteBehind(Generic[T]):
             self._thread.join()
         with self._changed:
             gone, self._waiting, self._batch_size = self.held, 0, 0
+            self._waiting_bytes = self._batch_bytes = 0
             self._queue.clear()
             self._batch.clear()
             self.lost += gone
@@ -101,8 +114,9 @@ class WriteBehind(Generic[T]):
                 ending, hurry = self._ended, self._hurry
                 if not self._batch:
                     self._batch, self._batch_size = list(self._queue), self._waiting
+                    self._batch_bytes = self._waiting_bytes
                     self._queue.clear()
-                    self._waiting = 0
+                    self._waiting = self._waiting_bytes = 0
             done = not self._batch or self._written()
             with self._changed:
                 if hurry and (not done or not self._queue):
@@ -118,8 +132,7 @@ class WriteBehind(Generic[T]):
         end = time.monotonic() + self.every_s
         while not (self._hurry or self._ended):
             left = end - time.monotonic()
-            full = self._fault is None and self._waiting >= self.batch_rows
-            if full or left <= 0:
+            if (self._fault is None and self._is_full()) or left <= 0:
                 return
             self._changed.wait(left)
 
@@ -138,7 +151,8 @@ class WriteBehind(Generic[T]):
         else:
             self.written += self._batch_size
         with self._changed:
-            self._batch, self._batch_size, self._fault = [], 0, None
+            self._batch, self._fault = [], None
+            self._batch_size = self._batch_bytes = 0
         return True
 
     def _unwritten(self, error: Exception) -> UnavailableError:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -52,8 +53,16 @@ def opened(disk: Disk) -> Iterator[Opened]:
     logs: list[WriteBehind[int]] = []
 
     def make(**limits: float) -> WriteBehind[int]:
-        given = {"every_s": LONG_S, **limits}
-        logs.append(WriteBehind(name="test", write=disk.write, rows_of=lambda item: item, **given))  # type: ignore[arg-type]
+        given: dict[str, Any] = {"every_s": LONG_S, **limits}
+        logs.append(
+            WriteBehind(
+                name="test",
+                write=disk.write,
+                rows_of=lambda item: item,
+                bytes_of=lambda item: 100 * item,
+                **given,
+            )
+        )
         return logs[-1]
 
     yield make
@@ -129,6 +138,24 @@ def test_what_is_held_is_bounded_and_what_goes_is_counted(opened: Opened, disk: 
     disk.gate.set()
     log.flush()
     assert (log.written, log.lost) == (3, 4)
+
+
+def test_memory_is_bounded_as_well_as_rows(opened: Opened, disk: Disk) -> None:
+    """Wide rows fill a batch sooner, a quarter of the memory at most; and the oldest go when the memory is full."""
+    log = opened(most_bytes=1000)
+    log.put(3)
+    assert until(lambda: disk.items == [3])
+    disk.gate.clear()
+    log.put(3)
+    assert until(lambda: not log._queue)  # noqa: SLF001 - taken up, hanging in the write
+
+    for item in (4, 2, 5):
+        log.put(item)
+
+    assert (log.held, log.lost) == (10, 4)
+    disk.gate.set()
+    log.flush()
+    assert disk.items == [3, 3, 2, 5]
 
 
 def test_what_failed_is_tried_again_as_it_was(opened: Opened, disk: Disk) -> None:
@@ -225,7 +252,12 @@ def test_everything_is_written_once_in_order(items: list[int], batch_rows: int, 
     """Whatever the sizes and whenever flushed: each item once, in the order put, and the counts add up."""
     disk = Disk()
     log = WriteBehind[int](
-        name="test", write=disk.write, rows_of=lambda item: item, every_s=LONG_S, batch_rows=batch_rows
+        name="test",
+        write=disk.write,
+        rows_of=lambda item: item,
+        bytes_of=lambda item: item,
+        every_s=LONG_S,
+        batch_rows=batch_rows,
     )
     for place, item in enumerate(items):
         log.put(item)
