@@ -17,6 +17,7 @@ from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, p
 from lineshaft.serving import convert
 from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, part_from
 from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, WHERE_KEY
+from lineshaft.serving.retries import RetryBudget
 from lineshaft.serving.tls import bearer, channel
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Client:
         ]
         self._address = address
         self._timeout_s = timeout_s
+        self._retries = RetryBudget()
         self._who = bearer(address, token, encrypted=bool(ca))
         self._channel = channel(address, options, ca=ca, cert=cert, key=key)
         self._features = features_pb2_grpc.FeatureServiceStub(self._channel)
@@ -193,12 +195,17 @@ class Client:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         end_s = time.monotonic() + limit_s
         try:
-            return method(request, timeout=limit_s, metadata=self._who)
+            reply = method(request, timeout=limit_s, metadata=self._who)
         except grpc.RpcError as error:
-            if not _lost(error):
+            if not (_lost(error) and self._retries.failed()):
                 self._raise(error)
+            return self._ask_again(method, request, max(end_s - time.monotonic(), 0.001))
+        self._retries.succeeded()
+        return reply
+
+    def _ask_again(self, method: Any, request: Any, limit_s: float) -> Any:
         try:
-            return method(request, timeout=max(end_s - time.monotonic(), 0.001), metadata=self._who)
+            return method(request, timeout=limit_s, metadata=self._who)
         except grpc.RpcError as error:
             self._raise(error)
 
