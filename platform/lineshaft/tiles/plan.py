@@ -105,12 +105,17 @@ class TilePlan:
 
     def fold(self, tiles: Floats, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Floats:
         """Fold runs tiles[start:stop] (each non-empty) from left to right: (n_runs, width)."""
-        folded = tiles[starts].copy()
-        longest = int((stops - starts).max(initial=0))
-        for step in range(1, longest):
-            (rows,) = np.nonzero(starts + step < stops)
-            folded[rows] = self.merge(folded[rows], tiles[starts[rows] + step])
-        return folded
+        order = np.argsort(starts - stops, kind="stable")  # longest first: those still going on are always the first
+        firsts, lengths = starts[order], (stops - starts)[order]
+        folded = tiles[firsts]
+        going = [np.count_nonzero(lengths > step) for step in range(1, int(lengths.max(initial=0)))]
+        for segment in self.segments:
+            merged, parts = segment.cut(folded), segment.cut(tiles)
+            for step, runs in enumerate(going, start=1):
+                merged[:runs] = segment.aggregator.merge(merged[:runs], parts[firsts[:runs] + step])
+        out = np.empty_like(folded)
+        out[order] = folded
+        return out
 
     def windows(self, ends_us: NDArray[np.int64], tiles: Floats, ticks: NDArray[np.int64]) -> dict[int, Floats]:
         """Merge, per window length, the tiles in (T - window, T] for each tick index into `ends_us`.

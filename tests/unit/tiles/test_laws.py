@@ -32,6 +32,22 @@ def test_laws(aggregator: Aggregator, seed: int) -> None:
     check_laws(aggregator, rng=np.random.default_rng(seed))
 
 
+def test_moments_merged_one_by_one_have_the_bits_of_many_at_once() -> None:
+    """Python's floats and NumPy's arrays agree on noise, on parts that are empty and on numbers that overflow."""
+    rng = np.random.default_rng(3)
+    left, right = np.abs(rng.standard_normal((2, 400, 5)))
+    left[:40], right[20:60] = left[:40] * 1e160, right[20:60] * 1e160
+    left[::7], right[::5] = 0.0, 0.0
+    left[3, 3], right[4, 1] = np.inf, -np.inf
+
+    many = Moments().merge(left, right)
+
+    one_by_one = [Moments().merge(a, b) for a, b in zip(left, right, strict=True)]
+    assert same_bits(np.stack(one_by_one), many)
+    assert np.isinf(many).any()
+    assert np.isnan(many).any()
+
+
 @every
 @pytest.mark.parametrize("length", [1000, 2560])
 def test_batches_of_any_size_give_the_same_bits(aggregator: Aggregator, length: int) -> None:
