@@ -282,7 +282,12 @@ def test_a_java_that_was_named_is_used_if_it_is_there(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("heap", "arguments"), [("512m", "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"), ("", None)]
+    ("heap", "arguments"),
+    [
+        ("512m", "-Xmx512m -Xmn128m -XX:SurvivorRatio=2 -XX:+UseSerialGC -XX:TieredStopAtLevel=1"),
+        ("2G", "-Xmx2G -Xmn512m -XX:SurvivorRatio=2 -XX:+UseSerialGC -XX:TieredStopAtLevel=1"),
+        ("", None),
+    ],
 )
 def test_a_jobs_process_is_given_its_heap_its_logs_and_our_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heap: str, arguments: str | None
