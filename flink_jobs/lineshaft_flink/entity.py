@@ -48,20 +48,11 @@ class Entity:
         """Take blocks; return those refused."""
         refused = []
         columns = blocks.times.tolist()
-        digests = [row.tobytes() for row in blocks.digest]
         for number, timeline in enumerate(self._timelines):
             tiles = blocks.tiles[:, self._edges[number] : self._edges[number + 1]]
-            for start, end, sequence, known, lane, digest, tile in zip(*columns, digests, tiles, strict=True):
+            for start, end, sequence, known, lane, tile in zip(*columns, tiles, strict=True):
                 reason = timeline.add(
-                    BlockTile(
-                        start_us=start,
-                        end_us=end,
-                        sequence=sequence,
-                        known_us=known,
-                        digest=digest,
-                        tile=tile,
-                        lane=lane,
-                    )
+                    BlockTile(start_us=start, end_us=end, sequence=sequence, known_us=known, tile=tile, lane=lane)
                 )
                 if reason:
                     refused.append(Refused(view=timeline.plan.view.ref, start_us=start, known_us=known, reason=reason))

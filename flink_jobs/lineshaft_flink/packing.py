@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import CorruptError
 
-DIGEST_BYTES = 8
 WHERE = "lineshaft_flink.packing"
 ROWS_PER_ELEMENT = 4096
 
 _HEAD = struct.Struct("<4sIIII")  # magic, blocks, width, bytes of the key, bytes of the rejects
-_TILES_MAGIC = b"LST1"
+_TILES_MAGIC = b"LST2"
 _ROWS = struct.Struct("<4sII")
 _ROWS_MAGIC = b"LSR1"
 
@@ -37,13 +36,12 @@ Reject = tuple[str, str, int, int, str]
 class TiledBlocks:
     """Blocks of one entity after `prepare`: n blocks, the tiles of all views of the feed side by side.
 
-    key: the entity's join keys as JSON; times: int64 (5, n): start, end, sequence, known, lane; digest: uint8 (n, 8);
+    key: the entity's join keys as JSON; times: int64 (5, n): start, end, sequence, known, lane;
     tiles: float64 (n, width); rejects: refused blocks of the batch, whosever they are.
     """
 
     key: str
     times: NDArray[np.int64]
-    digest: NDArray[np.uint8]
     tiles: NDArray[np.float64]
     rejects: Sequence[Reject] = ()
 
@@ -54,7 +52,7 @@ class TiledBlocks:
         head = _HEAD.pack(_TILES_MAGIC, self.times.shape[1], self.tiles.shape[1], len(key), len(refused))
         times = np.ascontiguousarray(self.times, dtype="<i8").tobytes()
         tiles = np.ascontiguousarray(self.tiles, dtype="<f8").tobytes()
-        return b"".join([head, key, refused, times, np.ascontiguousarray(self.digest).tobytes(), tiles])
+        return b"".join([head, key, refused, times, tiles])
 
     @staticmethod
     def from_bytes(packed: bytes) -> TiledBlocks:
@@ -65,17 +63,15 @@ class TiledBlocks:
         if len(packed) < _HEAD.size or packed[:4] != _TILES_MAGIC:
             raise CorruptError("an element of the job is not packed tiles", where=WHERE)
         _, n, width, key_size, refused_size = _HEAD.unpack_from(packed)
-        _whole(packed, _HEAD.size + key_size + refused_size + n * (40 + DIGEST_BYTES + 8 * width))
+        _whole(packed, _HEAD.size + key_size + refused_size + n * (40 + 8 * width))
         at = _HEAD.size + key_size
         refused = json.loads(packed[at : at + refused_size]) if refused_size else []
         at += refused_size
         times = np.frombuffer(packed, dtype="<i8", count=5 * n, offset=at).reshape(5, n)
         at += times.nbytes
-        digest = np.frombuffer(packed, dtype=np.uint8, count=DIGEST_BYTES * n, offset=at).reshape(n, DIGEST_BYTES)
-        at += digest.nbytes
         tiles = np.frombuffer(packed, dtype="<f8", count=n * width, offset=at).reshape(n, width)
         key = packed_key(packed)
-        return TiledBlocks(key=key, times=times, digest=digest, tiles=tiles, rejects=[tuple(r) for r in refused])
+        return TiledBlocks(key=key, times=times, tiles=tiles, rejects=[tuple(r) for r in refused])
 
 
 def _whole(packed: bytes, size: int) -> None:

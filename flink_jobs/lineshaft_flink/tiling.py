@@ -16,15 +16,13 @@ from lineshaft.errors import DefinitionError
 from lineshaft.sources.blocks import HEARTBEAT_ASSET, spans_us
 from lineshaft.sources.checks import validate_blocks
 from lineshaft.specs import BLOCK_SCHEMA, View
-from lineshaft.tiles.engine import DIGEST_BYTES, block_digests
 from lineshaft.tiles.plan import TilePlan
 from lineshaft_flink.packing import Reject, TiledBlocks
 
 _Key = tuple[Any, ...]
-_Part = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64], list[_Key], list[Reject]]
-_ARRAYS = ((0, 1), (1, 0), (2, 0))  # place in a part, axis of the blocks
+_Part = tuple[NDArray[np.int64], NDArray[np.float64], list[_Key], list[Reject]]
 _PAYLOAD = BLOCK_SCHEMA.get_field_index("payload")
-_SLICE_BYTES = 4_000_000
+_SLICE_BYTES = 16_000_000
 _ITEM_BYTES = {"f4": 4, "f8": 8}
 
 
@@ -53,21 +51,22 @@ class Tiling:
         """
         slices = [blocks] if isinstance(blocks, pa.Table) else blocks
         parts = [self._part(part) for part in slices]
-        times, digests, tiles = (np.concatenate([part[i] for part in parts], axis=axis) for i, axis in _ARRAYS)
-        rejects = [reject for part in parts for reject in part[4]]
-        packed = self._pack([key for part in parts for key in part[3]], times, digests, tiles, rejects)
+        times = np.concatenate([part[0] for part in parts], axis=1)
+        tiles = np.concatenate([part[1] for part in parts])
+        rejects = [reject for part in parts for reject in part[3]]
+        packed = self._pack([key for part in parts for key in part[2]], times, tiles, rejects)
         if rejects and not packed:
-            packed = [self._element("[]", times, digests, tiles, rejects)]
+            packed = [self._element("[]", times, tiles, rejects)]
         return packed
 
     def _part(self, blocks: pa.Table) -> _Part:
-        """Return times, digests, tiles, keys and rejects of one slice."""
+        """Return times, tiles, keys and rejects of one slice."""
         real = _is_block(blocks)
         good, refused = validate_blocks(blocks if pc.all(real).as_py() else blocks.filter(real), self.source)
         rejects: list[Reject] = [_reject(json.loads(text), reason) for text, reason in _refusals(refused)]
         tiles, good, unlucky = self._tiles(good)
         keys = list(zip(*(good[name].to_pylist() for name in self.keys), strict=True))
-        return self._times(good), self._digests(good), tiles, keys, [*rejects, *unlucky]
+        return self._times(good), tiles, keys, [*rejects, *unlucky]
 
     def _tiles(self, blocks: pa.Table) -> tuple[np.ndarray[Any, Any], pa.Table, list[Reject]]:
         """Prepare all views side by side; blocks on which a kernel fails are set aside one by one."""
@@ -87,25 +86,23 @@ class Tiling:
             [*left_rejects, *right_rejects],
         )
 
-    def _pack(
-        self, keys: Sequence[_Key], times: Any, digests: Any, tiles: Any, rejects: Sequence[Reject]
-    ) -> list[bytes]:
+    def _pack(self, keys: Sequence[_Key], times: Any, tiles: Any, rejects: Sequence[Reject]) -> list[bytes]:
         """Return the elements; blocks of one entity keep their order, entities that of their first block."""
         numbers: dict[_Key, int] = {}
         whose = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
         order = np.argsort(whose, kind="stable")
-        times, digests, tiles = times[:, order], digests[order], tiles[order]
+        times, tiles = times[:, order], tiles[order]
         stops = np.cumsum(np.bincount(whose, minlength=len(numbers))).tolist()
         packed: list[bytes] = []
         for key, start, stop in zip(numbers, [0, *stops], stops, strict=False):
             told = rejects if not packed else ()
             mine = slice(start, stop)
-            packed.append(self._element(json.dumps(key), times[:, mine], digests[mine], tiles[mine], told))
+            packed.append(self._element(json.dumps(key), times[:, mine], tiles[mine], told))
         return packed
 
     @staticmethod
-    def _element(key: str, times: Any, digest: Any, tiles: Any, rejects: Sequence[Reject]) -> bytes:
-        return TiledBlocks(key=key, times=times, digest=digest, tiles=tiles, rejects=rejects).to_bytes()
+    def _element(key: str, times: Any, tiles: Any, rejects: Sequence[Reject]) -> bytes:
+        return TiledBlocks(key=key, times=times, tiles=tiles, rejects=rejects).to_bytes()
 
     def _times(self, blocks: pa.Table) -> np.ndarray[Any, Any]:
         """Return int64 (5, n): start, end, sequence, known, lane."""
@@ -118,11 +115,6 @@ class Tiling:
         if "position" not in self.keys:
             lanes[:] = [zlib.crc32(position.encode()) for position in blocks["position"].to_pylist()]
         return np.stack([start, start + span, sequence, known, lanes])
-
-    def _digests(self, blocks: pa.Table) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Return uint8 (n, 8): `lineshaft.tiles.engine.block_digests`."""
-        digests = block_digests(blocks)
-        return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), DIGEST_BYTES)
 
 
 def blocks_of(columns: Sequence[Any]) -> pa.Table:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
 
 from lineshaft.specs import View, block_end_us, row_schema
-from lineshaft.tiles.plan import TilePlan, payload_views
+from lineshaft.tiles.plan import TilePlan
 from lineshaft.tiles.rows import rows_table
 from lineshaft.tiles.timeline import BlockTile, Timeline
 
-DIGEST_BYTES = 8
 ENTITY_COLUMNS = ("asset_id", "position")
-_CONTENT = ("rate_hz", "dtype", "shaft_hz", "bearing", "full_scale")
 REJECTS = pa.schema(
     [
         ("asset_id", pa.string()),
@@ -28,35 +25,11 @@ REJECTS = pa.schema(
 )
 
 
-def block_digests(blocks: pa.Table) -> list[bytes]:
-    """Return 8 bytes over each block's content: everything but its key and when it was received.
-
-    SHA-256, cut short: processors have instructions for it, so it takes half the time of BLAKE2b.
-
-    >>> table = pa.table({"payload": pa.array([b"1234"], pa.binary()), "rate_hz": [1.0], "dtype": ["f4"],
-    ...                   "shaft_hz": [25.0], "bearing": ["9,8,39,0"], "full_scale": [5.0]})
-    >>> block_digests(table)[0].hex()
-    '805c3ee4ec01d4c5'
-    """
-    tails: dict[tuple[Any, ...], bytes] = {}
-    digests = []
-    contents = zip(*(blocks[name].to_pylist() for name in _CONTENT), strict=True)
-    for payload, content in zip(payload_views(blocks["payload"]), contents, strict=True):
-        tail = tails.get(content)
-        if tail is None:
-            tail = tails[content] = repr(content).encode()
-        digest = sha256(payload)
-        digest.update(tail)
-        digests.append(digest.digest()[:DIGEST_BYTES])
-    return digests
-
-
 def block_tiles(plan: TilePlan, blocks: pa.Table) -> Iterator[tuple[tuple[Any, ...], BlockTile]]:
     """Prepare blocks; return (entity key, block tile) pairs in row order. Shapes: see `BLOCK_SCHEMA`."""
     keys = [name for name, _ in plan.view.entity_keys]
     channels = len(plan.view.source.channels)
-    parts = zip(blocks.to_pylist(), plan.prepare(blocks), block_digests(blocks), strict=True)
-    for record, tile, digest in parts:
+    for record, tile in zip(blocks.to_pylist(), plan.prepare(blocks), strict=True):
         samples = len(record["payload"]) // (4 if record["dtype"] == "f4" else 8) // channels
         yield (
             tuple(record[key] for key in keys),
@@ -65,7 +38,6 @@ def block_tiles(plan: TilePlan, blocks: pa.Table) -> Iterator[tuple[tuple[Any, .
                 end_us=block_end_us(record["start_us"], samples, record["rate_hz"]),
                 sequence=record["sequence"],
                 known_us=record["known_us"],
-                digest=digest,
                 tile=tile,
                 lane=0 if "position" in keys else zlib.crc32(record["position"].encode()),
             ),

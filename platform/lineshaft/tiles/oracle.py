@@ -111,18 +111,20 @@ def _visible(view: View, block: BlockTile) -> int:
 
 
 def _learn(known: dict[int, Blocks], arrived: list[BlockTile], view: View) -> set[int]:
-    """Take in blocks that became known; of repeats the newest other content wins. Return the tiles that changed."""
+    """Take in blocks that became known; under one key the newest other tile wins. Return the tiles that changed."""
     changed: set[int] = set()
-    for block in sorted(arrived, key=lambda b: (b.known_us, b.digest)):
+    for block in sorted(arrived, key=_rank):
         end = tile_end_us(block.end_us, view.tile_us)
         tile = known.setdefault(end, {})
         held = tile.get(block.key)
-        if held is None or (
-            held.digest != block.digest and (block.known_us, block.digest) > (held.known_us, held.digest)
-        ):
+        if held is None or (_rank(held)[1] != _rank(block)[1] and _rank(block) > _rank(held)):
             tile[block.key] = block
             changed.add(end)
     return changed
+
+
+def _rank(block: BlockTile) -> tuple[int, bytes]:
+    return block.known_us, block.tile.tobytes()
 
 
 def _moved(ends: list[int], changed: set[int], first: list[int], reach_us: int) -> list[int]:

@@ -23,7 +23,7 @@ from lineshaft.tiles.algebra import Floats
 from lineshaft.tiles.plan import TilePlan
 
 TOO_LATE = "too_late"
-_HEAD = struct.Struct("<qqqqqI8s")
+_HEAD = struct.Struct("<qqqqqI")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,6 @@ class BlockTile:
     end_us: int
     sequence: int
     known_us: int
-    digest: bytes  # 8 bytes over the block's content: tells a repeat from a replacement
     tile: Floats  # (plan width,)
     lane: int = 0  # tells positions apart where the entity spans several
 
@@ -42,6 +41,14 @@ class BlockTile:
     def key(self) -> tuple[int, int, int, int]:
         """Return what makes two blocks the same one, in fold order."""
         return (self.start_us, self.end_us, self.sequence, self.lane)
+
+    def replaces(self, held: BlockTile) -> bool:
+        """Tell whether this block takes the place of another of its key: known later, and with another tile.
+
+        Of two known at once the one with the larger bytes stays, so that their order does not matter.
+        """
+        ours, theirs = self.tile.tobytes(), held.tile.tobytes()
+        return ours != theirs and (self.known_us, ours) > (held.known_us, theirs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +145,7 @@ class Timeline:
                 due += [(visible, end, block) for visible, block in ready]
         while self._queue and self._queue[0] <= upto_us:
             heapq.heappop(self._queue)
-        return sorted(due, key=lambda d: (d[0], d[2].known_us, d[2].digest, d[2].key))
+        return sorted(due, key=lambda d: (d[0], d[2].known_us))
 
     def _apply(self, arrivals: list[tuple[int, BlockTile]], visible: int) -> tuple[list[int], set[int]]:
         """Put blocks into their tiles; return the tiles now due for the first time, and those changed late."""
@@ -147,13 +154,10 @@ class Timeline:
         for end, block in arrivals:
             bucket = self._buckets[end]
             held = bucket.blocks.get(block.key)
-            if held is not None:
-                old = held[1]
-                if old.digest == block.digest or (old.known_us, old.digest) > (block.known_us, block.digest):
-                    self._changed.add(end)
-                    continue
-            bucket.blocks[block.key] = (visible, block)
             self._changed.add(end)
+            if held is not None and not block.replaces(held[1]):
+                continue
+            bucket.blocks[block.key] = (visible, block)
             if end + self.plan.view.grace_us == visible:
                 fresh.add(end)
             else:
@@ -233,11 +237,9 @@ class Timeline:
         applied: set[int] = set()
         for data in buckets:
             for at in range(0, len(data), size):
-                start, end, sequence, known, visible, lane, digest = _HEAD.unpack_from(data, at)
+                start, end, sequence, known, visible, lane = _HEAD.unpack_from(data, at)
                 tile = np.frombuffer(data, dtype="<f8", count=plan.width, offset=at + _HEAD.size)
-                block = BlockTile(
-                    start_us=start, end_us=end, sequence=sequence, known_us=known, digest=digest, tile=tile, lane=lane
-                )
+                block = BlockTile(start_us=start, end_us=end, sequence=sequence, known_us=known, tile=tile, lane=lane)
                 tile_end = tile_end_us(end, plan.view.tile_us)
                 if visible <= done_us:
                     timeline._buckets.setdefault(tile_end, _Bucket()).blocks[block.key] = (visible, block)
@@ -253,7 +255,7 @@ class Timeline:
             return None
         parts: list[bytes] = []
         for visible, b in [*(bucket.blocks[key] for key in sorted(bucket.blocks)), *bucket.waiting]:
-            parts.append(_HEAD.pack(b.start_us, b.end_us, b.sequence, b.known_us, visible, b.lane, b.digest))
+            parts.append(_HEAD.pack(b.start_us, b.end_us, b.sequence, b.known_us, visible, b.lane))
             parts.append(np.ascontiguousarray(b.tile, dtype="<f8").tobytes())
         return b"".join(parts)
 

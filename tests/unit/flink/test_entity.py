@@ -189,7 +189,6 @@ ROWS = RowBatch(tick_us=np.arange(2), known_us=np.arange(2), values=np.ones((2, 
 TILES = TiledBlocks(
     key="[]",
     times=np.zeros((5, 2), np.int64),
-    digest=np.zeros((2, 8), np.uint8),
     tiles=np.ones((2, 3)),
     rejects=[("a", "", 1, 2, "r")],
 ).to_bytes()
@@ -209,7 +208,6 @@ def test_the_key_is_read_without_the_rest() -> None:
     element = TiledBlocks(
         key='["Prüfstand 7", "ⵣ"]',
         times=np.zeros((5, 0), np.int64),
-        digest=np.zeros((0, 8), np.uint8),
         tiles=np.zeros((0, 3)),
         rejects=[("a", "b", 1, 2, "bad_rate")],
     ).to_bytes()

@@ -10,12 +10,11 @@ from lineshaft_flink.packing import RowBatch, TiledBlocks, packed_key
 
 
 def test_tiled_blocks_come_back_to_the_bit() -> None:
-    """Times, digests, tiles with NaN of any payload, rejects and the key survive."""
+    """Times, tiles with NaN of any payload, rejects and the key survive."""
     tiles = np.array([[1.0, np.nan], [-0.0, np.inf], [5e-324, 2.0]])
     blocks = TiledBlocks(
         key='["pump-1", "drive end"]',
         times=np.arange(15, dtype=np.int64).reshape(5, 3),
-        digest=np.arange(24, dtype=np.uint8).reshape(3, 8),
         tiles=tiles,
         rejects=[("pump-1", "", 1, 2, "bad_payload")],
     )
@@ -24,7 +23,6 @@ def test_tiled_blocks_come_back_to_the_bit() -> None:
     assert packed_key(packed) == back.key == blocks.key
     assert back.tiles.tobytes() == tiles.tobytes()
     assert back.times.tolist() == blocks.times.tolist()
-    assert back.digest.tolist() == blocks.digest.tolist()
     assert list(back.rejects) == list(blocks.rejects)
 
 

@@ -11,7 +11,7 @@ import pytest
 from lineshaft.sources.blocks import blocks_table
 from lineshaft.specs import BLOCK_SCHEMA, Feature, Source, View, row_schema
 from lineshaft.testing import compare_rows, oracle_rows, sort_rows
-from lineshaft.tiles.engine import Engine, block_digests
+from lineshaft.tiles.engine import Engine
 
 MINUTE = 60_000_000
 FOREVER = 2**61
@@ -121,21 +121,16 @@ def test_an_engine_without_blocks_has_the_views_columns() -> None:
     assert engine.advance(FOREVER).schema == row_schema(BY_ASSET)
 
 
-def test_a_digest_covers_everything_but_the_key_and_the_receipt() -> None:
-    """A repeat is known by it, and a change of any number that a feature reads is another block."""
-    record = blocks(FOUR[0]).to_pylist()[0]
-    same = [{}, {"known_us": 99}, {"start_us": 5}]
-    changes = [
-        {"payload": b"\0" * 32},
-        {"rate_hz": 5.0},
-        {"shaft_hz": 1.0},
-        {"bearing": "8,1,4,0"},
-        {"full_scale": 2.0},
-    ]
-    table = pa.Table.from_pylist([record | change for change in (*same, *changes)], schema=BLOCK_SCHEMA)
+@pytest.mark.parametrize(("column", "value", "means"), [("shaft_hz", 25.0, [1.0]), ("payload", bytes(32), [1.0, 0.0])])
+def test_a_block_sent_again_corrects_a_row_only_where_its_tile_differs(
+    column: str, value: object, means: list[float]
+) -> None:
+    """What no feature of the view reads may change without a new version; a sample may not. The oracle agrees."""
+    first = blocks(("a", "de", 10, 1.0)).to_pylist()[0]
+    again = first | {"known_us": 70_000_000, column: value}
+    sent = pa.Table.from_pylist([first, again], schema=BLOCK_SCHEMA)
 
-    digests = block_digests(table)
+    rows = pa.Table.from_pylist(computed(BY_POSITION, sent), schema=row_schema(BY_POSITION))
 
-    assert len(set(digests[:3])) == 1
-    assert len(set(digests)) == 6
-    assert digests == [block_digests(table.slice(i, 1))[0] for i in range(table.num_rows)]
+    assert rows["mean_1m"].to_pylist() == means
+    assert compare_rows(BY_POSITION, rows, oracle_rows(BY_POSITION, sent)).equal

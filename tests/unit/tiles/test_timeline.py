@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from dataclasses import replace
 from typing import Any
 
@@ -39,13 +38,12 @@ def tile(plan: TilePlan, value: float) -> Any:
 
 
 def block(end_us: int, value: float = 1.0, *, delay_us: int = 0, sequence: int = 0, plan: TilePlan = PLAN) -> BlockTile:
-    """Return a second that ends at `end_us`, known `delay_us` later; its digest follows from its value."""
+    """Return a second that ends at `end_us`, known `delay_us` later."""
     return BlockTile(
         start_us=end_us - 1_000_000,
         end_us=end_us,
         sequence=sequence,
         known_us=end_us + delay_us,
-        digest=struct.pack(">d", value),
         tile=tile(plan, value),
     )
 
@@ -133,12 +131,12 @@ def test_a_late_block_corrects_every_tick_whose_windows_hold_it_and_no_other() -
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_of_blocks_under_one_key_the_newest_wins_in_any_order(order: tuple[int, ...]) -> None:
-    """Known later wins; known at the same time the larger digest; a repeat of what is held changes nothing."""
+    """Known later wins; known at the same time the larger bytes; a tile like the one held changes nothing."""
     blocks = [block(MINUTE, 1.0, delay_us=2), block(MINUTE, 2.0, delay_us=1), block(MINUTE, 1.0, delay_us=3)]
     rivals = [block(MINUTE, 1.0), block(MINUTE, 2.0), block(MINUTE, 3.0)]
 
     assert run(*(blocks[i] for i in order)) == [(1, MINUTE + GRACE, [1.0, 1.0, 1.0])]
-    assert run(*(rivals[i] for i in order)) == [(1, MINUTE + GRACE, [3.0, 3.0, 1.0])]
+    assert run(*(rivals[i] for i in order)) == [(1, MINUTE + GRACE, [1.0, 1.0, 1.0])]
 
 
 def test_a_block_after_its_time_was_answered_is_counted_and_not_lost() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +55,6 @@ def block(
         end_us=end_us,
         sequence=sequence,
         known_us=end_us + delay_us,
-        digest=struct.pack(">d", value),
         tile=tile(plan, value),
         lane=lane,
     )
