@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 DOCTESTS := --doctest-modules platform flink_jobs/lineshaft_flink governance/lineshaft_governance
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench proto docs lock clean
+.PHONY: help setup demo up test check bench bench-serving proto docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ check: setup ## format, lint, types, contracts, house rules, stubs, docs, chart:
 	$(BIN)/lint-imports
 	$(PYTEST) -q -p no:cacheprovider tests/test_house_rules.py tests/test_documents.py tests/unit/helm $(PYTEST_OPTIONS)
 	$(BIN)/python scripts/reference_docs.py --check
+
+bench-serving: setup ## the figures of serving beside Feast and a bare server: latency, throughput, streams
+	$(BIN)/python tests/bench/bench_serving.py
+	$(BIN)/python tests/bench/bench_throughput.py
 
 bench: setup ## the figures of docs/measurements.md, measured again; ONLY=join takes one of tests/bench/
 	@for script in tests/bench/bench_$(or $(ONLY),*).py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -1,7 +1,6 @@
 """Online serving and materialize against Feast 0.67: the same data, the same Valkey, both sides called in turn.
 
     python tests/bench/bench_serving.py --peers ../shared/bench            everything, about five minutes
-    python tests/bench/bench_serving.py --peers ../shared/bench --pairs 10 --repeats 1     a quick look
 
 10,000 assets, 60 features (50 float64, 10 int64) in three views, as the scripts in `--peers` make them; `wide` is the
 same in one view. Feast materializes by `bench_feast_materialize.py`, serves by `feast listen`; Lineshaft materializes
@@ -27,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +268,7 @@ def run(command: list[str], folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
+def running(command: list[str], port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until it is needed no more; wait for its port first."""
     with (folder / f"server_{port}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
@@ -277,7 +277,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.2)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(20)
@@ -291,7 +291,7 @@ def free_port() -> int:
         return port
 
 
-def serve_bench(port: int, redis_port: int, near_rows: int) -> None:
+def serve_bench(redis_port: int, near_rows: int, port: int) -> None:
     """Serve the bench's services from this process."""
     url = f"redis://127.0.0.1:{redis_port}"
     online = RedisOnlineStore(url, project=PROJECT, timeout_s=1.0, near_rows=near_rows)
@@ -310,44 +310,76 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3, help="of materialize; 0 leaves it out")
     parser.add_argument(
-        "--serve", type=int, nargs=3, metavar=("PORT", "REDIS_PORT", "NEAR_ROWS"), help=argparse.SUPPRESS
+        "--serve", type=int, nargs=3, metavar=("REDIS_PORT", "NEAR_ROWS", "PORT"), help=argparse.SUPPRESS
     )
     args = parser.parse_args()
     if args.serve:
         serve_bench(*args.serve)
         return
     args.peers = args.peers.resolve()
-    redis_port, ports = free_port(), {name: free_port() for name in ("feast", "bare", "warm", "cold")}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
-        valkey = [str(server_binary()), "--port", str(redis_port), "--save", "", "--bind", "127.0.0.1"]
-        valkey += ["--lazyfree-lazy-user-flush", "no"]  # memory is read right after a flush
-        stack.enter_context(running(valkey, redis_port, folder))
-        repo = folder / "repo"
-        make = [sys.executable, "feast_repo.py", "--dir", str(repo), "--assets", str(ASSETS), "--apply"]
-        run([*make, "--redis", f"127.0.0.1:{redis_port}"], args.peers)
-        offline = DeltaOfflineStore(str(folder / "offline"))
-        for name, table in rows_from(repo).items():
-            offline.write_rows(BenchCatalog().view(name), table, batch="bench")
-        for line in bench_materialize(args, offline, redis_port, repo):
+        first = partial(bench_materialize, args)
+        addresses, _ = started(stack, folder, args.peers, near={"warm": ASSETS, "cold": 0}, before=first)
+        for line in bench_reads(args, addresses):
             report(line)
-        script = [sys.executable, "bench_feast_materialize.py", "--dir", str(repo), "--redis-port", str(redis_port)]
-        run([*script, "--rows", str(ASSETS), "--repeats", "1"], args.peers)
-        materialize((*THREE, WIDE), offline, RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT))
-        fill_bare(redis_port)
-        feast = [str(Path(sys.executable).with_name("feast")), "-c", str(repo), "listen", "-r", "3600"]
-        bare = [sys.executable, str(args.peers / "grpc_server.py"), "--kind", "aio", "--uvloop"]
-        commands = {
-            "feast": [*feast, "-a", f"127.0.0.1:{ports['feast']}"],
-            "bare": [*bare, "--port", str(ports["bare"]), "--redis-port", str(redis_port)],
-        }
-        for name, rows in (("warm", ASSETS), ("cold", 0)):
-            own = [sys.executable, str(Path(__file__).resolve()), "--serve", str(ports[name]), str(redis_port)]
-            commands[name] = [*own, str(rows)]
-        for name, command in commands.items():
-            stack.enter_context(running(command, ports[name], folder))
-        for line in bench_reads(args, {name: f"127.0.0.1:{port}" for name, port in ports.items()}):
-            report(line)
+
+
+def started(
+    stack: contextlib.ExitStack,
+    folder: Path,
+    peers: Path,
+    *,
+    near: dict[str, int],
+    http: bool = False,
+    before: Callable[[DeltaOfflineStore, int, Path], Iterator[dict[str, Any]]] | None = None,
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Fill a Valkey with everybody's rows and start all servers on it; return their addresses and process ids.
+
+    near: our servers, and how many rows each may hold. before: what is measured on the emptied Valkey.
+    """
+    redis_port = free_port()
+    valkey = [str(server_binary()), "--port", str(redis_port), "--save", "", "--bind", "127.0.0.1"]
+    valkey += ["--lazyfree-lazy-user-flush", "no"]  # memory is read right after a flush
+    stack.enter_context(running(valkey, redis_port, folder))
+    repo = folder / "repo"
+    make = [sys.executable, "feast_repo.py", "--dir", str(repo), "--assets", str(ASSETS), "--apply"]
+    run([*make, "--redis", f"127.0.0.1:{redis_port}"], peers)
+    offline = DeltaOfflineStore(str(folder / "offline"))
+    for name, table in rows_from(repo).items():
+        offline.write_rows(BenchCatalog().view(name), table, batch="bench")
+    for line in before(offline, redis_port, repo) if before is not None else ():
+        report(line)
+    script = [sys.executable, "bench_feast_materialize.py", "--dir", str(repo), "--redis-port", str(redis_port)]
+    run([*script, "--rows", str(ASSETS), "--repeats", "1"], peers)
+    materialize((*THREE, WIDE), offline, RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT))
+    fill_bare(redis_port)
+    commands = commands_of(repo, peers, redis_port, near, http=http)
+    ports = {name: free_port() for name in commands}
+    processes = {
+        name: stack.enter_context(running([*command, *place(ports[name])], ports[name], folder))
+        for name, (command, place) in commands.items()
+    }
+    return {name: f"127.0.0.1:{port}" for name, port in ports.items()}, {n: p.pid for n, p in processes.items()}
+
+
+def commands_of(
+    repo: Path, peers: Path, redis_port: int, near: dict[str, int], *, http: bool
+) -> dict[str, tuple[list[str], Callable[[int], list[str]]]]:
+    """Return how to start each server, and how it is told its port."""
+    feast = [str(Path(sys.executable).with_name("feast")), "-c", str(repo)]
+    bare = [sys.executable, str(peers / "grpc_server.py"), "--kind", "aio", "--uvloop", "--redis-port", str(redis_port)]
+    commands: dict[str, tuple[list[str], Callable[[int], list[str]]]] = {
+        "feast": ([*feast, "listen", "-r", "3600"], lambda port: ["-a", f"127.0.0.1:{port}"]),
+        "bare": (bare, lambda port: ["--port", str(port)]),
+    }
+    if http:
+        options = ["--no-access-log", "--max-requests", "0", "-r", "3600", "-h", "127.0.0.1", "-p"]
+        commands["feast_http"] = [*feast, "serve", *options], lambda port: [str(port)]
+    own = [sys.executable, str(Path(__file__).resolve()), "--serve", str(redis_port)]
+    for name, rows in near.items():
+        commands[name] = [*own, str(rows)], lambda port: [str(port)]
+    return commands
 
 
 def fill_bare(redis_port: int) -> None:
