@@ -7,6 +7,9 @@ LineshaftError                LS-000  anything this product refuses or fails at
 ├── ConflictError             LS-CON  somebody else changed it first, or owns it
 ├── CorruptError              LS-COR  stored bytes that fail their own check
 ├── UnavailableError          LS-UNA  a part we depend on did not answer
+├── UnauthenticatedError      LS-AUT  nobody can tell who asks
+├── ForbiddenError            LS-FOR  whoever asks may not have it
+├── RateError                 LS-RAT  whoever asks has asked too often
 └── EnvironmentFault          LS-ENV  this machine lacks something we need
 
 Every error says what happened, where, and how to mend it. Transport codes are chosen in `serving`, never here.
@@ -77,6 +80,28 @@ class UnavailableError(LineshaftError):
     """A part we depend on did not answer in time."""
 
     code = "LS-UNA"
+
+
+class UnauthenticatedError(LineshaftError):
+    """Nobody can tell who asks: no token, or one that is unknown, expired, revoked or altered."""
+
+    code = "LS-AUT"
+
+
+class ForbiddenError(LineshaftError):
+    """Whoever asks is known, and may not have it."""
+
+    code = "LS-FOR"
+
+
+class RateError(LineshaftError):
+    """Whoever asks has asked more often than agreed."""
+
+    code = "LS-RAT"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", retry_ms: int = 0) -> None:
+        super().__init__(what, where=where, fix=fix or (f"ask again in {retry_ms} ms" if retry_ms else ""))
+        self.retry_ms = retry_ms
 
 
 class EnvironmentFault(LineshaftError):

@@ -39,6 +39,22 @@ class Settings(BaseSettings):
     """PEM file of the authority whose certificates callers must show; unset asks for none."""
     http_address: str = ""
     """Where `lineshaft serve` and `up` answer Feast's HTTP contract, such as 127.0.0.1:6566; empty: nowhere."""
+    auth_tokens: bool = False
+    """Let in who shows a token of `lineshaft tokens create`; other calls are refused."""
+    oidc_issuer: str = ""
+    """Let in who shows a token of this OpenID provider, as its tokens name it (`iss`); empty: no provider."""
+    oidc_audience: str = ""
+    """Whom the provider's tokens must be meant for (`aud`)."""
+    oidc_keys: str = ""
+    """The provider's public keys (JWKS): an https:// URL or a file."""
+    oidc_algorithms: str = "RS256,ES256"
+    """Signatures that are taken, of public keys only."""
+    oidc_claim: str = "groups"
+    """The claim with a list of grants; `lineshaft:vibration:reader` in it is the grant `vibration:reader`."""
+    rate_per_s: float = Field(default=0.0, ge=0.0)
+    """Calls a second that each token may make; 0: as many as it likes."""
+    rate_burst: int = Field(default=100, ge=1)
+    """Calls that a token may make at once after it was quiet."""
     metrics_address: str = ""
     """Where `lineshaft serve` and `up` show their numbers to Prometheus, such as 127.0.0.1:7702; empty: nowhere."""
     web_address: str = "127.0.0.1:7701"

@@ -11,6 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from lineshaft.access.denials import Denials
+from lineshaft.access.guard import Guard
+from lineshaft.access.openid import OpenId, Provider
+from lineshaft.access.rates import Rates
+from lineshaft.access.tokens import Tokens
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault, InputError
 from lineshaft.ops.governance import Governance
@@ -19,6 +24,7 @@ from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.registry.tokens import TokenRegister
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics
@@ -220,7 +226,34 @@ def limits(parts: Parts) -> Limits:
 @contextmanager
 def door(parts: Parts) -> Iterator[Door]:
     """Open what stands between the network and the handlers, as the settings say."""
-    yield Door(tls=_tls(parts.settings))
+    settings, tls = parts.settings, _tls(parts.settings)
+    with ExitStack() as stack:
+        tokens = None
+        if settings.auth_tokens:
+            register = TokenRegister(settings.database(), project=settings.project, clock=parts.clock)
+            stack.callback(register.close)
+            tokens = Tokens(register, clock=parts.clock)
+            stack.callback(tokens.close)
+        openid = OpenId(_provider(settings), clock=parts.clock) if settings.oidc_issuer else None
+        if openid is not None:
+            stack.callback(openid.close)
+        if tokens is None and openid is None:
+            yield Door(tls=tls)
+            return
+        denials = Denials(settings.home / "audit", clock=parts.clock, worker=settings.worker or 0)
+        stack.callback(denials.close)
+        rates = Rates(per_s=settings.rate_per_s, burst=settings.rate_burst) if settings.rate_per_s else None
+        yield Door(tls=tls, guard=Guard(tokens=tokens, openid=openid, rates=rates, denials=denials))
+
+
+def _provider(settings: Settings) -> Provider:
+    return Provider(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        keys=settings.oidc_keys,
+        algorithms=[name.strip() for name in settings.oidc_algorithms.split(",") if name.strip()],
+        claim=settings.oidc_claim,
+    )
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -49,11 +49,11 @@ def serve(
         answering, bounds = handlers(parts), limits(parts)
         shown_at = neighbour(settings.metrics_address, settings.worker or 0, setting="LINESHAFT_METRICS_ADDRESS")
         shown = stack.enter_context(exposed(answering.metrics, shown_at))
-        http = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds))
         entrance = stack.enter_context(door(parts))
+        http = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds, door=entrance))
 
         def ready(bound: str) -> None:
-            also = f", Feast's HTTP on http://{http}" if http else ""
+            also = f", Feast's HTTP on {entrance.scheme}://{http}" if http else ""
             notes.print(f"serving on {bound}{also}" + (f", metrics on http://{shown}/metrics" if shown else ""))
 
         up = lifeline if lifeline >= 0 else None

@@ -58,9 +58,11 @@ def up(
             background_server(answering, parts.settings.grpc_address, limits=limits(parts), door=entrance)
         )
         console.print(f"gRPC         {bound}")
-        http = stack.enter_context(feast_http(answering, parts.settings.http_address, limits=limits(parts)))
+        http = stack.enter_context(
+            feast_http(answering, parts.settings.http_address, limits=limits(parts), door=entrance)
+        )
         if http:
-            console.print(f"Feast's HTTP http://{http}")
+            console.print(f"Feast's HTTP {entrance.scheme}://{http}")
         if shown:
             console.print(f"metrics      http://{shown}/metrics")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")

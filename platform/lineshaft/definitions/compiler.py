@@ -30,7 +30,8 @@ DTYPES = {
 KEY_DTYPES = {ValueType.STRING: "string", ValueType.INT64: "int64", ValueType.INT32: "int32"}
 """Value types that an entity key may have."""
 
-CHANNELS_TAG, GRACE_TAG, LATENESS_TAG, TEAM_TAG = "lineshaft.channels", "lineshaft.grace", "lineshaft.lateness", "team"
+CHANNELS_TAG, GRACE_TAG, LATENESS_TAG = "lineshaft.channels", "lineshaft.grace", "lineshaft.lateness"
+TEAM_TAG, READERS_TAG = "team", "readers"
 DEFAULT_LATENESS = "7d"
 
 
@@ -110,6 +111,7 @@ def compile_service(
         on_demand=tuple(demands),
         team=service.tags.get(TEAM_TAG, ""),
         owner=service.owner,
+        readers=tuple(sorted({team.strip() for team in service.tags.get(READERS_TAG, "").split(",")} - {""})),
         description=service.description,
     )
 

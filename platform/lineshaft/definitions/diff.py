@@ -196,7 +196,7 @@ def _removed(kind: str, old: Definition, pins: Mapping[str, Sequence[str]]) -> C
 
 def _words(old: Definition, new: Definition) -> tuple[str, ...]:
     """Return what changed that makes no new version: people, prose, limits, and where rows made elsewhere lie."""
-    names = ("team", "owner", "description", "ttl_us", "online", "tags")
+    names = ("team", "owner", "readers", "description", "ttl_us", "online", "tags")
     lines = _differing(old, new, names)
     if isinstance(old, View) and isinstance(new, View):
         lines += _differing(old.source, new.source, ("path", "timestamp_field", "created_field"), of="source ")

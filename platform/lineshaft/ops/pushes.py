@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.clock import Clock
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.ingest import content_name, keep_rejects
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.sources.pushed import Columns, pushed_reading
-from lineshaft.specs import Source
+from lineshaft.specs import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,15 @@ class Pushes:
     inbox: Path
     rejects: Path
 
-    def push(self, name: str, columns: Columns) -> Pushed:
-        """Take one push; the same again, whole, changes nothing.
+    def push(self, name: str, columns: Columns, *, caller: Caller = LOCAL) -> Pushed:
+        """Take one push, if the caller may write for each team with a view of the source; again, it changes nothing.
 
         Raises `NotFoundError` for a source that no view computes from, `InputError` for columns that do not fit, and
         where every row is rejected.
         """
-        source = self._source(name)
+        fed = self._fed(name)
+        caller.must_write(name, {view.team for view in fed})
+        source = fed[0].source
         reading = pushed_reading(columns, source, received_us=self.clock.now_us())
         keep_rejects(reading.rejects, self.rejects)
         rejected = dict(Counter(reading.rejects["reason"].to_pylist()))
@@ -60,9 +63,11 @@ class Pushes:
             write_blocks_file(blocks, path)
         return Pushed(source=name, accepted=blocks.num_rows, rejected=rejected, repeat=repeat)
 
-    def _source(self, name: str) -> Source:
-        sources = {view.source.name: view.source for view in self.catalog.views() if view.source.kind == "blocks"}
-        if name not in sources:
-            listed = ", ".join(sorted(sources)) or "none is declared"
+    def _fed(self, name: str) -> list[View]:
+        """Return the views that compute from a source."""
+        views = [view for view in self.catalog.views() if view.source.kind == "blocks"]
+        fed = [view for view in views if view.source.name == name]
+        if not fed:
+            listed = ", ".join(sorted({view.source.name for view in views})) or "none is declared"
             raise NotFoundError(f"there is no push source {name!r}", fix=f"there are: {listed}")
-        return sources[name]
+        return fed

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
+from lineshaft.access.guard import Caller
 from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
 from lineshaft.ops.pushes import Pushed, Pushes
 from lineshaft.serving.features import Asked, FeatureHandler, Served
@@ -33,23 +34,31 @@ class Answers:
     metrics: Metrics | None = None
 
     async def of(
-        self, asked: Asked, entities: Keys, convert: Callable[[Served], T], *, limit_s: float, at_us: int | None = None
+        self,
+        asked: Asked,
+        entities: Keys,
+        convert: Callable[[Served], T],
+        *,
+        limit_s: float,
+        at_us: int | None = None,
+        caller: Caller,
     ) -> T:
-        """Return what is asked for of entities, counted and converted."""
-        at_once = self.features.get_at_once(asked, entities, at_us=at_us, budget_s=limit_s)
+        """Return what is asked for of entities, counted and converted, if the caller may read it."""
+        at_once = self.features.get_at_once(asked, entities, at_us=at_us, budget_s=limit_s, caller=caller)
         if at_once is not None:  # the usual case: a thread's turn costs more than the answer
             return convert(self._counted(at_once))
 
         def work() -> T:
-            return convert(self._counted(self.features.get(asked, entities, at_us=at_us, budget_s=limit_s)))
+            served = self.features.get(asked, entities, at_us=at_us, budget_s=limit_s, caller=caller)
+            return convert(self._counted(served))
 
         return await on(self.pool, work)
 
-    async def take(self, pushes: Pushes | None, source: str, columns: Columns) -> Pushed:
-        """Take a push in, and count it."""
+    async def take(self, pushes: Pushes | None, source: str, columns: Columns, *, caller: Caller) -> Pushed:
+        """Take a push in, if the caller may write there, and count it."""
         if pushes is None:
             raise EnvironmentFault("this server takes nothing in", fix="push to one started by `lineshaft serve`")
-        taken = await on(self.pool, lambda: pushes.push(source, columns))
+        taken = await on(self.pool, lambda: pushes.push(source, columns, caller=caller))
         if self.metrics is not None:
             self.metrics.pushed(taken)
         return taken

@@ -16,7 +16,7 @@ from lineshaft import errors
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving import convert
 from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, part_from
-from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, WHERE_KEY
+from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, RETRY_KEY, WHERE_KEY
 from lineshaft.serving.retries import RetryBudget
 from lineshaft.serving.tls import bearer, channel
 
@@ -215,7 +215,8 @@ class Client:
         kind = _ERRORS.get(trailing.get(CODE_KEY, ""))
         if kind is not None:
             where, fix = (trailing.get(key, b"").decode() for key in (WHERE_KEY, FIX_KEY))
-            raise kind(error.details(), where=where, fix=fix) from error
+            late_by = {"retry_ms": int(trailing[RETRY_KEY])} if RETRY_KEY in trailing else {}
+            raise kind(error.details(), where=where, fix=fix, **late_by) from error
         late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         raise errors.UnavailableError(
             f"{error.code().name.lower().replace('_', ' ')}: {error.details()}",

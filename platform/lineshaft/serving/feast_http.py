@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
-from lineshaft.errors import InputError, LineshaftError
+from lineshaft.access.guard import LOCAL, Caller
+from lineshaft.errors import InputError, LineshaftError, RateError, UnauthenticatedError
 from lineshaft.ops.pushes import Pushes
 from lineshaft.serving import request_ids
-from lineshaft.serving.addresses import refuse_open_address
 from lineshaft.serving.answers import Answers
+from lineshaft.serving.door import Door
 from lineshaft.serving.feast_answers import feast_columns
 from lineshaft.serving.feast_json import answer_json, pushed_rows, question
 from lineshaft.serving.features import Served
@@ -52,22 +54,26 @@ class Reply:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
+Route: TypeAlias = Callable[[bytes, Caller], Awaitable[Reply]]
+
+
 class FeastHttp:
     """An ASGI application with Feast's routes. Every request comes in by `__call__`."""
 
-    def __init__(self, *, answers: Answers, limits: Limits, pushes: Pushes | None = None) -> None:
+    def __init__(self, *, answers: Answers, limits: Limits, door: Door, pushes: Pushes | None = None) -> None:
+        self._guard = door.guard
         self._answers = answers
         self._pushes = pushes
         self._limits = limits
         self._running = 0
-        self._routes: dict[tuple[str, str], Callable[[bytes], Awaitable[Reply]]] = {
+        self._routes: dict[tuple[str, str], Route] = {
             ("POST", "/get-online-features"): self._features,
             ("POST", "/push"): self._push,
             ("GET", "/health"): self._health,
         }
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        """Answer one request: the one place where a caller can be checked."""
+        """Answer one request. Who makes it is asked before its body is read."""
         if scope["type"] != "http":
             return
         request_ids.begin((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
@@ -77,26 +83,39 @@ class FeastHttp:
             methods = [method for method, known in self._routes if known == path]
             await _send(send, 405 if methods else 404, _told(f"there is no {scope['method']} {path}"))
             return
-        reply = await self._answered(route, path, receive)
+        reply = await self._answered(route, scope, receive)
         await _send(send, HTTP_OF.get(reply.code, 500), reply.content, reply.headers)
         if self._answers.metrics is not None:
             self._answers.metrics.called(path, reply.code.name, time.perf_counter() - start)
 
-    async def _answered(self, route: Callable[[bytes], Awaitable[Reply]], path: str, receive: Any) -> Reply:
+    @property
+    def routes(self) -> list[str]:
+        """Return the names of its routes, as rules have them."""
+        return [" ".join(route) for route in self._routes]
+
+    def _admitted(self, scope: Mapping[str, Any]) -> Caller:
+        if self._guard is None:
+            return LOCAL
+        shown = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), None)
+        host, _ = scope.get("client") or ("", 0)
+        return self._guard.admit(f"{scope['method']} {scope['path']}", shown, peer=f"http:{host}")
+
+    async def _answered(self, route: Route, scope: Mapping[str, Any], receive: Any) -> Reply:
         if self._running >= self._limits.max_concurrent_calls:
             return Reply(code=_CODE.RESOURCE_EXHAUSTED, content=_told("too many calls at once", fix="ask again later"))
         self._running += 1
         try:
-            return await route(await _body(receive, self._limits.max_message_bytes))
+            caller = self._admitted(scope)
+            return await route(await _body(receive, self._limits.max_message_bytes), caller)
         except LineshaftError as error:
             content = _told(error.what, code=error.code, where=error.where, fix=error.fix)
-            return Reply(code=status_of(error), content=content)
+            return Reply(code=status_of(error), content=content, headers=_hints(error))
         except Exception as error:  # noqa: BLE001 - noted, and told as an id
-            return Reply(code=_CODE.INTERNAL, content=_told(f"unexpected error {noted(error, path)}"))
+            return Reply(code=_CODE.INTERNAL, content=_told(f"unexpected error {noted(error, scope['path'])}"))
         finally:
             self._running -= 1
 
-    async def _features(self, body: bytes) -> Reply:
+    async def _features(self, body: bytes, caller: Caller) -> Reply:
         asked, entities, full_names = question(body)
 
         def convert(served: Served) -> Reply:
@@ -104,36 +123,47 @@ class FeastHttp:
             headers = [(DEGRADED_HEADER, b"true")] if served.degraded else []
             return Reply(content=answer_json(columns), headers=headers)
 
-        return await self._answers.of(asked, entities, convert, limit_s=self._answers.timeout_s)
+        return await self._answers.of(asked, entities, convert, limit_s=self._answers.timeout_s, caller=caller)
 
-    async def _push(self, body: bytes) -> Reply:
+    async def _push(self, body: bytes, caller: Caller) -> Reply:
         source, columns = pushed_rows(body)
-        taken = await self._answers.take(self._pushes, source, columns)
+        taken = await self._answers.take(self._pushes, source, columns, caller=caller)
         content = {"accepted": taken.accepted, "rejected": dict(taken.rejected), "repeat": taken.repeat}
         return Reply(content=content)
 
-    async def _health(self, _body: bytes) -> Reply:
+    async def _health(self, _body: bytes, _caller: Caller) -> Reply:
         return Reply(content={"status": "SERVING"})
 
 
 @contextmanager
-def feast_http(handlers: Handlers, address: str, *, limits: Limits | None = None) -> Iterator[str]:
+def feast_http(
+    handlers: Handlers, address: str, *, limits: Limits | None = None, door: Door | None = None
+) -> Iterator[str]:
     """Answer Feast's HTTP contract; yield the address, its port filled in. Nothing for an empty one.
 
-    Raises `InputError` for an address that other machines can reach: HTTP has no authentication here.
+    Raises `InputError` for an address that other machines can reach, unless the door is encrypted and guarded.
     """
     if not address:
         yield ""
         return
-    refuse_open_address(address, setting=SETTING)
-    bounds = limits or Limits()
+    entrance, bounds = door or Door(), limits or Limits()
+    entrance.refuse_unguarded(address, setting=SETTING)
     with ThreadPoolExecutor(bounds.threads, thread_name_prefix="http") as pool:
         answers = Answers(
             features=handlers.features, pool=pool, timeout_s=bounds.store_timeout_s, metrics=handlers.metrics
         )
-        app = FeastHttp(answers=answers, limits=bounds, pushes=handlers.pushes)
-        with http_port(app, address, setting=SETTING, grace_s=bounds.grace_s, shared=bounds.shared_port) as bound:
+        app = FeastHttp(answers=answers, limits=bounds, door=entrance, pushes=handlers.pushes)
+        with http_port(
+            app, address, setting=SETTING, grace_s=bounds.grace_s, shared=bounds.shared_port, tls=entrance.tls
+        ) as bound:
             yield bound
+
+
+def _hints(error: LineshaftError) -> list[tuple[bytes, bytes]]:
+    """Return the headers by which HTTP says what to show, and when to come again."""
+    if isinstance(error, RateError):
+        return [(b"retry-after", str(math.ceil(error.retry_ms / 1000)).encode())]
+    return [(b"www-authenticate", b"Bearer")] if isinstance(error, UnauthenticatedError) else []
 
 
 def _told(detail: str, **more: str) -> dict[str, str]:

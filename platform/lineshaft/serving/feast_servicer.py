@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
 
 from lineshaft import __version__
+from lineshaft.access.guard import Caller
 from lineshaft.errors import InputError
 from lineshaft.ops.pushes import Pushes
 from lineshaft.rpc.feast.v1 import serving_pb2
@@ -28,7 +29,8 @@ _STATUSES: Mapping[str, int] = dict(serving_pb2.FieldStatus.items())
 class FeastServicer:
     """The methods of Feast's `ServingService` and `GrpcFeatureServer`."""
 
-    def __init__(self, *, answers: Answers, pushes: Pushes | None = None) -> None:
+    def __init__(self, *, answers: Answers, caller: Callable[[], Caller], pushes: Pushes | None = None) -> None:
+        self._caller = caller
         self._answers = answers
         self._pushes = pushes
 
@@ -51,12 +53,12 @@ class FeastServicer:
             return _message(columns, views)
 
         limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
-        return await self._answers.of(asked, entities, convert, limit_s=limit_s)
+        return await self._answers.of(asked, entities, convert, limit_s=limit_s, caller=self._caller())
 
     async def Push(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
         """Take one reading in."""
         refuse_unknown_target(request.to)
-        await self._answers.take(self._pushes, request.stream_feature_view, _row(request))
+        await self._answers.take(self._pushes, request.stream_feature_view, _row(request), caller=self._caller())
         return serving_pb2.PushResponse(status=True)
 
 

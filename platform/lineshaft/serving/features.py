@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.clock import Clock
 from lineshaft.errors import InputError, UnavailableError
 from lineshaft.ops.training_set import Chunk, answer, entity_keys, training_set
@@ -133,25 +134,41 @@ class FeatureHandler:
     log: ServedSink | None = None
 
     def get(
-        self, asked: Asked, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float | None = None
+        self,
+        asked: Asked,
+        entities: pa.Table | Keys,
+        *,
+        at_us: int | None = None,
+        budget_s: float | None = None,
+        caller: Caller = LOCAL,
     ) -> Served:
-        """Return the newest values of what is asked for, for each entity row, in order.
+        """Return the newest values of what is asked for, for each entity row, in order, if the caller may read it.
 
         at_us: the moment ages and times to live are counted to; the present unless given. budget_s: the most time the
         online store may take. Where it cannot be asked, the rows last read by this process stand in, and the answer
-        is `degraded`. Raises `NotFoundError`, `InputError`, or `UnavailableError` when no row is known either.
+        is `degraded`. Raises `NotFoundError`, `ForbiddenError`, `InputError`, or `UnavailableError` when no row is
+        known either.
         """
+        plan = self.plans.of(asked)
+        must_read(caller, asked, plan)
         moment = self.clock.now_us() if at_us is None else at_us
         times = np.full(entities.num_rows, moment, np.int64)
-        return self._serve(self.plans.of(asked), entities, times, budget_s)
+        return self._serve(plan, entities, times, budget_s)
 
     def get_at_once(
-        self, asked: Asked, entities: pa.Table | Keys, *, at_us: int | None = None, budget_s: float = 1.0
+        self,
+        asked: Asked,
+        entities: pa.Table | Keys,
+        *,
+        at_us: int | None = None,
+        budget_s: float = 1.0,
+        caller: Caller = LOCAL,
     ) -> Served | None:
         """Return what `get` returns if nothing has to be waited for; None where `get` is to be called, on a thread."""
         plan = self.plans.known(asked)
         if plan is None or entities.num_rows > MOST_AT_ONCE or not isinstance(self.online, PromptStore):
             return None
+        must_read(caller, asked, plan)
         if self.breaker.state != "closed":  # whoever tries does so on a thread
             return None
         found = self.online.read_at_once(_wanted(plan, entities), budget_s=budget_s)
@@ -226,13 +243,25 @@ class TrainingSetHandler:
     offline: OfflineStore
 
     def get(
-        self, service: str, entities: pa.Table, *, table_versions: Mapping[str, int] | None = None
+        self,
+        service: str,
+        entities: pa.Table,
+        *,
+        table_versions: Mapping[str, int] | None = None,
+        caller: Caller = LOCAL,
     ) -> Iterator[tuple[Plan, Chunk]]:
-        """Yield consecutive entity rows with their answers, in the order given."""
+        """Yield consecutive entity rows with their answers, in the order given, if the caller may read the service."""
         plan = self.plans.of(service)
+        must_read(caller, service, plan)
         pins = dict(table_versions or {})
         for chunk in training_set(self.plans.catalog, self.offline, service, entities, versions=pins):
             yield plan, chunk
+
+
+def must_read(caller: Caller, asked: Asked, plan: Plan) -> None:
+    """Raise `ForbiddenError` unless the caller may read a service, or each view of features referred to."""
+    for thing in (plan.service,) if isinstance(asked, str) else plan.views:
+        caller.must_read(thing)
 
 
 def _wanted(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:

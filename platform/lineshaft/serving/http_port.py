@@ -10,13 +10,16 @@ from typing import Any
 
 from lineshaft.errors import EnvironmentFault
 from lineshaft.serving.addresses import host_and_port
+from lineshaft.serving.tls import Tls
 
 
 @contextmanager
-def http_port(app: Any, address: str, *, setting: str, grace_s: float = 10.0, shared: bool = False) -> Iterator[str]:
+def http_port(
+    app: Any, address: str, *, setting: str, grace_s: float = 10.0, shared: bool = False, tls: Tls | None = None
+) -> Iterator[str]:
     """Serve an application; yield its address, the port filled in where it was 0. In the end calls are finished.
 
-    shared: let other processes listen on the same port, as workers of one server do.
+    shared: let other processes listen on the same port, as workers of one server do. tls: encrypt connections.
     Raises `InputError` for an address that is no host:port, `EnvironmentFault` where nothing can listen there.
     """
     try:
@@ -27,6 +30,9 @@ def http_port(app: Any, address: str, *, setting: str, grace_s: float = 10.0, sh
         config = uvicorn.Config(
             app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=max(1, round(grace_s))
         )
+        if tls is not None:
+            config.load()
+            config.ssl = tls.context()
         server: Any = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), name="http-server", daemon=True)
         thread.start()

@@ -1,7 +1,8 @@
-"""Errors become gRPC statuses here, in one place; no error knows its transport code."""
+"""The edge of the process: calls are let in or not, and errors become statuses, which no error knows of itself."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 import uuid
@@ -9,15 +10,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
+from lineshaft.access.guard import CALLER, Guard
 from lineshaft.errors import (
     ConflictError,
     CorruptError,
     DefinitionError,
     EnvironmentFault,
+    ForbiddenError,
     InputError,
     LineshaftError,
     NotFoundError,
+    RateError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -28,8 +34,11 @@ STATUS_OF: dict[type[LineshaftError], grpc.StatusCode] = {
     CorruptError: grpc.StatusCode.DATA_LOSS,
     DefinitionError: grpc.StatusCode.FAILED_PRECONDITION,
     EnvironmentFault: grpc.StatusCode.FAILED_PRECONDITION,
+    ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
     InputError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
+    RateError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (
@@ -39,16 +48,22 @@ CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (
     "lineshaft-error-id",
 )
 """Trailing metadata of a refused call: the error's code, place and remedy; of an unexpected one, its id in the log."""
+RETRY_KEY = "grpc-retry-pushback-ms"
+"""Trailing metadata of a call that came too soon: the time to wait, as gRPC's own retries understand it."""
 
 Told = Callable[[str, str, float], None]
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
-    """Turn errors into statuses: ours with code and fix, unknown ones into INTERNAL with an id and nothing else."""
+class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Let calls in, and turn errors into statuses: ours with code and fix, others into INTERNAL with an id alone."""
 
-    def __init__(self, told: Told | None = None) -> None:
-        """`told` is called after each call with its method, the name of its status, and the seconds it took."""
+    def __init__(self, told: Told | None = None, guard: Guard | None = None) -> None:
+        """`told` is called after each call with its method, the name of its status, and the seconds it took.
+
+        Without a `guard` everybody is let in. With one, a request is not even read before its caller was.
+        """
         self._told = told or _nobody
+        self._guard = guard
         self._wrapped: dict[str, Any] = {}  # once a method, not once a call
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
@@ -59,28 +74,45 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None  # names that nobody serves are not remembered: there is no end to them
-            wrapped = self._wrapped[method] = _wrapped(handler, method, self._told)
+            wrapped = self._wrapped[method] = self._around(handler, method)
         return wrapped
 
+    def _around(self, handler: Any, method: str) -> Any:
+        """Return a handler that answers as the one given does, at the edge."""
+        kind = _KINDS[handler.request_streaming, handler.response_streaming]
+        behaviour, reads = getattr(handler, kind), handler.request_deserializer
+        if self._guard is not None:
+            behaviour = _guarded(self._guard, method, behaviour, reads, one=not handler.request_streaming)
+            reads = reads if handler.request_streaming else None
+        yields = handler.response_streaming and not inspect.iscoroutinefunction(getattr(handler, kind))
+        behaviour = (_edged_stream if yields else _edged)(behaviour, method, self._told)
+        return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, reads, handler.response_serializer)
 
-def _wrapped(handler: Any, method: str, told: Told) -> Any:
-    if handler.request_streaming and not handler.response_streaming:
-        return handler  # none of ours is of this kind
-    if handler.request_streaming:
-        return grpc.stream_stream_rpc_method_handler(
-            _guarded_stream(handler.stream_stream, method, told),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(
-            _guarded_stream(handler.unary_stream, method, told),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
-    return grpc.unary_unary_rpc_method_handler(
-        _guarded(handler.unary_unary, method, told), handler.request_deserializer, handler.response_serializer
-    )
+
+_KINDS = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
+
+
+def _guarded(guard: Guard, method: str, behaviour: Any, reads: Any, *, one: bool) -> Callable[[Any, Any], Any]:
+    """Return a behaviour that first lets the caller in; where there is one request, it is read after that."""
+
+    def call(request: Any, context: Any) -> Any:
+        shown = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
+        CALLER.set(guard.admit(method, shown, peer=context.peer()))
+        if one and reads is not None:
+            try:
+                request = reads(request)
+            except DecodeError as error:
+                raise InputError(
+                    "the request cannot be read", fix="send the message that the contract names"
+                ) from error
+        return behaviour(request, context)
+
+    return call
 
 
 class _Edge:
@@ -103,7 +135,7 @@ class _Edge:
             self._told(self._method, _ending(error), time.perf_counter() - self._start)
 
 
-def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) -> Callable[..., Awaitable[Any]]:
+def _edged(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:
         async with _Edge(context, method, told):
             return await behaviour(request, context)
@@ -111,7 +143,7 @@ def _guarded(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) 
     return call
 
 
-def _guarded_stream(behaviour: Callable[..., Any], method: str, told: Told) -> Callable[..., AsyncIterator[Any]]:
+def _edged_stream(behaviour: Callable[..., Any], method: str, told: Told) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         async with _Edge(context, method, told):
             async for reply in behaviour(request, context):
@@ -142,7 +174,10 @@ def status_of(error: Exception) -> Any:
 
 async def _abort(context: Any, error: Exception, method: str) -> None:
     if isinstance(error, LineshaftError):
+        trailing: tuple[tuple[str, str | bytes], ...]
         trailing = ((CODE_KEY, error.code), (WHERE_KEY, error.where.encode()), (FIX_KEY, error.fix.encode()))
+        if isinstance(error, RateError):
+            trailing = (*trailing, (RETRY_KEY, str(error.retry_ms)))
         await context.abort(status_of(error), error.what, trailing)
     identity = noted(error, method)
     await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -133,8 +133,17 @@ class Predictor:
     _generation: int = -1
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def predict(self, model: str, keys: pa.Table, *, at_us: NDArray[np.int64] | None = None) -> Predictions:
+    def predict(
+        self,
+        model: str,
+        keys: pa.Table,
+        *,
+        at_us: NDArray[np.int64] | None = None,
+        allows: Callable[[Service], None] | None = None,
+    ) -> Predictions:
         """Score entities by the champion, from features as of now (or of `at_us`, one time per entity).
+
+        allows: asked about the service that the champion reads, before it is read; it raises to refuse.
 
         Raises
         ------
@@ -146,6 +155,8 @@ class Predictor:
         if not keys.num_rows:
             raise InputError("no entities asked for", where=model, fix="send at least one key")
         loaded = self.champion(model)
+        if allows is not None:
+            allows(loaded.service)
         asked_us = np.full(keys.num_rows, self.clock.now_us(), dtype=np.int64) if at_us is None else at_us
         answered = self.features.answer(loaded.service, keys, at_us=asked_us)
         predictions = _score(loaded, keys, asked_us, answered)

@@ -19,6 +19,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lineshaft.access.guard import Caller
 from lineshaft.errors import EnvironmentFault, LineshaftError
 from lineshaft.ops.pushes import Pushes
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
@@ -27,7 +28,7 @@ from lineshaft.serving.crew import READY
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_servicer import FeastServicer, services_of
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
-from lineshaft.serving.interceptors import ErrorInterceptor
+from lineshaft.serving.interceptors import EdgeInterceptor
 from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.servicers import FeatureServicer, PredictionServicer, Predicts
 
@@ -80,11 +81,19 @@ class Server:
         self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="serving")
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(handlers.metrics.called if handlers.metrics is not None else None)],
+            interceptors=[EdgeInterceptor(handlers.metrics.called if handlers.metrics else None, self._door.guard)],
             options=_options(self._limits),
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
-        self._names = self._register(handlers)
+        answers = Answers(
+            features=handlers.features,
+            pool=self._pool,
+            timeout_s=self._limits.store_timeout_s,
+            metrics=handlers.metrics,
+        )
+        self._names = add_services(
+            self._server, handlers, answers=answers, caller=self._door.caller, alive=self._health
+        )
         self._upkeep, self._close = handlers.upkeep, handlers.close
         self._keeping: asyncio.Task[None] | None = None
 
@@ -138,21 +147,24 @@ class Server:
         )
         return port
 
-    def _register(self, handlers: Handlers) -> list[str]:
-        timeout_s = self._limits.store_timeout_s
-        answers = Answers(features=handlers.features, pool=self._pool, timeout_s=timeout_s, metrics=handlers.metrics)
-        features = FeatureServicer(plans=handlers.plans, answers=answers, training=handlers.training)
-        features_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
-        names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
-        if handlers.predictor is not None:
-            predictions = PredictionServicer(predictor=handlers.predictor, timeout_s=timeout_s, pool=self._pool)
-            predictions_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, self._server)
-            names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        feast = services_of(FeastServicer(answers=answers, pushes=handlers.pushes))
-        self._server.add_generic_rpc_handlers(tuple(feast.values()))
-        return [*names, *feast]
+
+def add_services(
+    server: Any, handlers: Handlers, *, answers: Answers, caller: Callable[[], Caller], alive: Any
+) -> list[str]:
+    """Give a server everything it answers; return the names of the services, but for those of gRPC's own."""
+    plans = handlers.plans
+    features = FeatureServicer(plans=plans, answers=answers, training=handlers.training, caller=caller)
+    features_pb2_grpc.add_FeatureServiceServicer_to_server(features, server)
+    names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
+    if handlers.predictor is not None:
+        predictions = PredictionServicer(predictor=handlers.predictor, plans=plans, answers=answers, caller=caller)
+        predictions_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, server)
+        names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
+    health_pb2_grpc.add_HealthServicer_to_server(alive, server)
+    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    feast = services_of(FeastServicer(answers=answers, caller=caller, pushes=handlers.pushes))
+    server.add_generic_rpc_handlers(tuple(feast.values()))
+    return [*names, *feast]
 
 
 def serve(

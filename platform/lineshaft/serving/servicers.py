@@ -5,21 +5,22 @@ Work that may have to wait runs on threads, so that no call waits behind another
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterator
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lineshaft.errors import InputError, LineshaftError
+from lineshaft.access.guard import LOCAL, Caller
+from lineshaft.errors import InputError, LineshaftError, NotFoundError, UnauthenticatedError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving import convert, request_ids
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.predict import Predictions
+from lineshaft.specs import Service
 
 _MESSAGE_BYTES = 4 << 20
 """About the size of one streamed message: large enough to fill the wire, small enough for any client's limit."""
@@ -28,15 +29,25 @@ _MESSAGE_BYTES = 4 << 20
 class Predicts(Protocol):
     """Whoever predicts: `lineshaft.serving.predict.Predictor`."""
 
-    def predict(self, model: str, keys: pa.Table, *, at_us: NDArray[np.int64] | None = None) -> Predictions:
-        """Return the champion's predictions for entities, as of now or of one time for each."""
+    def predict(
+        self,
+        model: str,
+        keys: pa.Table,
+        *,
+        at_us: NDArray[np.int64] | None = None,
+        allows: Callable[[Service], None] | None = None,
+    ) -> Predictions:
+        """Return the champion's predictions for entities, if `allows` does not refuse the service it reads."""
         ...
 
 
 class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
     """`lineshaft.rpc.v1.FeatureService`."""
 
-    def __init__(self, *, plans: Plans, answers: Answers, training: TrainingSetHandler) -> None:
+    def __init__(
+        self, *, plans: Plans, answers: Answers, training: TrainingSetHandler, caller: Callable[[], Caller]
+    ) -> None:
+        self._caller = caller
         self._plans = plans
         self._answers = answers
         self._training = training
@@ -44,23 +55,28 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
     async def GetFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return the newest feature values of many entities."""
         request_ids.begin(context.invocation_metadata())
-        return await self._features_of(request, budget_s(self._answers.timeout_s, context.time_remaining()))
+        limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
+        return await self._features_of(request, limit_s, self._caller())
 
     async def StreamFeatures(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """Answer question after question; a refused one is answered by its refusal."""
+        """Answer question after question; a refused one is answered by its refusal, a lost identity ends the stream."""
         request_ids.begin(context.invocation_metadata())
+        caller = self._caller()
         async for asked in requests:
             most_s = self._answers.timeout_s
             limit_s = min(most_s, asked.budget_us / 1e6) if asked.budget_us > 0 else most_s
             try:
-                answer = await self._features_of(asked.request, limit_s)
+                caller.again()
+                answer = await self._features_of(asked.request, limit_s, caller)
+            except UnauthenticatedError:
+                raise
             except LineshaftError as error:
                 refusal = features_pb2.Refusal(code=error.code, what=error.what, where=error.where, fix=error.fix)
                 yield features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
             else:
                 yield features_pb2.StreamFeaturesResponse(number=asked.number, response=answer)
 
-    async def _features_of(self, request: Any, limit_s: float) -> features_pb2.GetFeaturesResponse:
+    async def _features_of(self, request: Any, limit_s: float, caller: Caller) -> features_pb2.GetFeaturesResponse:
         entities, at_us = convert.entities_from(request.entities), request.at_us or None
         return await self._answers.of(
             request.feature_service,
@@ -68,6 +84,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             lambda served: convert.features_to(served, encoding=request.encoding),
             limit_s=limit_s,
             at_us=at_us,
+            caller=caller,
         )
 
     async def GetTrainingSet(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
@@ -76,6 +93,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             request.feature_service,
             convert.arrow_from(request.entities),
             table_versions=dict(request.table_versions),
+            caller=self._caller(),
         )
         replies = _training_replies(chunks)
         try:
@@ -85,11 +103,12 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             await on(self._answers.pool, replies.close)
 
     async def ListFeatureServices(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Return one page of feature services."""
+        """Return one page of the feature services that the caller may read."""
         if request.page_size < 0:
             raise InputError(f"page_size is {request.page_size}", fix="give 0 or more")
-        every = await on(self._answers.pool, self._plans.all)
-        plans, token = page(every, size=request.page_size, token=request.page_token)
+        caller = self._caller()
+        readable = [plan for plan in await on(self._answers.pool, self._plans.all) if caller.may_read(plan.service)]
+        plans, token = page(readable, size=request.page_size, token=request.page_token)
         summaries = [convert.summary_to(plan) for plan in plans]
         return features_pb2.ListFeatureServicesResponse(feature_services=summaries, next_page_token=token)
 
@@ -97,23 +116,36 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
     """`lineshaft.rpc.v1.PredictionService`."""
 
-    def __init__(self, *, predictor: Predicts, timeout_s: float, pool: Executor) -> None:
+    def __init__(self, *, predictor: Predicts, plans: Plans, answers: Answers, caller: Callable[[], Caller]) -> None:
+        self._caller = caller
         self._predictor = predictor
-        self._timeout_s = timeout_s
-        self._pool = pool
+        self._plans = plans
+        self._answers = answers
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
-        """Return one prediction for each entity."""
+        """Return one prediction for each entity, to those who may read the service that the model reads."""
         request_ids.begin(context.invocation_metadata())
-        budget_s(self._timeout_s, context.time_remaining())
+        budget_s(self._answers.timeout_s, context.time_remaining())
+        caller = self._caller()
+
+        def allows(service: Service) -> None:
+            caller.must_read(self._worded_now(service))
 
         def work() -> predictions_pb2.PredictResponse:
             entities = convert.entities_from(request.entities).table
             at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
-            predictions = self._predictor.predict(request.model, entities, at_us=at_us)
+            asked = None if caller is LOCAL else allows  # the host asks nobody: not even for how things are worded now
+            predictions = self._predictor.predict(request.model, entities, at_us=at_us, allows=asked)
             return convert.predictions_to(predictions, most=request.contributions)
 
-        return await on(self._pool, work)
+        return await on(self._answers.pool, work)
+
+    def _worded_now(self, service: Service) -> Service:
+        """Return a service that a model pins as the catalogue words it today, for whose it is and who may read it."""
+        try:
+            return self._plans.of(service.name).service
+        except NotFoundError:
+            return service
 
 
 def _training_replies(chunks: Iterator[tuple[Plan, Chunk]]) -> Generator[features_pb2.GetTrainingSetResponse]:

@@ -35,6 +35,29 @@ class Tls:
         watched = _Watched(self)
         return grpc.dynamic_ssl_server_credentials(watched.read(), watched.changed, self.client_ca is not None)
 
+    def context(self) -> ssl.SSLContext:
+        """Return the same for HTTP, by the same rules."""
+        watched = _Watched(self)
+        watched.read()
+        used = [self._context()]
+
+        def chosen(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            if watched.changed() is not None:
+                used[0] = self._context()
+            connection.context = used[0]
+
+        first = self._context()
+        first.sni_callback = chosen  # called for each new connection, whether it names a server or not
+        return first
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        if self.client_ca is not None:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def files(self) -> tuple[Path, ...]:
         """Return its files."""
         return (self.cert, self.key) if self.client_ca is None else (self.cert, self.key, self.client_ca)

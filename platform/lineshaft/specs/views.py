@@ -96,6 +96,11 @@ class View:
         """Return the names of its features, in declared order."""
         return tuple(f.name for f in self.features)
 
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Return the teams that may read it besides its own: none, since teams share services, not views."""
+        return ()
+
     def to_json(self) -> str:
         """Write the view as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -168,6 +173,7 @@ class Service:
     team: str = ""
     owner: str = ""
     description: str = ""
+    readers: tuple[str, ...] = ()  # teams that may read it besides its own; "*" is every team
 
     @property
     def version(self) -> str:
@@ -186,7 +192,8 @@ class Service:
         raw: dict[str, Any] = json.loads(text)
         views = tuple(ServiceView(**{**v, "features": tuple(v["features"])}) for v in raw.pop("views"))
         on_demand = tuple(_on_demand_view(v) for v in raw.pop("on_demand"))
-        return Service(views=views, on_demand=on_demand, **raw)
+        readers = tuple(raw.pop("readers", ()))  # services written before there were any have none
+        return Service(views=views, on_demand=on_demand, readers=readers, **raw)
 
 
 def _on_demand_view(raw: dict[str, Any]) -> OnDemandView:

@@ -35,6 +35,13 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "serve": (("serve", "--address", "0.0.0.0:0"), "LS-INP", "no authentication"),
     "simulate": (("simulate", "--assets", "0"), "LS-INP", "a fleet with assets 0"),
     "simulate, odd period": (("simulate", "--every-s", "7"), "LS-INP", "7"),
+    "tokens create": (("tokens", "create", "x", "--grant", "vibration:boss"), "LS-INP", "'vibration:boss' is no grant"),
+    "tokens create, no time": (
+        ("tokens", "create", "x", "--grant", "a:reader", "--days", "0"),
+        "LS-INP",
+        "time to live",
+    ),
+    "tokens revoke": (("tokens", "revoke", "nobody"), "LS-NOF", "no token 'nobody'"),
     "train": (("train", "nothing"), "LS-NOF", "no recipe for model 'nothing'"),
     "train, no service": (("train", "bearing_failure"), "LS-NOF", "no service 'bearing_health'"),
     "training-set": (("training-set", "wealth", "whole.csv", "out.parquet"), "LS-NOF", "no service 'wealth'"),
@@ -55,12 +62,14 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
 SETTINGS: dict[str, tuple[str, str, str, str]] = {
     "apply": ("", "", "", ""),  # these two import Feast: see test_declarations.py
     "plan": ("", "", "", ""),
+    "audit": ("RATE_PER_S", "soon", "LS-INP", "LINESHAFT_RATE_PER_S"),
     "db upgrade": ("DATABASE_URL", "nonsense", "LS-INP", "names no database"),
     "functions": ("", "", "", ""),
     "models": ("DATABASE_URL", "mysql://h/d", "LS-INP", "names no database"),
     "online status": ("REDIS_URL", "nonsense", "LS-UNA", "not a Redis URL"),
     "rejects": ("DATABASE_URL", "postgresql://127.0.0.1:1/d", "LS-UNA", "database"),
     "services": ("DATABASE_URL", "sqlite:////proc/none/x.db", "LS-", "/proc/none"),
+    "tokens list": ("DATABASE_URL", "nonsense", "LS-INP", "names no database"),
     "up": ("GRPC_ADDRESS", "0.0.0.0:0", "LS-INP", "no authentication"),
     "views": ("REDIS_TIMEOUT_S", "soon", "LS-INP", "LINESHAFT_REDIS_TIMEOUT_S"),
 }

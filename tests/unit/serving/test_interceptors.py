@@ -11,15 +11,19 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 
 from lineshaft import errors
+from lineshaft.access.guard import CALLER, Guard
+from lineshaft.access.principal import Principal, Role
 from lineshaft.serving.interceptors import (
     CODE_KEY,
     FIX_KEY,
     ID_KEY,
+    RETRY_KEY,
     STATUS_OF,
     WHERE_KEY,
-    ErrorInterceptor,
+    EdgeInterceptor,
 )
 
 STATUS = grpc.StatusCode
@@ -50,14 +54,14 @@ def handler(**behaviours: Any) -> Any:
     return SimpleNamespace(**{**plain, **kinds, **serializers, **behaviours})
 
 
-async def wrapped(of: Any, *, interceptor: ErrorInterceptor | None = None, method: str = "/s/M") -> Any:
+async def wrapped(of: Any, *, interceptor: EdgeInterceptor | None = None, method: str = "/s/M") -> Any:
     """Return what the interceptor makes of a handler."""
 
     async def continuation(_details: Any) -> Any:
         return of
 
     details = SimpleNamespace(method=method)
-    return await (interceptor or ErrorInterceptor()).intercept_service(continuation, details)
+    return await (interceptor or EdgeInterceptor()).intercept_service(continuation, details)
 
 
 def outcome(error: Exception | None) -> tuple[Any, str, dict[str, Any]]:
@@ -86,8 +90,10 @@ EXPECTED = {
     errors.CorruptError: STATUS.DATA_LOSS,
     errors.DefinitionError: STATUS.FAILED_PRECONDITION,
     errors.EnvironmentFault: STATUS.FAILED_PRECONDITION,
+    errors.ForbiddenError: STATUS.PERMISSION_DENIED,
     errors.InputError: STATUS.INVALID_ARGUMENT,
     errors.NotFoundError: STATUS.NOT_FOUND,
+    errors.UnauthenticatedError: STATUS.UNAUTHENTICATED,
     errors.UnavailableError: STATUS.UNAVAILABLE,
     errors.LineshaftError: STATUS.UNKNOWN,
 }
@@ -108,7 +114,18 @@ def test_an_error_of_ours_keeps_its_code_its_place_and_its_cure(kind: type[error
 
 def test_every_status_is_in_the_table_above() -> None:
     """A status changed in one place is noticed."""
-    assert {kind: code for kind, code in EXPECTED.items() if code is not STATUS.UNKNOWN} == STATUS_OF
+    told_elsewhere = {errors.LineshaftError: STATUS.UNKNOWN, errors.RateError: STATUS.RESOURCE_EXHAUSTED}
+
+    assert {**EXPECTED, **told_elsewhere} == {**STATUS_OF, errors.LineshaftError: STATUS.UNKNOWN}
+
+
+def test_a_call_that_came_too_soon_is_told_when_to_come_again() -> None:
+    """The time travels as gRPC's own retries read it, and in words."""
+    code, _, trailing = outcome(errors.RateError("too often", retry_ms=120))
+
+    assert code is STATUS.RESOURCE_EXHAUSTED
+    assert trailing[RETRY_KEY] == "120"
+    assert trailing[FIX_KEY] == b"ask again in 120 ms"
 
 
 def test_a_kind_of_error_derived_from_ours_has_its_parents_status() -> None:
@@ -165,7 +182,7 @@ def test_how_a_call_ended_is_told_once(error: BaseException | None, code: str) -
         return "answer"
 
     async def run() -> None:
-        interceptor = ErrorInterceptor(lambda method, how, _seconds: told.append((method, how)))
+        interceptor = EdgeInterceptor(lambda method, how, _seconds: told.append((method, how)))
         made = await wrapped(handler(unary_unary=behaviour), interceptor=interceptor)
         with contextlib.suppress(Aborted, grpc.aio.AbortError, asyncio.CancelledError):
             await made.unary_unary("request", Context())
@@ -224,7 +241,7 @@ def test_a_method_is_wrapped_once_and_unknown_ones_are_not_remembered() -> None:
     """The same method gives the same wrapper; names that nobody serves would fill the memory."""
 
     async def run() -> None:
-        interceptor = ErrorInterceptor()
+        interceptor = EdgeInterceptor()
         one = handler(unary_unary=lambda _request, _context: None)
         first = await wrapped(one, interceptor=interceptor, method="/s/A")
         assert await wrapped(handler(), interceptor=interceptor, method="/s/A") is first
@@ -235,8 +252,78 @@ def test_a_method_is_wrapped_once_and_unknown_ones_are_not_remembered() -> None:
     asyncio.run(run())
 
 
-def test_a_stream_of_requests_is_left_as_it_is() -> None:
-    """Many requests with one answer: no service of ours is of this kind."""
-    streaming = handler(request_streaming=True)
+class Shown(Context):
+    """What grpc gives a handler of a call that shows something."""
 
-    assert asyncio.run(wrapped(streaming)) is streaming
+    def __init__(self, *metadata: tuple[str, str]) -> None:
+        super().__init__()
+        self.metadata = metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return what the caller sent."""
+        return self.metadata
+
+    def peer(self) -> str:
+        """Return where it came from."""
+        return "ipv4:10.0.0.7:1234"
+
+
+class KnowsAna:
+    """Takes one token, and writes nobody down."""
+
+    def principal(self, secret: str) -> Principal:
+        """Return Ana."""
+        if secret != "lst_ana":
+            raise errors.UnauthenticatedError("nobody knows this token")
+        return Principal(name="ana", grants={"vibration": Role.READER})
+
+    def note(self, **_: str) -> None:
+        """Forget it."""
+
+
+def test_a_request_is_not_read_before_its_caller_is_let_in() -> None:
+    """A stranger's bytes never meet the parser; a caller's that are no message are an error of the caller."""
+    read: list[bytes] = []
+
+    def reads(request: bytes) -> str:
+        read.append(request)
+        if request == b"junk":
+            raise DecodeError
+        return request.decode()
+
+    async def behaviour(request: str, _context: Any) -> tuple[str, str]:
+        return request, CALLER.get().principal.name
+
+    async def answer(request: bytes, *metadata: tuple[str, str]) -> Any:
+        guard = Guard(tokens=KnowsAna(), denials=KnowsAna(), rules={"/s/M": Role.READER})
+        one = handler(unary_unary=behaviour, request_deserializer=reads)
+        made = await wrapped(one, interceptor=EdgeInterceptor(guard=guard))
+        assert made.request_deserializer is None
+        context = Shown(*metadata)
+        try:
+            return await made.unary_unary(request, context)
+        except Aborted:
+            return context.told[0][0]
+
+    ana = ("authorization", "Bearer lst_ana")
+    assert asyncio.run(answer(b"a secret")) is STATUS.UNAUTHENTICATED
+    assert asyncio.run(answer(b"a secret", ("authorization", "Bearer lst_eve"))) is STATUS.UNAUTHENTICATED
+    assert read == []
+    assert asyncio.run(answer(b"question", ("user-agent", "x"), ana)) == ("question", "ana")
+    assert asyncio.run(answer(b"junk", ana)) is STATUS.INVALID_ARGUMENT
+
+
+def test_streams_of_requests_are_guarded_like_others() -> None:
+    """Many requests with one answer: no service of ours is of this kind, and one that were would have no other door."""
+
+    async def behaviour(_requests: Any, _context: Any) -> str:
+        return "answer"
+
+    async def run() -> None:
+        guard = Guard(tokens=KnowsAna(), denials=KnowsAna(), rules={})
+        one = handler(request_streaming=True, stream_unary=behaviour)
+        made = await wrapped(one, interceptor=EdgeInterceptor(guard=guard))
+        with pytest.raises(Aborted):
+            await made.stream_unary("requests", Shown(("authorization", "Bearer lst_ana")))
+
+    asyncio.run(run())

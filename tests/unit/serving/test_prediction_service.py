@@ -23,7 +23,9 @@ from lineshaft.specs import Status
 class KnownPredictor:
     """Answers two entities of one model: the second lacks an input."""
 
-    def predict(self, model: str, keys: pa.Table, *, at_us: NDArray[np.int64] | None = None) -> Predictions:
+    def predict(
+        self, model: str, keys: pa.Table, *, at_us: NDArray[np.int64] | None = None, allows: Any = None
+    ) -> Predictions:
         """Return what the test expects."""
         if model != "bearing_failure":
             raise NotFoundError(f"model {model!r} has no champion here", fix="promote a version")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
@@ -14,6 +17,7 @@ from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.client import Client
 from lineshaft.serving.door import Door
+from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.server import Handlers, background_server
 from lineshaft.serving.tls import Tls
@@ -128,6 +132,34 @@ def test_a_new_certificate_serves_new_connections_without_a_restart(
         with Client(bound, ca=tmp_path / "renewed.pem", timeout_s=2.0) as client:
             assert client.services() == []
         assert before.services() == []
+
+
+def test_http_is_encrypted_by_the_same_files(handlers: Handlers, authority: trustme.CA, tmp_path: Path) -> None:
+    """Who trusts the authority and shows a certificate of it is answered, also with a new one; nobody else is."""
+    cert, key = issue(authority, tmp_path, "localhost")
+    door = Door(tls=Tls(cert=cert, key=key, client_ca=tmp_path / "ca.pem"))
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    showing = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    showing.load_cert_chain(*issue(authority, tmp_path, "caller.example"))
+
+    with feast_http(handlers, "localhost:0", door=door) as bound:
+        url = f"https://localhost:{bound.rpartition(':')[2]}/health"
+        assert httpx.get(url, verify=showing).status_code == 200
+        for other_url, context in ((url, trusting), (url.replace("https", "http"), showing)):
+            with pytest.raises(httpx.TransportError):
+                httpx.get(other_url, verify=context)
+        before = peer_certificate(url, showing)
+        issue(authority, tmp_path, "localhost")
+        assert peer_certificate(url, showing) != before
+
+
+def peer_certificate(url: str, context: ssl.SSLContext) -> bytes | None:
+    """Return the certificate that a server shows to a new connection."""
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    with socket.create_connection(("localhost", port)) as plain:
+        connection = context.wrap_socket(plain, server_hostname="localhost")
+        with connection:
+            return connection.getpeercert(binary_form=True)
 
 
 @pytest.mark.parametrize("fault", ["no such file", "no PEM", "another key", "locked key"])

@@ -1,0 +1,96 @@
+"""Commands about who may ask: tokens, audit."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from lineshaft.access.denials import recorded
+from lineshaft.access.principal import grant_texts, grants_of
+from lineshaft.access.tokens import Token
+from lineshaft.cli.app import Json, app
+from lineshaft.cli.output import show
+from lineshaft.clock import SystemClock
+from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.tokens import TokenRegister
+from lineshaft.settings import Settings
+
+tokens = typer.Typer(no_args_is_help=True, help="API tokens: who may ask a server.")
+app.add_typer(tokens, name="tokens")
+DAY_US = 86_400_000_000
+
+
+@tokens.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who is to use it, in a few words.")],
+    grant: Annotated[list[str], typer.Option(help="team:role; repeat for more teams. Roles: reader, writer, admin.")],
+    days: Annotated[float, typer.Option(help="How long it lives.")] = 90.0,
+    as_json: Json = False,
+) -> None:
+    """Make a token and show it, this once."""
+    with _register() as register:
+        token, secret = register.create(name, grants_of(grant), lives_us=round(days * DAY_US), actor=getpass.getuser())
+    show([{"token": secret, **_row(token)}], title="a new token: it is not shown again", as_json=as_json)
+
+
+@tokens.command("list")
+def list_tokens(as_json: Json = False) -> None:
+    """List the tokens there are and were; their secrets are nowhere."""
+    with _register() as register:
+        rows = [_row(token) for token in register.all()]
+    show(rows, title="tokens", as_json=as_json)
+
+
+@tokens.command("revoke")
+def revoke(id: str, as_json: Json = False) -> None:  # noqa: A002 - what the list calls it
+    """Revoke a token for good; servers refuse it within two seconds."""
+    with _register() as register:
+        token = register.revoke(id, actor=getpass.getuser())
+    show([_row(token)], title="revoked", as_json=as_json)
+
+
+@app.command()
+def audit(
+    last: Annotated[int, typer.Option(min=1, help="How many of the newest denials.")] = 50, as_json: Json = False
+) -> None:
+    """List who was denied what by the servers of this home: what came again within ten seconds is counted."""
+    settings = Settings()
+    rows: list[dict[str, Any]] = [asdict(denial) for denial in recorded(settings.home / "audit", most=last)]
+    if not as_json:
+        rows = [{"at": _moment(row.pop("at_us")), **row} for row in rows]
+    show(rows, title="denials", as_json=as_json)
+
+
+@contextmanager
+def _register() -> Iterator[TokenRegister]:
+    settings = Settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database())
+    register = TokenRegister(settings.database(), project=settings.project, clock=SystemClock())
+    try:
+        yield register
+    finally:
+        register.close()
+
+
+def _row(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "grants": ", ".join(grant_texts(token.grants)),
+        "state": token.state(SystemClock().now_us()),
+        "created": _moment(token.created_us),
+        "by": token.created_by,
+        "expires": _moment(token.expires_us),
+        "revoked": _moment(token.revoked_us) if token.revoked_us is not None else None,
+    }
+
+
+def _moment(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
