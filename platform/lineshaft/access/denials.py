@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from lineshaft.clock import Clock
 
+_PORT = re.compile(r":\d+$")
 _LOG = logging.getLogger(__name__)
 WINDOW_US = 10_000_000
 """The same denial is written once, then counted, and its count written when this time is over."""
@@ -116,8 +119,8 @@ def _denial(kind: Kind, at_us: int, count: int = 1) -> Denial:
 def _host(peer: str) -> str:
     """Return a peer without its port.
 
-    >>> _host("ipv4:10.1.2.3:5123"), _host("unix:")
-    ('ipv4:10.1.2.3', 'unix:')
+    >>> _host("ipv4:10.1.2.3:5123"), _host("ipv6:%5B::1%5D:5123"), _host("unix:"), _host("http:::1")
+    ('ipv4:10.1.2.3', 'ipv6:[::1]', 'unix:', 'http:::1')
     """
-    before, _, port = peer.rpartition(":")
-    return before if port.isdecimal() else peer
+    host = unquote(peer)
+    return _PORT.sub("", host) if host.startswith("ip") else host
