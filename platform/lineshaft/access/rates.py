@@ -18,7 +18,8 @@ class Rates:
     >>> rates.take("ana")
     >>> rates.take("ana")
     Traceback (most recent call last):
-    lineshaft.errors.RateError: more than 2 calls a second
+    lineshaft.errors.RateError: LS-RAT  more than 2 calls a second
+      fix: ask again in 501 ms
     """
 
     def __init__(self, *, per_s: float, burst: int, now_s: Callable[[], float] = time.monotonic) -> None:
