@@ -24,6 +24,10 @@ EVERYTHING = (
     "flink.jobs.stream.arguments={--source,kafka}",
     "serving.autoscaling.enabled=true",
     "serving.service.headless=true",
+    "serving.tls.mutual=true",
+    "serving.auth.oidc.issuer=https://id.example/plant",
+    "serving.auth.oidc.audience=lineshaft",
+    "serving.auth.oidc.keys=https://id.example/plant/keys",
     "serving.nodeSelector.pool=fast",
     "serving.podAnnotations.team=turbine",
     "serving.tolerations[0].key=dedicated",
@@ -130,7 +134,7 @@ def test_pods_fit_the_restricted_standard(helm: str, choice: tuple[str, ...]) ->
             security = container["securityContext"]
             assert security["allowPrivilegeEscalation"] is False, name
             assert security["capabilities"] == {"drop": ["ALL"]}, name
-        assert all(set(volume) <= {"name", "emptyDir"} for volume in pod.get("volumes", [])), name
+        assert all(set(volume) <= {"name", "emptyDir", "secret"} for volume in pod.get("volumes", [])), name
 
 
 def test_our_pods_write_to_scratch_only_and_state_what_they_need(helm: str) -> None:
@@ -143,14 +147,43 @@ def test_our_pods_write_to_scratch_only_and_state_what_they_need(helm: str) -> N
         assert "memory" in container["resources"]["limits"], name
 
 
-def test_serving_is_probed_over_grpc(helm: str) -> None:
-    """Start, readiness and liveness of serving ask the gRPC health service on the serving port."""
+def test_serving_is_probed_where_it_listens(helm: str) -> None:
+    """Start, readiness and liveness knock at the serving port: probes of gRPC would have to speak TLS."""
     pod = dict(pods(render(helm)))["plant-serving"]
     (container,) = pod["containers"]
     (port,) = container["ports"]
 
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["grpc"]["port"] == port["containerPort"]
+        assert container[probe]["tcpSocket"]["port"] == port["name"]
+
+
+def serving_environment(helm: str, choice: tuple[str, ...]) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Return what serving's container is told besides the settings of all pods, and the volumes of its pod."""
+    pod = dict(pods(render(helm, choice)))["plant-serving"]
+    return {item["name"]: item["value"] for item in pod["containers"][0]["env"]}, pod["volumes"]
+
+
+def test_serving_may_be_reached_since_it_is_encrypted_and_guarded(helm: str) -> None:
+    """It listens for other machines, so it has a certificate from a secret and takes tokens, unless told otherwise."""
+    told, volumes = serving_environment(helm, DEFAULTS)
+    more, _ = serving_environment(helm, EVERYTHING)
+    mounted = dict(pods(render(helm)))["plant-serving"]["containers"][0]["volumeMounts"]
+
+    assert told == {
+        "LINESHAFT_TLS_CERT": "/etc/lineshaft/tls/tls.crt",
+        "LINESHAFT_TLS_KEY": "/etc/lineshaft/tls/tls.key",
+        "LINESHAFT_AUTH_TOKENS": "true",
+    }
+    assert {volume["name"]: volume.get("secret", {}).get("secretName") for volume in volumes} == {
+        "scratch": None,
+        "tls": "lineshaft-serving-tls",
+    }
+    assert {"name": "tls", "mountPath": "/etc/lineshaft/tls", "readOnly": True} in mounted
+    assert set(more) - set(told) == {
+        "LINESHAFT_TLS_CLIENT_CA",
+        *(f"LINESHAFT_OIDC_{name}" for name in ("ISSUER", "AUDIENCE", "KEYS")),
+    }
+    assert {name.removeprefix("LINESHAFT_").lower() for name in more} <= set(Settings.model_fields)
 
 
 @CHOICES
@@ -229,6 +262,10 @@ def test_flink_jobs_keep_their_state(helm: str) -> None:
         "settings.REDIS_URL=x",
         "settings.LINESHAFT_DATABASE_URL=postgresql://u:p@db/x",
         "flink.jobs.stream.upgradeMode=stateless",
+        "serving.auth.tokens=false",
+        "serving.tls.existingSecret=",
+        "serving.auth.oidc.issuer=https://id.example",
+        "serving.auth.oidc.keys=http://id.example/keys",
     ],
 )
 def test_wrong_values_are_refused(helm: str, wrong: str) -> None:
