@@ -96,6 +96,8 @@ class Wire:
         self._open.add(near_out)
         try:
             await asyncio.gather(self._pass(near_in, far_out), self._pass(far_in, near_out))
+        except asyncio.CancelledError:
+            pass  # the wire is taken down; asyncio would complain of a connection that ended so
         finally:
             self._open.discard(near_out)
             for end in (near_out, far_out):
