@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import InputError, NotFoundError, UnavailableError
+from lineshaft.errors import InputError, NotFoundError, RateError, UnavailableError
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
@@ -122,3 +122,28 @@ def test_a_stream_to_nowhere_fails_with_a_remedy() -> None:
         list(nobody.stream("health", [{"asset_id": ["p1"]}]))
 
     assert caught.value.fix
+
+
+def test_streams_leave_room_for_single_calls(address: str) -> None:
+    """The stream too many is refused with a remedy; single calls and open streams go on; afterwards it may come."""
+    over = threading.Event()
+
+    def questions() -> Iterator[Mapping[str, Sequence[str]]]:
+        yield {"asset_id": ["p1"]}
+        over.wait(10.0)
+
+    with Client(address) as client:
+        open_ones = [client.stream("health", questions()) for _ in range(Limits().max_streams)]
+        firsts = [next(stream) for stream in open_ones]
+        with pytest.raises(RateError, match="24 streams already") as caught:
+            next(client.stream("health", questions()))
+        alone = client.features("health", asset_id=["p2"]).table[RMS].to_pylist()
+        over.set()
+        rest = [list(stream) for stream in open_ones]
+        again = frames(client.stream("health", [{"asset_id": ["p3"]}]))
+
+    assert len(frames(iter(firsts))) == Limits().max_streams
+    assert caught.value.fix
+    assert alone == [2.0]
+    assert rest == [[]] * len(open_ones)
+    assert again[0].table[RMS].to_pylist() == [3.0]

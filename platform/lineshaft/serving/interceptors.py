@@ -57,12 +57,14 @@ Told = Callable[[str, str, float], None]
 class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Let calls in, and turn errors into statuses: ours with code and fix, others into INTERNAL with an id alone."""
 
-    def __init__(self, told: Told | None = None, guard: Guard | None = None) -> None:
+    def __init__(self, told: Told | None = None, guard: Guard | None = None, *, most_streams: int = 24) -> None:
         """`told` is called after each call with its method, the name of its status, and the seconds it took.
 
-        Without a `guard` everybody is let in. With one, a request is not even read before its caller was.
+        Without a `guard` everybody is let in. With one, a request is not even read before its caller was. Beyond
+        `most_streams` at once no stream is begun: they last, and would leave no room for single calls.
         """
         self._told = told or _nobody
+        self._streams = _Room(most_streams)
         self._guard = guard
         self._wrapped: dict[str, Any] = {}  # once a method, not once a call
 
@@ -85,7 +87,10 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             behaviour = _guarded(self._guard, method, behaviour, reads, one=not handler.request_streaming)
             reads = reads if handler.request_streaming else None
         yields = handler.response_streaming and not inspect.iscoroutinefunction(getattr(handler, kind))
-        behaviour = (_edged_stream if yields else _edged)(behaviour, method, self._told)
+        if yields:
+            behaviour = _edged_stream(behaviour, method, self._told, self._streams)
+        else:
+            behaviour = _edged(behaviour, method, self._told)
         return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, reads, handler.response_serializer)
 
 
@@ -113,6 +118,21 @@ def _guarded(guard: Guard, method: str, behaviour: Any, reads: Any, *, one: bool
         return behaviour(request, context)
 
     return call
+
+
+class _Room:
+    """Room for so many at once, in one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+
+    def __enter__(self) -> None:
+        if not self._left:
+            raise RateError(f"there are {self._most} streams already", fix="ask in single calls, or again in a second")
+        self._left -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._left += 1
 
 
 class _Edge:
@@ -143,11 +163,14 @@ def _edged(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) ->
     return call
 
 
-def _edged_stream(behaviour: Callable[..., Any], method: str, told: Told) -> Callable[..., AsyncIterator[Any]]:
+def _edged_stream(
+    behaviour: Callable[..., Any], method: str, told: Told, room: _Room
+) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         async with _Edge(context, method, told):
-            async for reply in behaviour(request, context):
-                yield reply
+            with room:
+                async for reply in behaviour(request, context):
+                    yield reply
 
     return call
 

@@ -57,14 +57,16 @@ class Handlers:
 class Limits:
     """What one server takes on. What is beyond is refused at once: that costs far less than an answer nobody waits for.
 
-    Beyond `max_concurrent_calls` with RESOURCE_EXHAUSTED. Of calls that have come and were not looked at yet there are
-    `max_waiting_calls` at most; from half of that on gRPC cancels some, in its own threads.
+    Beyond `max_concurrent_calls`, and of these `max_streams` streams, with RESOURCE_EXHAUSTED. Of calls that have come
+    and were not looked at yet there are `max_waiting_calls` at most; from half of that on gRPC cancels some, in its own
+    threads.
     `shared_port` lets other processes listen on the same port; without a crew a second server there is a mistake.
     """
 
     store_timeout_s: float = 0.025
     max_message_bytes: int = 64 << 20
     max_concurrent_calls: int = 48
+    max_streams: int = 24
     max_waiting_calls: int = 16
     threads: int = 16
     grace_s: float = 10.0
@@ -81,7 +83,13 @@ class Server:
         self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="serving")
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[EdgeInterceptor(handlers.metrics.called if handlers.metrics else None, self._door.guard)],
+            interceptors=[
+                EdgeInterceptor(
+                    handlers.metrics.called if handlers.metrics else None,
+                    self._door.guard,
+                    most_streams=self._limits.max_streams,
+                )
+            ],
             options=_options(self._limits),
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
