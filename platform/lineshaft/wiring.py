@@ -21,6 +21,7 @@ from lineshaft.errors import EnvironmentFault, InputError
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import Jobs, Target, Verdict
 from lineshaft.ops.pushes import Pushes
+from lineshaft.ops.rebuild import fill
 from lineshaft.ops.retract import retract
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
@@ -127,10 +128,8 @@ def connect(
 
 def refill(parts: Parts) -> None:
     """Fill an embedded server from offline: one that started empty, or whose filling was cut off, knows too little."""
-    for view in parts.catalog.views():
-        if view.online and parts.offline.version(view) >= 0:
-            for rows in parts.offline.latest(view):  # nothing is cleared: what a stream has written since is newer
-                parts.online.write(view, rows)
+    stored = (view for view in parts.catalog.views() if view.online and parts.offline.version(view) >= 0)
+    fill(stored, parts.offline, parts.online)
 
 
 def scratch(parts: Parts, folder: Path) -> Parts:

@@ -36,6 +36,7 @@ import pyarrow.parquet as pq
 import redis
 
 from lineshaft.clock import SystemClock
+from lineshaft.ops.rebuild import fill
 from lineshaft.rpc.v1 import features_pb2
 from lineshaft.serving import convert
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
@@ -117,13 +118,6 @@ def rows_from(repo: Path) -> dict[str, pa.Table]:
     return {**tables, "wide": wide.cast(row_schema(WIDE))}
 
 
-def materialize(views: Sequence[View], offline: DeltaOfflineStore, online: RedisOnlineStore) -> None:
-    """Write the newest row of each entity from the offline store."""
-    for view in views:
-        for table in offline.latest(view):
-            online.write(view, table)
-
-
 def bench_materialize(
     args: argparse.Namespace, offline: DeltaOfflineStore, port: int, repo: Path
 ) -> Iterator[dict[str, Any]]:
@@ -144,7 +138,7 @@ def bench_materialize(
             empty = client.info("memory")["used_memory"]  # type: ignore[index]
             online = RedisOnlineStore(f"redis://127.0.0.1:{port}", project=PROJECT)
             start = time.perf_counter()
-            materialize(views, offline, online)
+            fill(views, offline, online)
             ours[name].append(ASSETS / (time.perf_counter() - start))
             size[name] = round((client.info("memory")["used_memory"] - empty) / ASSETS)  # type: ignore[index]
             online.close()
@@ -352,7 +346,7 @@ def started(
         report(line)
     script = [sys.executable, "bench_feast_materialize.py", "--dir", str(repo), "--redis-port", str(redis_port)]
     run([*script, "--rows", str(ASSETS), "--repeats", "1"], peers)
-    materialize((*THREE, WIDE), offline, RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT))
+    fill((*THREE, WIDE), offline, RedisOnlineStore(f"redis://127.0.0.1:{redis_port}", project=PROJECT))
     fill_bare(redis_port)
     commands = commands_of(repo, peers, redis_port, near, http=http)
     ports = {name: free_port() for name in commands}

@@ -34,6 +34,14 @@ def rebuild(views: Iterable[View], offline: OfflineStore, online: OnlineStore) -
         before = online.digest(view)
         online.clear(view)
         cleared = online.digest(view)
-        rows = sum(online.write(view, table).kept for table in offline.latest(view))
+        rows = fill([view], offline, online)
         results.append(Rebuilt(view=view.name, rows=rows, before=before, cleared=cleared, after=online.digest(view)))
     return results
+
+
+def fill(views: Iterable[View], offline: OfflineStore, online: OnlineStore) -> int:
+    """Write the newest row of each entity from offline; return how many were kept.
+
+    Nothing is cleared: what is newer online stays.
+    """
+    return sum(online.write(view, table).kept for view in views for table in offline.latest(view))

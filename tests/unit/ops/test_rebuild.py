@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lineshaft.ops.rebuild import rebuild
+from lineshaft.ops.rebuild import fill, rebuild
 from lineshaft.specs import Feature, Source, View, row_schema
 from lineshaft.stores.memory_offline import MemoryOfflineStore
 from lineshaft.stores.memory_online import MemoryOnlineStore
@@ -61,3 +61,13 @@ def test_a_rebuild_of_nothing_finds_nothing_wrong() -> None:
     (done,) = rebuild([VIEW], MemoryOfflineStore(), MemoryOnlineStore())
 
     assert (done.rows, done.found) == (0, "the same bytes")
+
+
+def test_filling_keeps_what_is_newer_online() -> None:
+    """A stream may have written since: only rows that are missing or older are replaced, and only these are counted."""
+    offline, online = MemoryOfflineStore(), MemoryOnlineStore()
+    offline.write_rows(VIEW, rows(("a", 2, 2.0), ("b", 1, 5.0), ("c", 3, 7.0)), batch="one")
+    online.write(VIEW, rows(("a", 9, 9.0), ("b", 0, 4.0)))
+
+    assert fill([VIEW], offline, online) == 2
+    assert served(online, "a", "b", "c") == [9.0, 5.0, 7.0]
