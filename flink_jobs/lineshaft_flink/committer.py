@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lineshaft.ops.jobs import Gate, JobResult
-from lineshaft.ops.quarantine import quarantine_folder
-from lineshaft.ops.unstored import unstored
+from lineshaft.ops.landing import land
+from lineshaft.ops.quarantine import keep_aside
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore
-from lineshaft.tiles.comparison import sort_rows
 from lineshaft_flink.staging import REJECT_SCHEMA, finished, read_part
 
 
@@ -58,19 +56,14 @@ class Committer:
             tables = [part.rows[view.ref] for part in parts if view.ref in part.rows]
             if not tables:
                 continue
-            table = sort_rows(view, pa.concat_tables(tables))
-            fresh = unstored(view, table, self.offline)
-            repeats[view.ref] += table.num_rows - fresh.num_rows
-            if self.gate is not None and fresh.num_rows:
-                verdict = self.gate(view, fresh)
-                fresh = verdict.good
-                quarantined[view.ref] += verdict.quarantined.num_rows
-                _keep(verdict.quarantined, quarantine_folder(self.aside, view), batch)
-            if fresh.num_rows:
-                self.offline.write_rows(view, fresh, batch=f"{batch}:{view.ref}")
-            rows[view.ref] += fresh.num_rows
+            done = land(
+                view, pa.concat_tables(tables), batch=batch, offline=self.offline, gate=self.gate, aside=self.aside
+            )
+            rows[view.ref] += done.good.num_rows
+            repeats[view.ref] += done.repeats
+            quarantined[view.ref] += done.quarantined
         rejects = pa.concat_tables([REJECT_SCHEMA.empty_table(), *(part.rejects for part in parts)])
-        _keep(rejects, self.aside / "rejects", batch)
+        keep_aside(rejects, self.aside / "rejects", batch)
         for path in paths:
             path.unlink()
         reasons = Counter(reason.partition(":")[0] for reason in rejects["reason"].to_pylist())
@@ -83,17 +76,6 @@ def content_batch(label: str, parts: Mapping[str, int]) -> str:
     """Return a batch name from counted content, the same for the same content."""
     text = repr(sorted(parts.items()))
     return f"{label}:{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
-
-
-def _keep(table: pa.Table, folder: Path, batch: str) -> None:
-    """Keep rows aside under the batch's name: written again, it is the same file."""
-    if not table.num_rows:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    name = hashlib.blake2b(batch.encode(), digest_size=12).hexdigest()
-    hidden = folder / f".{name}.partial"
-    pq.write_table(table, hidden)
-    hidden.rename(folder / f"{name}.parquet")
 
 
 def _positive(counts: Counter[str]) -> dict[str, int]:

@@ -19,10 +19,11 @@ from lineshaft.access.tokens import Tokens
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault, InputError
 from lineshaft.ops.governance import Governance
-from lineshaft.ops.jobs import Jobs, Target, Verdict
+from lineshaft.ops.jobs import JobResult, Jobs, Target, Verdict
 from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.rebuild import fill
 from lineshaft.ops.retract import retract
+from lineshaft.ops.row_pushes import RowPushes, land_pushes
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.tokens import TokenRegister
@@ -61,6 +62,11 @@ class Parts:
     def inbox(self) -> Path:
         """Return the folder that a stream job watches, with one of blocks for each source."""
         return self.settings.home / "inbox"
+
+    @property
+    def pushed(self) -> Path:
+        """Return the folder of pushed rows that wait for their checkpoint."""
+        return self.settings.home / "pushed"
 
     @property
     def rejects(self) -> Path:
@@ -178,6 +184,11 @@ def feature_handler(parts: Parts) -> FeatureHandler:
     return FeatureHandler(plans=Plans(catalog=parts.catalog), online=parts.online, clock=parts.clock)
 
 
+def land_waiting(parts: Parts, target: Target) -> JobResult:
+    """Land the pushed rows that wait."""
+    return land_pushes(parts.pushed, catalog=parts.catalog, target=target, online=parts.online, clock=parts.clock)
+
+
 def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
     settings, features, metrics = parts.settings, feature_handler(parts), Metrics()
@@ -213,6 +224,13 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         upkeep=parts.online.keep_known,
         close=close,
         metrics=metrics,
+        row_pushes=RowPushes(
+            catalog=parts.catalog,
+            clock=parts.clock,
+            online=parts.online,
+            folder=parts.pushed,
+            rejects=parts.rejects,
+        ),
         pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )
 

@@ -16,7 +16,9 @@ RULES: Mapping[str, Role] = {
     "/feast.serving.ServingService/GetOnlineFeatures": Role.READER,
     "/GrpcFeatureServer/GetOnlineFeatures": Role.READER,
     "/GrpcFeatureServer/Push": Role.WRITER,
+    "/GrpcFeatureServer/WriteToOnlineStore": Role.WRITER,
     "POST /push": Role.WRITER,
+    "POST /write-to-online-store": Role.WRITER,
     "POST /get-online-features": Role.READER,
     "GET /health": Role.ANYONE,  # probes of a cluster show nothing
     "/grpc.health.v1.Health/Check": Role.ANYONE,

@@ -11,12 +11,14 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.repo import table_version
+from lineshaft.cli.web import stopped_by_signal
+from lineshaft.errors import InputError
 from lineshaft.ops.jobs import JobResult, Progress, Report
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.embedded import EmbeddedValkey
-from lineshaft.wiring import Parts, connect, gated_target, jobs
+from lineshaft.wiring import Parts, connect, gated_target, jobs, land_waiting
 
 online_app = typer.Typer(no_args_is_help=True, help="The online store: status, rebuild.")
 app.add_typer(online_app, name="online")
@@ -35,6 +37,24 @@ def backfill(
     with connect() as parts:
         result = run_backfill(parts, wanted_views(parts, names or []), assets=asset or [], checked=gate)
     show(result_rows(result), title=f"backfill, {result.seconds:.0f} s", as_json=as_json)
+
+
+@app.command()
+def land(
+    every: Annotated[float, typer.Option(help="Seconds between looks, until stopped; 0: look once.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Check pushed rows by their views' checkpoints and store them offline."""
+    if every < 0:
+        raise InputError(f"--every is {every:g}", fix="give seconds, or 0 to look once")
+    stopping = stopped_by_signal() if every else None
+    with connect() as parts, gated_target(parts) as target:
+        while True:
+            result = land_waiting(parts, target)
+            if stopping is None or result.rows:
+                show(result_rows(result), title="pushed rows landed", as_json=as_json)
+            if stopping is None or stopping.wait(every):
+                return
 
 
 @online_app.command("rebuild")

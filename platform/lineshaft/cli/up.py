@@ -24,7 +24,7 @@ from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.specs import BLOCK_SCHEMA, View
-from lineshaft.wiring import Parts, connect, door, gated_target, handlers, jobs, limits
+from lineshaft.wiring import Parts, connect, door, gated_target, handlers, jobs, land_waiting, limits
 
 database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
 app.add_typer(database, name="db")
@@ -73,7 +73,10 @@ def up(
             threading.Thread(target=feed, args=(parts, simulate, folder, stopping), daemon=True).start()
         if stream:
             run_stream_until(stopping, parts, views, folder)
-        stopping.wait()
+        else:
+            with gated_target(parts) as target:
+                while not stopping.wait(COMMIT_EVERY_S):
+                    land_waiting(parts, target)
     console.print("stopped")
 
 
@@ -88,6 +91,7 @@ def run_stream_until(stopping: threading.Event, parts: Parts, views: list[View],
         console.print("stream job   running")
         seen = 0
         while not stopping.wait(COMMIT_EVERY_S):
+            land_waiting(parts, target)
             result = running.commit()
             rows = sum(result.rows.values())
             if rows != seen:

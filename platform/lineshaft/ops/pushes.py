@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.clock import Clock
@@ -14,7 +15,7 @@ from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.ingest import content_name, keep_rejects
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.sources.pushed import Columns, pushed_reading
-from lineshaft.specs import View
+from lineshaft.specs import BLOCK_SCHEMA, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +52,13 @@ class Pushes:
         reading = pushed_reading(columns, source, received_us=self.clock.now_us())
         keep_rejects(reading.rejects, self.rejects)
         rejected = dict(Counter(reading.rejects["reason"].to_pylist()))
-        blocks = reading.blocks.get(name)
-        if blocks is None or not blocks.num_rows:
-            said = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
-            raise InputError(f"every row is rejected: {said}", where=name, fix="see `lineshaft rejects`")
+        blocks = reading.blocks.get(name, BLOCK_SCHEMA.empty_table())
+        if not blocks.num_rows:
+            refuse_all(name, rejected)
         folder = self.inbox / name
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"push-{content_name(blocks.drop_columns(['known_us']))}.parquet"
-        repeat = path.exists()
-        if not repeat:
-            write_blocks_file(blocks, path)
+        repeat = path.exists() or not write_blocks_file(blocks, path, once=True)
         return Pushed(source=name, accepted=blocks.num_rows, rejected=rejected, repeat=repeat)
 
     def _fed(self, name: str) -> list[View]:
@@ -71,3 +69,9 @@ class Pushes:
             listed = ", ".join(sorted({view.source.name for view in views})) or "none is declared"
             raise NotFoundError(f"there is no push source {name!r}", fix=f"there are: {listed}")
         return fed
+
+
+def refuse_all(name: str, rejected: Mapping[str, int]) -> NoReturn:
+    """Raise `InputError` for a push of which every row is rejected, by reason."""
+    said = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))
+    raise InputError(f"every row is rejected: {said}", where=name, fix="see `lineshaft rejects`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,17 @@ from lineshaft.stores.ports import OfflineStore
 def quarantine_folder(work: Path, view: View) -> Path:
     """Return where a job with this work folder keeps a view's quarantined rows."""
     return work / "quarantine" / view.ref
+
+
+def keep_aside(table: pa.Table, folder: Path, batch: str) -> None:
+    """Keep rows under the batch's name: written again, it is the same file."""
+    if not table.num_rows:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.blake2b(batch.encode(), digest_size=12).hexdigest()
+    hidden = folder / f".{name}.partial"
+    pq.write_table(table, hidden)
+    hidden.rename(folder / f"{name}.parquet")
 
 
 def quarantined_rows(view: View, *, offline: OfflineStore, work: Path, assets: Sequence[str] = ()) -> pa.Table:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from lineshaft.access.guard import Caller
 from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
 from lineshaft.ops.pushes import Pushed, Pushes
+from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.serving.features import Asked, FeatureHandler, Served
 from lineshaft.serving.metrics import Metrics
 from lineshaft.sources.pushed import Columns
@@ -54,7 +55,7 @@ class Answers:
 
         return await on(self.pool, work)
 
-    async def take(self, pushes: Pushes | None, source: str, columns: Columns, *, caller: Caller) -> Pushed:
+    async def take(self, pushes: Pushes | RowPushes | None, source: str, columns: Columns, *, caller: Caller) -> Pushed:
         """Take a push in, if the caller may write there, and count it."""
         if pushes is None:
             raise EnvironmentFault("this server takes nothing in", fix="push to one started by `lineshaft serve`")

@@ -16,11 +16,12 @@ import grpc
 from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import InputError, LineshaftError, RateError, UnauthenticatedError
 from lineshaft.ops.pushes import Pushes
+from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.serving import request_ids
 from lineshaft.serving.answers import Answers
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_answers import feast_columns
-from lineshaft.serving.feast_json import answer_json, pushed_rows, question
+from lineshaft.serving.feast_json import answer_json, pushed, question
 from lineshaft.serving.features import Served
 from lineshaft.serving.http_port import http_port
 from lineshaft.serving.interceptors import noted, status_of
@@ -60,15 +61,25 @@ Route: TypeAlias = Callable[[bytes, Caller], Awaitable[Reply]]
 class FeastHttp:
     """An ASGI application with Feast's routes. Every request comes in by `__call__`."""
 
-    def __init__(self, *, answers: Answers, limits: Limits, door: Door, pushes: Pushes | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        limits: Limits,
+        door: Door,
+        pushes: Pushes | None = None,
+        row_pushes: RowPushes | None = None,
+    ) -> None:
         self._guard = door.guard
         self._answers = answers
         self._pushes = pushes
+        self._row_pushes = row_pushes
         self._limits = limits
         self._running = 0
         self._routes: dict[tuple[str, str], Route] = {
             ("POST", "/get-online-features"): self._features,
             ("POST", "/push"): self._push,
+            ("POST", "/write-to-online-store"): self._write,
             ("GET", "/health"): self._health,
         }
 
@@ -126,8 +137,15 @@ class FeastHttp:
         return await self._answers.of(asked, entities, convert, limit_s=self._answers.timeout_s, caller=caller)
 
     async def _push(self, body: bytes, caller: Caller) -> Reply:
-        source, columns = pushed_rows(body)
-        taken = await self._answers.take(self._pushes, source, columns, caller=caller)
+        return await self._taken(self._pushes, pushed(body, "push_source_name"), caller)
+
+    async def _write(self, body: bytes, caller: Caller) -> Reply:
+        return await self._taken(self._row_pushes, pushed(body, "feature_view_name"), caller)
+
+    async def _taken(
+        self, pushes: Pushes | RowPushes | None, given: tuple[str, dict[str, list[Any]]], caller: Caller
+    ) -> Reply:
+        taken = await self._answers.take(pushes, *given, caller=caller)
         content = {"accepted": taken.accepted, "rejected": dict(taken.rejected), "repeat": taken.repeat}
         return Reply(content=content)
 
@@ -152,7 +170,9 @@ def feast_http(
         answers = Answers(
             features=handlers.features, pool=pool, timeout_s=bounds.store_timeout_s, metrics=handlers.metrics
         )
-        app = FeastHttp(answers=answers, limits=bounds, door=entrance, pushes=handlers.pushes)
+        app = FeastHttp(
+            answers=answers, limits=bounds, door=entrance, pushes=handlers.pushes, row_pushes=handlers.row_pushes
+        )
         with http_port(
             app, address, setting=SETTING, grace_s=bounds.grace_s, shared=bounds.shared_port, tls=entrance.tls
         ) as bound:

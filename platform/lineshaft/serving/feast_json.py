@@ -59,16 +59,16 @@ def question(body: bytes) -> tuple[Asked, Keys, bool]:
     return service or tuple(references), keys, bool(request.get("full_feature_names"))
 
 
-def pushed_rows(body: bytes) -> tuple[str, dict[str, list[Any]]]:
-    """Return the source and the columns of a push."""
+def pushed(body: bytes, named: str) -> tuple[str, dict[str, list[Any]]]:
+    """Return what a push is for, which stands under `named`, and its columns."""
     request = _object(body)
-    source, columns = request.get("push_source_name"), request.get("df")
-    if not isinstance(source, str):
-        raise InputError("push_source_name is no text", fix='send "push_source_name": "name"')
+    name, columns = request.get(named), request.get("df")
+    if not isinstance(name, str):
+        raise InputError(f"{named} is no text", fix=f'send "{named}": "name"')
     if not isinstance(columns, dict) or not all(isinstance(column, list) for column in columns.values()):
         raise InputError("df is no object of lists", fix='send "df": {"asset_id": ["pump-01"], …}')
     refuse_unknown_target(str(request.get("to") or ""))
-    return source, columns
+    return name, columns
 
 
 def _object(body: bytes) -> dict[str, Any]:

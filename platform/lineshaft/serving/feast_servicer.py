@@ -12,6 +12,7 @@ from lineshaft import __version__
 from lineshaft.access.guard import Caller
 from lineshaft.errors import InputError
 from lineshaft.ops.pushes import Pushes
+from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.rpc.feast.v1 import serving_pb2
 from lineshaft.serving import request_ids
 from lineshaft.serving.answers import Answers, budget_s, refuse_unknown_target
@@ -29,10 +30,18 @@ _STATUSES: Mapping[str, int] = dict(serving_pb2.FieldStatus.items())
 class FeastServicer:
     """The methods of Feast's `ServingService` and `GrpcFeatureServer`."""
 
-    def __init__(self, *, answers: Answers, caller: Callable[[], Caller], pushes: Pushes | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        caller: Callable[[], Caller],
+        pushes: Pushes | None = None,
+        row_pushes: RowPushes | None = None,
+    ) -> None:
         self._caller = caller
         self._answers = answers
         self._pushes = pushes
+        self._row_pushes = row_pushes
 
     async def GetFeastServingInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
         """Say who answers."""
@@ -61,6 +70,11 @@ class FeastServicer:
         await self._answers.take(self._pushes, request.stream_feature_view, _row(request), caller=self._caller())
         return serving_pb2.PushResponse(status=True)
 
+    async def WriteToOnlineStore(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
+        """Take one row of features in that were computed elsewhere."""
+        await self._answers.take(self._row_pushes, request.feature_view_name, _row(request), caller=self._caller())
+        return serving_pb2.WriteToOnlineStoreResponse(status=True)
+
 
 def services_of(servicer: FeastServicer) -> dict[str, Any]:
     """Return gRPC's handlers of Feast's services, by the full names that Feast's clients call."""
@@ -73,6 +87,7 @@ def services_of(servicer: FeastServicer) -> dict[str, Any]:
         "GrpcFeatureServer": {
             "GetOnlineFeatures": online,
             "Push": _unary(servicer.Push, serving_pb2.PushRequest),
+            "WriteToOnlineStore": _unary(servicer.WriteToOnlineStore, serving_pb2.WriteToOnlineStoreRequest),
         },
     }
     return {name: grpc.method_handlers_generic_handler(name, own) for name, own in methods.items()}

@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection
 from lineshaft.access.guard import Caller
 from lineshaft.errors import EnvironmentFault, LineshaftError
 from lineshaft.ops.pushes import Pushes
+from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.answers import Answers
 from lineshaft.serving.crew import READY
@@ -51,6 +52,7 @@ class Handlers:
     close: Callable[[], None] | None = None
     metrics: Metrics | None = None
     pushes: Pushes | None = None
+    row_pushes: RowPushes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,8 @@ def add_services(
         names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
     health_pb2_grpc.add_HealthServicer_to_server(alive, server)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    feast = services_of(FeastServicer(answers=answers, caller=caller, pushes=handlers.pushes))
+    pushes, row_pushes = handlers.pushes, handlers.row_pushes
+    feast = services_of(FeastServicer(answers=answers, caller=caller, pushes=pushes, row_pushes=row_pushes))
     server.add_generic_rpc_handlers(tuple(feast.values()))
     return [*names, *feast]
 

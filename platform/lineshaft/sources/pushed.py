@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from lineshaft.errors import InputError
 from lineshaft.sources.blocks import blocks_table
 from lineshaft.sources.checks import validate_blocks
-from lineshaft.sources.reading import Reading, gather, reject_rows
+from lineshaft.sources.reading import REJECT_SCHEMA, Reading, gather, reject_rows
 from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Source
 
@@ -24,11 +25,13 @@ PERIOD_US = 1_000_000
 
 TIMES = ("event_time", "event_timestamp")
 REASONS: dict[str, str] = {
-    "bad_key": "asset_id or position is no text, or asset_id is empty",
+    "bad_key": "a key is empty or of another type",
     "bad_time": "the event time is no moment in ISO form",
-    "bad_value": "a channel's value is no number",
+    "bad_value": "a value is not of its column's type",
+    "before_history": "the event time is before the first one believed",
+    "from_the_future": "a time is further after the receipt than any clock error explains",
 }
-"""Why a pushed row is rejected before it is a block, by slug; what comes after is judged as any block is."""
+"""Why a pushed row is rejected, by slug; readings that become blocks are judged as any block is besides."""
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -44,22 +47,15 @@ def pushed_reading(columns: Columns, source: Source, *, received_us: int) -> Rea
     time = next(name for name in TIMES if name in columns)
     channels = [name for name in source.channels if name in columns]
     kept: list[tuple[str, str, int, list[float]]] = []
-    refused: dict[str, list[dict[str, Any]]] = {reason: [] for reason in REASONS}
+    refused: list[tuple[str, Mapping[str, Any]]] = []
     for place in range(rows):
         row = {name: values[place] for name, values in columns.items()}
         read = _row(row, time, channels)
         if isinstance(read, str):
-            refused[read].append(
-                {**row, "asset_id": str(row["asset_id"] or ""), "position": str(row.get("position", ""))}
-            )
+            refused.append((read, row))
         else:
             kept.append(read)
-    rejects = [
-        reject_rows(source=source.name, reason=reason, detail=REASONS[reason], rows=found)
-        for reason, found in refused.items()
-        if found
-    ]
-    readings = [Reading(rejects=one) for one in rejects]
+    readings = [Reading(rejects=refused_rows(source.name, refused))]
     if kept:
         samples = np.full((len(kept), len(source.channels), 1), np.nan)
         samples[:, [source.channels.index(name) for name in channels], 0] = [values for *_, values in kept]
@@ -77,13 +73,28 @@ def pushed_reading(columns: Columns, source: Source, *, received_us: int) -> Rea
     return gather(readings)
 
 
+def row_count(columns: Columns, *, where: str) -> int:
+    """Return how many rows the columns of a push have; raises `InputError` for none, too many, or several lengths."""
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) != 1 or not 0 < max(lengths.values()) <= MOST_ROWS:
+        what = f"columns of {lengths} rows"
+        raise InputError(what, where=where, fix=f"give every column one value a row, 1 to {MOST_ROWS} rows")
+    return max(lengths.values())
+
+
+def refused_rows(source: str, refused: Sequence[tuple[str, Mapping[str, Any]]]) -> pa.Table:
+    """Return refused rows, each with the slug of its reason, as rejects."""
+    told = [
+        (reason, {**row, "asset_id": str(row.get("asset_id") or ""), "position": str(row.get("position") or "")})
+        for reason, row in refused
+    ]
+    parts = [reject_rows(source=source, reason=reason, detail=REASONS[reason], rows=[row]) for reason, row in told]
+    return pa.concat_tables([REJECT_SCHEMA.empty_table(), *parts])
+
+
 def _checked(columns: Columns, source: Source) -> int:
     """Return the number of rows of columns that fit together."""
-    sizes = {len(values) for values in columns.values()}
-    if len(sizes) != 1 or not 0 < max(sizes) <= MOST_ROWS:
-        lengths = {name: len(values) for name, values in columns.items()}
-        what = f"columns of {lengths} rows"
-        raise InputError(what, where=source.name, fix=f"give every column one value a row, 1 to {MOST_ROWS} rows")
+    rows = row_count(columns, where=source.name)
     known = {"asset_id", "position", *TIMES, *source.channels}
     unknown = [name for name in columns if name not in known]
     times = [name for name in TIMES if name in columns]
@@ -91,7 +102,7 @@ def _checked(columns: Columns, source: Source) -> int:
         what = f"columns {', '.join(columns)} are no readings of {source.name}"
         fix = f"give asset_id, event_time, position where there is one, and any of {', '.join(source.channels)}"
         raise InputError(what, where=f"not known: {', '.join(unknown)}" if unknown else "", fix=fix)
-    return sizes.pop()
+    return rows
 
 
 def _row(row: Mapping[str, Any], time: str, channels: Sequence[str]) -> tuple[str, str, int, list[float]] | str:

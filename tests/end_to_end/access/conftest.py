@@ -25,6 +25,7 @@ from lineshaft.access.principal import Role, grants_of
 from lineshaft.access.tokens import Tokens
 from lineshaft.clock import SystemClock
 from lineshaft.ops.pushes import Pushes
+from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.tokens import TokenRegister
@@ -49,6 +50,13 @@ VIEW = View(
 )
 OURS = Service(
     name="ours", views=(ServiceView(view="pumps", version=VIEW.version, features=("rms",)),), team="vibration"
+)
+ROWS = View(
+    name="lab",
+    source=Source(name="lab_rows", channels=(), units=(), kind="rows"),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="level"),),
+    team="vibration",
 )
 ISSUER, AUDIENCE = "https://id.example/plant", "lineshaft"
 READER = "lineshaft:vibration:reader"
@@ -106,7 +114,7 @@ def write_keys(file: Path, **keys: Any) -> None:
 
 def handlers_over(online: Any, offline: Any, folder: Path) -> Handlers:
     """Return handlers of one service over stores, which take readings in."""
-    catalog = FixedCatalog(all_views=(VIEW,), all_services=(OURS,))
+    catalog = FixedCatalog(all_views=(VIEW, ROWS), all_services=(OURS,))
     plans = Plans(catalog=catalog, refresh_s=600.0)
     return Handlers(
         plans=plans,
@@ -114,6 +122,9 @@ def handlers_over(online: Any, offline: Any, folder: Path) -> Handlers:
         training=TrainingSetHandler(plans=plans, offline=offline),
         predictor=OneModel(),
         pushes=Pushes(catalog=catalog, clock=CLOCK, inbox=folder / "inbox", rejects=folder / "rejects"),
+        row_pushes=RowPushes(
+            catalog=catalog, clock=CLOCK, online=online, folder=folder / "pushed", rejects=folder / "rejects"
+        ),
     )
 
 

@@ -131,6 +131,14 @@ def push(channel: Any, metadata: Any) -> None:
     channel.unary_unary("/GrpcFeatureServer/Push")(request.SerializeToString(), metadata=metadata, timeout=5)
 
 
+def write(channel: Any, metadata: Any) -> None:
+    """Push a row of features."""
+    features = {"asset_id": "p0", "event_time": NOW, "level": "1"}
+    request = serving_pb2.WriteToOnlineStoreRequest(feature_view_name="lab", features=features)
+    method = "/GrpcFeatureServer/WriteToOnlineStore"
+    channel.unary_unary(method)(request.SerializeToString(), metadata=metadata, timeout=5)
+
+
 BY_REFERENCE = serving_pb2.FeatureList(val=["pumps:rms"])
 GRPC: dict[str, tuple[str, Callable[[Any, Any], str | None]]] = {
     "few": (FEATURES + "GetFeatures", get_few),
@@ -147,6 +155,7 @@ GRPC: dict[str, tuple[str, Callable[[Any, Any], str | None]]] = {
         feast("/GrpcFeatureServer/GetOnlineFeatures", feature_service="ours"),
     ),
     "feast push": ("/GrpcFeatureServer/Push", push),
+    "feast write": ("/GrpcFeatureServer/WriteToOnlineStore", write),
     "check": (HEALTH + "Check", check),
     "watch": (HEALTH + "Watch", watch),
     "reflect": ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", reflect),
@@ -157,6 +166,10 @@ HTTP: dict[str, tuple[str, Any]] = {
     "http": ("POST /get-online-features", {"feature_service": "ours", "entities": KEYS}),
     "http by reference": ("POST /get-online-features", {"features": ["pumps:rms"], "entities": KEYS}),
     "http push": ("POST /push", {"push_source_name": "s", "df": {**KEYS, "event_time": [NOW], "x": [1.0]}}),
+    "http write": (
+        "POST /write-to-online-store",
+        {"feature_view_name": "lab", "df": {**KEYS, "event_time": [NOW], "level": [1.0]}},
+    ),
     "http health": ("GET /health", None),
 }
 """Every route there is, with what is sent."""

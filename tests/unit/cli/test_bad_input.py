@@ -30,6 +30,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "demo": (("demo", "--data", "there/is/none"), "LS-NOF", "there is no such folder"),
     "features": (("features", "pump_health", *ASSET, "--at", "24:00"), "LS-INP", "'24:00' is no moment"),
     "ingest": (("ingest", "there/is/none", "--name", "femto"), "LS-INP", "no file matches"),
+    "land": (("land", "--every", "-1"), "LS-INP", "--every is -1"),
     "online rebuild": (("online", "rebuild", "pumps", "pump"), "LS-NOF", "no view 'pump'"),
     "predict": (("predict", "nothing", "--key", "pump-1"), "LS-INP", "'pump-1' is no key"),
     "serve": (("serve", "--address", "0.0.0.0:0"), "LS-INP", "no authentication"),

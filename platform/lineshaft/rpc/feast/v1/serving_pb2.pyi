@@ -171,3 +171,35 @@ class PushResponse(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: bool
     def __init__(self, status: bool = ...) -> None: ...
+
+class WriteToOnlineStoreRequest(_message.Message):
+    __slots__ = ("features", "feature_view_name", "allow_registry_cache", "typed_features")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class TypedFeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_VIEW_NAME_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_REGISTRY_CACHE_FIELD_NUMBER: _ClassVar[int]
+    TYPED_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.ScalarMap[str, str]
+    feature_view_name: str
+    allow_registry_cache: bool
+    typed_features: _containers.MessageMap[str, Value]
+    def __init__(self, features: _Optional[_Mapping[str, str]] = ..., feature_view_name: _Optional[str] = ..., allow_registry_cache: bool = ..., typed_features: _Optional[_Mapping[str, Value]] = ...) -> None: ...
+
+class WriteToOnlineStoreResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: bool
+    def __init__(self, status: bool = ...) -> None: ...

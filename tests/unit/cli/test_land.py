@@ -1,0 +1,66 @@
+"""`lineshaft land`: rows that were pushed pass the real checkpoint, and come to both stores or to quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lineshaft.settings import Settings
+from lineshaft.specs import Feature, Source, View
+from lineshaft.stores.ports import Wanted
+from lineshaft.wiring import connect, handlers
+
+LAB = View(
+    name="lab",
+    source=Source(name="lab_rows", channels=(), units=(), kind="rows"),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="level"),),
+    team="lab",
+)
+
+
+class Given:
+    """A plan that declares one view of rows."""
+
+    generation = 0
+    summary = "one view"
+    views = (LAB,)
+    on_demand = ()
+    services = ()
+    transfers: frozenset[str] = frozenset()
+
+    def checked(self) -> object:
+        """Find no fault."""
+        return self
+
+
+def test_pushed_rows_pass_the_checkpoint_or_are_taken_back(tmp_path: Path, lineshaft: Callable[..., Any]) -> None:
+    """Great Expectations, in its own process, refuses an infinite level: it leaves the online store, and is counted."""
+    home, policies = tmp_path / "home", Path(__file__).parents[3] / "governance"
+    columns: dict[str, list[Any]] = {
+        "asset_id": ["good", "bad"],
+        "event_time": ["2026-01-01"] * 2,
+        "level": [1.5, "inf"],
+    }
+    keys = pa.table({"asset_id": ["good", "bad"]})
+    with connect(Settings(home=home, policies=policies), keep_online=False) as parts:
+        parts.catalog.apply(Given(), actor="test")
+        pushes = handlers(parts).row_pushes
+        assert pushes is not None
+        pushes.push("lab", columns)
+        wanted = Wanted(view=LAB, features=("level",), keys=keys)
+        (before,) = parts.online.read([wanted], timeout_s=5.0)
+
+        said = lineshaft("land", "--json", at=home)
+        again = lineshaft("land", "--json", at=home)
+
+        (after,) = parts.online.read([wanted], timeout_s=5.0)
+        stored = pa.concat_tables(parts.offline.read_rows(LAB))
+    assert said.rows == [{"view": LAB.ref, "rows": 1, "quarantined": 1, "known before": 0}]
+    assert again.rows == []
+    assert before.rows["level"].to_pylist() == [1.5, float("inf")]
+    assert after.rows["level"].to_pylist() == [1.5, None]
+    assert (stored["asset_id"].to_pylist(), stored["level"].to_pylist()) == (["good"], [1.5])
