@@ -28,6 +28,7 @@ TABLES = {
 REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "backfill": (("backfill", "pump"), "LS-NOF", "no view 'pump'"),
     "demo": (("demo", "--data", "there/is/none"), "LS-NOF", "there is no such folder"),
+    "drill": (("drill", "earthquake"), "LS-INP", "no drill 'earthquake'"),
     "features": (("features", "pump_health", *ASSET, "--at", "24:00"), "LS-INP", "'24:00' is no moment"),
     "ingest": (("ingest", "there/is/none", "--name", "femto"), "LS-INP", "no file matches"),
     "land": (("land", "--every", "-1"), "LS-INP", "--every is -1"),
