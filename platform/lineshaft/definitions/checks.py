@@ -8,12 +8,22 @@ from typing import Any
 from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView
 from feast.data_source import DataSource
 
-from lineshaft.definitions.compiler import DTYPES, KEY_DTYPES, TEAM_TAG, inputs_of, referenced, source_of
+from lineshaft.definitions.compiler import (
+    DTYPES,
+    KEY_DTYPES,
+    MAX_AGE_TAG,
+    REQUIRED_TAG,
+    TEAM_TAG,
+    inputs_of,
+    named,
+    referenced,
+    source_of,
+)
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
 from lineshaft.definitions.views import check_batch_view, check_channels, check_stream_view, feature_names
-from lineshaft.definitions.words import nearest
+from lineshaft.definitions.words import nearest, parse_duration
 from lineshaft.errors import LineshaftError
 from lineshaft.tiles import ondemand
 
@@ -173,6 +183,30 @@ def _service(repository: Repository, declared: Declared, known: Mapping[str, lis
                     fix=nearest(feature, everything[name]),
                     near=mentions(feature),
                 )
+    yield from _rules(declared, everything)
+
+
+def _rules(declared: Declared, everything: Mapping[str, list[str]]) -> Iterator[Fault]:
+    """Check a service's own rules: an age that can be read, and required columns that it has."""
+    service = declared.value
+    try:
+        parse_duration(service.tags.get(MAX_AGE_TAG, "0s"))
+    except ValueError as error:
+        what = f'tag {MAX_AGE_TAG} of service "{service.name}": {error}'
+        yield declared.fault("LS-DEF-018", what, fix="write 10m", near=mentions(MAX_AGE_TAG))
+    has = {
+        f"{name}__{feature}"
+        for name, features in referenced(service)
+        for feature in features or everything.get(name, [])
+    }
+    for column in named(service.tags.get(REQUIRED_TAG, "")):
+        if column not in has:
+            yield declared.fault(
+                "LS-DEF-023",
+                f'service "{service.name}" requires "{column}", which is not among its columns',
+                fix=nearest(column, has),
+                near=mentions(column),
+            )
 
 
 def _duplicates(repository: Repository) -> Iterator[Fault]:

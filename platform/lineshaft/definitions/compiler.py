@@ -32,6 +32,7 @@ KEY_DTYPES = {ValueType.STRING: "string", ValueType.INT64: "int64", ValueType.IN
 
 CHANNELS_TAG, GRACE_TAG, LATENESS_TAG = "lineshaft.channels", "lineshaft.grace", "lineshaft.lateness"
 TEAM_TAG, READERS_TAG = "team", "readers"
+MAX_AGE_TAG, REQUIRED_TAG = "lineshaft.max_age", "lineshaft.required"
 DEFAULT_LATENESS = "7d"
 
 
@@ -111,9 +112,20 @@ def compile_service(
         on_demand=tuple(demands),
         team=service.tags.get(TEAM_TAG, ""),
         owner=service.owner,
-        readers=tuple(sorted({team.strip() for team in service.tags.get(READERS_TAG, "").split(",")} - {""})),
+        readers=named(service.tags.get(READERS_TAG, "")),
+        max_age_us=parse_duration(service.tags.get(MAX_AGE_TAG, "0s")),
+        required=named(service.tags.get(REQUIRED_TAG, "")),
         description=service.description,
     )
+
+
+def named(text: str) -> tuple[str, ...]:
+    """Return names written with commas between them, each once, in order.
+
+    >>> named("b, a,b")
+    ('a', 'b')
+    """
+    return tuple(sorted({name.strip() for name in text.split(",")} - {""}))
 
 
 def referenced(service: FeatureService) -> list[tuple[str, tuple[str, ...]]]:

@@ -71,7 +71,7 @@ def answer(service: Service, views: Sequence[View], found: Sequence[Found], at_u
     return answer_service(
         service,
         [
-            answer_view(view, used.features, part.sheet, part.status, at_us)
+            answer_view(view, used.features, part.sheet, part.status, at_us, max_age_us=service.max_age_us)
             for used, view, part in zip(service.views, views, found, strict=True)
         ],
     )

@@ -65,7 +65,8 @@ class PredictionSink(Protocol):
 class Predictions:
     """Scores of n entities in the order asked, and everything needed to explain them later.
 
-    `scores` is NaN where the model refused: no input of the entity was present. `statuses` is PRESENT where every
+    `scores` is NaN where the model refused: no input of the entity was present, or one that its service requires was
+    not. `statuses` is PRESENT where every
     input was, otherwise the worst status among the inputs (the model took those as missing). For a probability,
     `contributions` and `base` are log-odds; base + contributions sum to the score before the logistic function.
     """
@@ -218,7 +219,9 @@ def _score(loaded: Loaded, keys: pa.Table, at_us: NDArray[np.int64], answered: A
     values = feature_matrix(answer.columns, version.features)
     statuses = np.asarray(answer.status)[:, list(loaded.columns)]
     scored = loaded.scorer.score(values)
-    refused = (statuses != Status.PRESENT).all(axis=1)
+    absent = statuses != Status.PRESENT
+    needed = [i for i, name in enumerate(version.features) if name in loaded.service.required]
+    refused = absent.all(axis=1) | absent[:, needed].any(axis=1)
     return Predictions(
         model=version.model,
         number=version.number,

@@ -174,13 +174,19 @@ class Service:
     owner: str = ""
     description: str = ""
     readers: tuple[str, ...] = ()  # teams that may read it besides its own; "*" is every team
+    max_age_us: int = 0  # rows older than this are STALE for this service, whatever its views' own limits; 0: no limit
+    required: tuple[str, ...] = ()  # columns without which a model does not score an entity
 
     @property
     def version(self) -> str:
-        """Return the hash of what the service answers with: which features of which view versions."""
-        return _hash(
-            [[(v.view, v.version, v.features) for v in self.views], [(d.name, d.version) for d in self.on_demand]]
-        )
+        """Return the hash of what the service answers with: features of view versions, and its own rules for them."""
+        meaning: list[object] = [
+            [(v.view, v.version, v.features) for v in self.views],
+            [(d.name, d.version) for d in self.on_demand],
+        ]
+        if self.max_age_us or self.required:  # services without rules keep the version they had before there were any
+            meaning.append([self.max_age_us, self.required])
+        return _hash(meaning)
 
     def to_json(self) -> str:
         """Write the service as JSON."""
@@ -192,8 +198,9 @@ class Service:
         raw: dict[str, Any] = json.loads(text)
         views = tuple(ServiceView(**{**v, "features": tuple(v["features"])}) for v in raw.pop("views"))
         on_demand = tuple(_on_demand_view(v) for v in raw.pop("on_demand"))
-        readers = tuple(raw.pop("readers", ()))  # services written before there were any have none
-        return Service(views=views, on_demand=on_demand, readers=readers, **raw)
+        for name in ("readers", "required"):  # services written before there were any have none
+            raw[name] = tuple(raw.get(name, ()))
+        return Service(views=views, on_demand=on_demand, **raw)
 
 
 def _on_demand_view(raw: dict[str, Any]) -> OnDemandView:

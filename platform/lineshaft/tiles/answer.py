@@ -63,13 +63,19 @@ class Answer:
 
 
 def answer_view(
-    view: View, features: Sequence[str], rows: pa.Table | Sheet, found: NDArray[np.int8], at_us: NDArray[np.int64]
+    view: View,
+    features: Sequence[str],
+    rows: pa.Table | Sheet,
+    found: NDArray[np.int8],
+    at_us: NDArray[np.int64],
+    *,
+    max_age_us: int = 0,
 ) -> ViewAnswer:
     """Judge found rows at the time asked.
 
     rows: `event_time` and features, one row per entity (nulls where nothing was found); found: PRESENT, NOT_FOUND or
-    CORRUPT per entity; at_us: int64 microseconds per entity. A row older than the view's ttl is STALE: its values are
-    withheld, its age is given.
+    CORRUPT per entity; at_us: int64 microseconds per entity. A row older than the view's ttl, or than
+    `max_age_us` unless that is 0, is STALE: its values are withheld, its age is given.
     """
     sheet = Sheet.of(rows)
     age_us = at_us - sheet.integers("event_time")
@@ -79,7 +85,8 @@ def answer_view(
     if not everything:
         age_us = np.where(usable, age_us, UNKNOWN_AGE_US)
         row_status = found.astype(np.int8)
-    if view.ttl_us and (stale := age_us > view.ttl_us).any():
+    oldest_us = min(filter(None, (view.ttl_us, max_age_us)), default=0)
+    if oldest_us and (stale := age_us > oldest_us).any():
         row_status = np.where(stale, np.int8(Status.STALE), row_status)
         usable, everything = row_status == PRESENT, False
     picked = sheet.pick(features)

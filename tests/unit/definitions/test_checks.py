@@ -53,6 +53,7 @@ WINDOW, SLIDE = "time_window=timedelta(minutes=5)", "slide_interval=timedelta(mi
 DIFFERENCE = 'aggregations=[Aggregation(column="heat__max_5m,heat__mean_5m", function="difference", name="over")]'
 SERVED = "features=[heat, lab, excess"
 
+SERVICE = 'features=[heat, lab, excess], owner="a@x", tags={"team": "a"'
 BREAKS: list[tuple[str, str, str, str]] = [
     ("LS-DEF-001", "from feast.types import", "from feast.typos import", "feast.typos"),
     ("LS-DEF-005", 'ttl=timedelta(minutes=10), owner="a@x",', "ttl=timedelta(minutes=10),", "owner"),
@@ -74,6 +75,8 @@ BREAKS: list[tuple[str, str, str, str]] = [
     ("LS-DEF-021", 'function="difference"', 'function="diference"', "did you mean difference"),
     ("LS-DEF-022", 'column="heat__max_5m,heat__mean_5m"', 'column="heat__max_5m"', "2 inputs, not 1"),
     ("LS-DEF-023", SERVED, f'{SERVED}, "heet:mean_5m"', "did you mean heat?"),
+    ("LS-DEF-023", SERVICE, f'{SERVICE}, "lineshaft.required": "heat__mean_5n"', "did you mean heat__mean_5m"),
+    ("LS-DEF-018", SERVICE, f'{SERVICE}, "lineshaft.max_age": "a while"', "write 10m"),
     ("LS-DEF-024", DIFFERENCE, "udf=lambda frame: frame, udf_string=''", "naming a function"),
     ("LS-DEF-025", 'Field(name="grade", dtype=String)', 'Field(name="grade", dtype=Array(String))', "Float64"),
     ("LS-DEF-026", "aggregations=[\n        Agg", "aggregations=[] and [\n        Agg", "one Aggregation"),
@@ -98,7 +101,7 @@ def test_the_sound_example_is_sound(tmp_path: Path) -> None:
     assert [view.name for view in definitions.views] == ["heat", "lab"]
 
 
-@pytest.mark.parametrize(("code", "old", "new", "says"), BREAKS, ids=[entry[0] for entry in BREAKS])
+@pytest.mark.parametrize(("code", "old", "new", "says"), BREAKS, ids=[f"{entry[0]} {entry[3]}" for entry in BREAKS])
 def test_a_break_is_found_with_its_place_and_cure(tmp_path: Path, code: str, old: str, new: str, says: str) -> None:
     """One changed line gives its code, a line of the file, and what to do."""
     assert old in SOUND

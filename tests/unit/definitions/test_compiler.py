@@ -63,7 +63,8 @@ excess = OnDemandFeatureView(
 whole = FeatureService(name="whole", features=[heat, lab, excess], owner="s@x", tags={"team": "process"},
                        description="All of it.")
 chosen = FeatureService(name="chosen", features=[heat[["max_1d", "mean_5m"]], excess[["over"]]], owner="s@x",
-                        tags={"team": "process"})
+                        tags={"team": "process", "lineshaft.max_age": "10m",
+                              "lineshaft.required": "heat__mean_5m, excess__over"})
 pulled = FeatureService(name="pulled", features=[excess], owner="s@x", tags={"team": "process"})
 """
 
@@ -201,6 +202,8 @@ def test_a_service_of_chosen_features_has_those(service: Callable[[str], Service
 
     assert [(v.view, v.features) for v in chosen.views] == [("heat", ("max_1d", "mean_5m"))]
     assert [f.name for d in chosen.on_demand for f in d.features] == ["over"]
+    assert (chosen.max_age_us, chosen.required) == (600_000_000, ("excess__over", "heat__mean_5m"))
+    assert (service("whole").max_age_us, service("whole").required) == (0, ())
 
 
 def test_what_on_demand_features_read_is_part_of_the_service(service: Callable[[str], Service]) -> None:

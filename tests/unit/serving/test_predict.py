@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,29 @@ def test_the_worst_input_is_the_status_of_a_score(registry: ModelRegistry) -> No
 
     assert found.statuses.tolist() == [Status.PRESENT, Status.NULL, Status.NOT_FOUND]
     assert np.isfinite(found.scores).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("required", "scored"),
+    [
+        ((), [True, True, False]),
+        (("vibration__kurtosis",), [True, True, False]),
+        (("vibration__rms",), [True, False, False]),
+        (("vibration__rms", "vibration__kurtosis"), [True, False, False]),
+        (("other__column",), [True, True, False]),
+    ],
+)
+def test_an_entity_without_a_required_input_gets_no_score(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, required: tuple[str, ...], scored: list[bool]
+) -> None:
+    """What a service requires of a model's inputs must be present; what it does not, may be missing."""
+    monkeypatch.setattr(sys.modules[__name__], "SERVICE", replace(SERVICE, required=required))
+    train_and_release(registry)
+
+    found = predictor(registry).predict("bearing_failure", KEYS)
+
+    assert np.isfinite(found.scores).tolist() == scored
+    assert found.statuses.tolist() == [Status.PRESENT, Status.NULL, Status.NOT_FOUND]
 
 
 def test_features_are_asked_as_the_model_pins_them(registry: ModelRegistry) -> None:

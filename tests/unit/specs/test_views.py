@@ -141,6 +141,8 @@ def test_a_service_is_versioned_by_what_it_answers() -> None:
         replace(HEALTH, on_demand=()),
         replace(HEALTH, on_demand=(replace(EXCESS, features=()),)),
         replace(HEALTH, on_demand=(replace(EXCESS, name="other"),)),
+        replace(HEALTH, max_age_us=1),
+        replace(HEALTH, required=("heat__max_1m",)),
     ]
 
     assert len({service.version for service in (HEALTH, *others)}) == len(others) + 1
