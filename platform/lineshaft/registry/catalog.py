@@ -17,7 +17,7 @@ from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import ConflictError
 from lineshaft.registry.catalog_tables import APPLY, CURRENT, DEFINITION, GENERATION
 from lineshaft.registry.catalog_values import Applicable, Applied, Catalog, FixedCatalog, missing
-from lineshaft.registry.engine import open_engine
+from lineshaft.registry.engine import connected, open_engine
 from lineshaft.registry.tables import PIN
 from lineshaft.specs import OnDemandView, Service, View
 
@@ -39,7 +39,7 @@ class SqlCatalog:
 
     def generation(self) -> int:
         """Return how many applies there were."""
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             return _generation(connection, self._project)
 
     def view(self, name: str, version: str | None = None) -> View:
@@ -64,7 +64,7 @@ class SqlCatalog:
 
     def snapshot(self) -> FixedCatalog:
         """Return everything current as one frozen value, of one generation."""
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             generation = _generation(connection, self._project)
             rows = connection.execute(_current(self._project)).all()
         specs = {kind: [row.spec for row in rows if row.kind == kind] for kind in _KINDS}
@@ -79,7 +79,7 @@ class SqlCatalog:
         """Return which registered models pin which view, as "model@number" by "view@version"."""
         query = select(PIN).order_by(PIN.c.model, PIN.c.number)
         found: dict[str, tuple[str, ...]] = {}
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             for row in connection.execute(query):
                 ref = f"{row.view}@{row.version}"
                 found[ref] = (*found.get(ref, ()), f"{row.model}@{row.number}")
@@ -90,14 +90,14 @@ class SqlCatalog:
         query = select(DEFINITION.c.version, DEFINITION.c.spec).where(
             DEFINITION.c.project == self._project, DEFINITION.c.kind == "view", DEFINITION.c.name == name
         )
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             rows = connection.execute(query.order_by(DEFINITION.c.generation)).all()
         return tuple(View.from_json(text) for text in {row.version: row.spec for row in rows}.values())
 
     def history(self) -> list[Applied]:
         """Return every apply, oldest first."""
         query = select(APPLY).where(APPLY.c.project == self._project).order_by(APPLY.c.generation)
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             return [_applied(row) for row in connection.execute(query)]
 
     def apply(self, plan: Applicable, *, actor: str) -> int:
@@ -112,7 +112,7 @@ class SqlCatalog:
         """
         plan.checked()
         wanted = _wanted(plan)
-        with self._engine.begin() as connection:
+        with connected(self._engine, writing=True) as connection:
             self._swap(connection, plan.generation)
             present = {(row.kind, row.name): row for row in connection.execute(_current(self._project, retired=True))}
             _refuse_foreign(present, wanted, plan.transfers)
@@ -173,7 +173,7 @@ class SqlCatalog:
             connection.execute(_pointer({"project": project, "kind": kind, "name": name}).values(retired=True))
 
     def _specs(self, kind: str) -> list[str]:
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             return [row.spec for row in connection.execute(_current(self._project)) if row.kind == kind]
 
     def _spec(self, kind: str, name: str, version: str | None) -> str:
@@ -183,7 +183,7 @@ class SqlCatalog:
             query = _current(self._project).where(table.kind == kind, table.name == name)
         else:
             query = query.where(table.version == version).order_by(table.generation.desc()).limit(1)
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             row = connection.execute(query).first()
         if row is None:
             raise missing(kind, name, version)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
 
-from lineshaft.errors import InputError
+from lineshaft.errors import InputError, UnavailableError
+
+_CONNECT_S = 5
+_FIX = "check that it runs and is ours; `lineshaft db upgrade` makes tables that are missing"
 
 
 def open_engine(database_url: str) -> Engine:
@@ -23,7 +28,7 @@ def open_engine(database_url: str) -> Engine:
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "postgresql+psycopg":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_S})
     if url.get_backend_name() != "sqlite":
         raise _no_database(f"{url.drivername} is not supported")
     if url.database and url.database != ":memory:":
@@ -31,6 +36,17 @@ def open_engine(database_url: str) -> Engine:
     engine = create_engine(url)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+@contextmanager
+def connected(engine: Engine, *, writing: bool = False) -> Iterator[Connection]:
+    """Yield a connection, `writing` in a transaction; raises `UnavailableError` where the database does not answer."""
+    try:
+        with engine.begin() if writing else engine.connect() as connection:
+            yield connection
+    except (InterfaceError, OperationalError, ProgrammingError) as error:  # the last: a table that is not there
+        what = f"the database does not answer: {str(error.orig).splitlines()[0]}"
+        raise UnavailableError(what, where="LINESHAFT_DATABASE_URL", fix=_FIX) from error
 
 
 def _no_database(why: str) -> InputError:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import Clock
-from lineshaft.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from lineshaft.errors import ConflictError, InputError, NotFoundError
 from lineshaft.registry import ledger
 from lineshaft.registry.artifacts import ArtifactStore
-from lineshaft.registry.engine import open_engine
+from lineshaft.registry.engine import connected, open_engine
 from lineshaft.registry.history import verify
 from lineshaft.registry.records import (
     MOVES,
@@ -128,7 +128,7 @@ class ModelRegistry:
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Return the versions of a model, newest first."""
-        with self.engine.connect() as connection:
+        with connected(self.engine) as connection:
             query = select(VERSION, MODEL.c.task).join(MODEL, MODEL.c.name == VERSION.c.model)
             rows = connection.execute(query.where(VERSION.c.model == model).order_by(VERSION.c.number.desc())).all()
             pins = connection.execute(select(PIN).where(PIN.c.model == model).order_by(PIN.c.view)).all()
@@ -136,7 +136,7 @@ class ModelRegistry:
 
     def models(self) -> list[RegisteredModel]:
         """Return every model with its champions."""
-        with self.engine.connect() as connection:
+        with connected(self.engine) as connection:
             rows = connection.execute(select(MODEL).order_by(MODEL.c.name)).all()
             numbers = connection.execute(select(VERSION.c.model)).scalars().all()
             champions = connection.execute(select(ASSIGNMENT).where(ASSIGNMENT.c.valid_to_us.is_(None))).all()
@@ -162,7 +162,7 @@ class ModelRegistry:
         table = ASSIGNMENT.c
         running = (table.valid_from_us <= at) & or_(table.valid_to_us.is_(None), table.valid_to_us > at)
         query = select(table.number).where((table.model == model) & (table.environment == environment) & running)
-        with self.engine.connect() as connection:
+        with connected(self.engine) as connection:
             number = connection.execute(query.order_by(table.id.desc())).scalar()
         if number is None:
             fix = f"promote a version of {model}"
@@ -171,7 +171,7 @@ class ModelRegistry:
 
     def assignments(self, model: str) -> list[Assignment]:
         """Return who was champion where and when, newest first."""
-        with self.engine.connect() as connection:
+        with connected(self.engine) as connection:
             rows = connection.execute(
                 select(ASSIGNMENT).where(ASSIGNMENT.c.model == model).order_by(ASSIGNMENT.c.id.desc())
             )
@@ -181,13 +181,13 @@ class ModelRegistry:
     def verdicts(self, model: str, number: int) -> list[Verdict]:
         """Return what the gates said of a version, newest first."""
         query = select(VERDICT).where((VERDICT.c.model == model) & (VERDICT.c.number == number))
-        with self.engine.connect() as connection:
+        with connected(self.engine) as connection:
             rows = connection.execute(query.order_by(VERDICT.c.id.desc())).all()
         return [Verdict(gate=r.gate, outcome=r.outcome, detail=r.detail, policy_sha256=r.policy_sha256) for r in rows]
 
     def history(self, model: str) -> list[Transition]:
         """Return every act on a model, oldest first; `CorruptError` when a line was altered."""
-        with self.engine.connect() as connection:
+        with connected(self.engine) as connection:
             lines = ledger.lines(connection, model)
         verify(model, lines)
         return lines
@@ -198,11 +198,8 @@ class ModelRegistry:
         Raises `UnavailableError` when the database does not answer.
         """
         query = select(GENERATION.c.generation).where(GENERATION.c.environment == environment)
-        try:
-            with self.engine.connect() as connection:
-                return connection.execute(query).scalar() or 0
-        except OperationalError as error:
-            raise UnavailableError("the registry's database did not answer", fix="see its log") from error
+        with connected(self.engine) as connection:
+            return connection.execute(query).scalar() or 0
 
     def load(self, version: ModelVersion) -> bytes:
         """Return the artifact of a version, its hash checked."""
@@ -233,7 +230,7 @@ class ModelRegistry:
     def _transaction(self) -> Iterator[Connection]:
         """Commit all or nothing; a lost race is a ConflictError."""
         try:
-            with self.engine.begin() as connection:
+            with connected(self.engine, writing=True) as connection:
                 yield connection
         except IntegrityError as error:
             raise ConflictError("somebody else changed the registry first", fix="look again and repeat") from error

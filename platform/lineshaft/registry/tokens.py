@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
 from lineshaft.access.principal import Role
 from lineshaft.access.tokens import Token, digest_of, mint
 from lineshaft.clock import Clock
-from lineshaft.errors import InputError, NotFoundError, UnavailableError
-from lineshaft.registry.engine import open_engine
+from lineshaft.errors import InputError, NotFoundError
+from lineshaft.registry.engine import connected, open_engine
 from lineshaft.registry.token_tables import GRANT, TOKEN
 
 _MOST_NAME = 200
@@ -50,14 +49,14 @@ class TokenRegister:
         names = ("id", "name", "digest", "created_us", "created_by", "expires_us", "revoked_us", "revoked_by")
         row = {column: getattr(token, column) for column in names}
         rows = [{"token": token.id, "team": team, "role": role.name.lower()} for team, role in grants.items()]
-        with self._engine.begin() as connection:
+        with connected(self._engine, writing=True) as connection:
             connection.execute(insert(TOKEN).values(project=self._project, **row))
             connection.execute(insert(GRANT), rows)
         return token, secret
 
     def all(self) -> list[Token]:
         """Return every token there ever was, oldest first."""
-        with self._engine.connect() as connection:
+        with connected(self._engine) as connection:
             rows = connection.execute(self._mine(select(TOKEN)).order_by(TOKEN.c.created_us, TOKEN.c.id)).all()
             query = select(GRANT).join(TOKEN, TOKEN.c.id == GRANT.c.token)
             grants: dict[str, dict[str, Role]] = {}
@@ -68,7 +67,7 @@ class TokenRegister:
     def revoke(self, id: str, *, actor: str) -> Token:  # noqa: A002 - the column's name
         """Revoke a token for good; one that is revoked stays so. Raises `NotFoundError`."""
         mine = self._mine(update(TOKEN)).where(TOKEN.c.id == id, TOKEN.c.revoked_us.is_(None))
-        with self._engine.begin() as connection:
+        with connected(self._engine, writing=True) as connection:
             connection.execute(mine.values(revoked_us=self._clock.now_us(), revoked_by=actor))
         for token in self.all():
             if token.id == id:
@@ -80,15 +79,11 @@ class TokenRegister:
 
         Raises `UnavailableError` where the database does not answer.
         """
-        try:
-            with self._engine.connect() as connection:
-                counts = select(func.count(), func.count(TOKEN.c.revoked_us)).select_from(TOKEN)
-                total, revoked = connection.execute(self._mine(counts)).one()
-            if self._known is None or self._known[0] != (total, revoked):
-                self._known = (total, revoked), {token.digest: token for token in self.all()}
-        except DBAPIError as error:
-            what = f"the tokens cannot be read: {str(error.orig).splitlines()[0]}"
-            raise UnavailableError(what, where="LINESHAFT_DATABASE_URL", fix="check that the database runs") from error
+        with connected(self._engine) as connection:
+            counts = select(func.count(), func.count(TOKEN.c.revoked_us)).select_from(TOKEN)
+            total, revoked = connection.execute(self._mine(counts)).one()
+        if self._known is None or self._known[0] != (total, revoked):
+            self._known = (total, revoked), {token.digest: token for token in self.all()}
         return self._known[1]
 
     def _mine(self, query: Any) -> Any:

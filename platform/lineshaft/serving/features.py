@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ from lineshaft.specs import Service, View
 from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, RememberingStore, Wanted
 from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.keys import Keys, table_of
+
+_LOG = logging.getLogger(__name__)
 
 MAX_ROWS = 10_000
 """Most entities of one request: what fits into a deadline, and keeps one caller from starving the others."""
@@ -75,29 +79,49 @@ class ServedSink(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Plans:
-    """Plans by what is asked; the catalogue is asked again after `refresh_s`, so `apply` shows without a restart."""
+    """Plans by what is asked; the catalogue is asked again after `refresh_s`, so `apply` shows without a restart.
+
+    One caller asks, on a thread that may wait; the others go on with the plan they know. A catalogue that does not
+    answer changes nothing: what was known is served on.
+    """
 
     catalog: Catalog
     refresh_s: float = 5.0
+    _asking: threading.Lock = field(default_factory=threading.Lock)
     _made: dict[Asked, tuple[float, Plan]] = field(default_factory=dict)
     _pinned: dict[int, Plan] = field(default_factory=dict)
 
     def of(self, asked: Asked) -> Plan:
         """Return the plan of a service or of references; raises `NotFoundError` for a name that there is not."""
-        known = self._made.get(asked)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
+        known = self.known(asked)
+        if known is not None:
+            return known
+        made = self._made.get(asked)
+        if made is None:
+            return self._ask(asked, None)
+        if not self._asking.acquire(blocking=False):
+            return made[1]
+        try:
+            return self._ask(asked, made[1])
+        except UnavailableError as error:
+            _LOG.warning("definitions stay as they are: %s", error.what)
+            self._made[asked] = time.monotonic() + self.refresh_s, made[1]
+            return made[1]
+        finally:
+            self._asking.release()
+
+    def known(self, asked: Asked) -> Plan | None:
+        """Return a plan if the catalogue need not be asked for it, or is being asked by somebody else."""
+        made = self._made.get(asked)
+        return made[1] if made is not None and (made[0] > time.monotonic() or self._asking.locked()) else None
+
+    def _ask(self, asked: Asked, before: Plan | None) -> Plan:
         service = self.catalog.service(asked) if isinstance(asked, str) else service_of(self.catalog, asked)
-        plan = known[1] if known is not None and known[1].service == service else self.make(service)
+        plan = before if before is not None and before.service == service else self.make(service)
         if len(self._made) >= _MOST_MADE:  # references come in any number of combinations
             self._made.clear()
         self._made[asked] = time.monotonic() + self.refresh_s, plan
         return plan
-
-    def known(self, asked: Asked) -> Plan | None:
-        """Return a plan if the catalogue need not be asked for it."""
-        made = self._made.get(asked)
-        return made[1] if made is not None and made[0] > time.monotonic() else None
 
     def all(self) -> list[Plan]:
         """Return the plan of every service, by name."""

@@ -299,6 +299,6 @@ def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
         database_url=f"sqlite:///{tmp_path / 'none.db'}", artifacts=tmp_path, clock=ManualClock(time_us=1)
     )
 
-    with pytest.raises(UnavailableError, match="database did not answer"):
+    with pytest.raises(UnavailableError, match="database does not answer"):
         empty.generation("prod")
     empty.engine.dispose()

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
-from sqlalchemy import Integer, String, Text, insert
+from sqlalchemy import Integer, String, Text, create_engine, insert
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import ConflictError, DefinitionError, NotFoundError
+from lineshaft.errors import ConflictError, DefinitionError, NotFoundError, UnavailableError
 from lineshaft.registry.catalog import FixedCatalog, SqlCatalog
 from lineshaft.registry.engine import open_engine
 from lineshaft.registry.migrate import upgrade
@@ -225,3 +225,17 @@ def test_a_fixed_catalog_answers_alike() -> None:
     assert fixed.view("heat", HEAT.version) == HEAT
     with pytest.raises(NotFoundError, match="coldness"):
         fixed.service("coldness")
+
+
+@pytest.mark.parametrize("url", ["postgresql://nobody:secret@127.0.0.1:1/none", "sqlite:////proc/none/catalog.db"])
+def test_a_database_that_does_not_answer_is_told_without_its_secrets(url: str) -> None:
+    """Reading and applying raise an error of ours with a remedy, not the driver's; no password is in it."""
+    catalog = SqlCatalog.__new__(SqlCatalog)
+    catalog._engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))  # noqa: SLF001 - no folder is made
+    catalog._project = "dev"  # noqa: SLF001
+
+    for ask in (catalog.generation, catalog.views, lambda: catalog.service("health"), catalog.history):
+        with pytest.raises(UnavailableError, match="does not answer") as caught:
+            ask()
+        assert caught.value.fix
+        assert "secret" not in str(caught.value)

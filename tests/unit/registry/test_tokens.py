@@ -119,6 +119,6 @@ def test_a_database_without_the_tables_is_told(database_url: str) -> None:
     """A server that cannot read tokens does not start as if there were none."""
     register = TokenRegister(database_url, project="plant", clock=ManualClock())
 
-    with pytest.raises(UnavailableError, match="the tokens cannot be read"):
+    with pytest.raises(UnavailableError, match="the database does not answer"):
         register.by_digest()
     register.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import InputError, NotFoundError
+from lineshaft.errors import InputError, NotFoundError, UnavailableError
 from lineshaft.serving.features import FeatureHandler, Plans, page
 from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, Status, View, row_schema
 from lineshaft.stores.memory_online import MemoryOnlineStore
@@ -36,6 +37,13 @@ class MovingCatalog:
 
     current: dict[str, Service] = field(default_factory=lambda: {"health": service(OLD)})
     asked: int = 0
+    away: bool = False
+    reached: threading.Event = field(default_factory=threading.Event)
+    hangs: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Answer at once until told otherwise."""
+        self.hangs.set()
 
     def view(self, name: str, version: str | None = None) -> View:
         """Return the version asked for."""
@@ -52,6 +60,11 @@ class MovingCatalog:
     def service(self, name: str) -> Service:
         """Return a service by name."""
         self.asked += 1
+        if self.away:
+            raise UnavailableError("the database does not answer", fix="wait")
+        if not self.hangs.is_set():
+            self.reached.set()
+            self.hangs.wait(10.0)
         if name not in self.current:
             raise NotFoundError(f"no service {name}")
         return self.current[name]
@@ -109,6 +122,50 @@ def test_a_changed_service_is_followed() -> None:
     assert before.answer.columns["pumps__rms"][0].as_py() == 1.0
     assert after.answer.columns["pumps__rms"][0].as_py() == 2.0
     assert after.plan.versions == (NEW.version,)
+
+
+def test_a_service_that_is_gone_is_gone() -> None:
+    """A name that the catalogue no longer has is refused, known or not."""
+    features, catalog = handler(refresh_s=0.0)
+    features.get("health", ASSETS)
+    catalog.current = {}
+
+    with pytest.raises(NotFoundError):
+        features.get("health", ASSETS)
+
+
+def test_a_catalogue_that_does_not_answer_changes_nothing() -> None:
+    """What was known is served on, and followed again when the catalogue is back; what was not known fails."""
+    features, catalog = handler(refresh_s=0.0)
+    features.get("health", ASSETS)
+    catalog.away = True
+    without = features.get("health", ASSETS)
+    with pytest.raises(UnavailableError):
+        features.get("never asked", ASSETS)
+    catalog.away, catalog.current["health"] = False, service(NEW)
+
+    again = features.get("health", ASSETS)
+
+    assert without.plan.versions == (OLD.version,)
+    assert again.plan.versions == (NEW.version,)
+
+
+def test_a_catalogue_that_hangs_holds_up_one_caller() -> None:
+    """While one waits for it, the others are answered at once with what is known."""
+    features, catalog = handler(refresh_s=0.0)
+    features.get("health", ASSETS)
+    catalog.hangs.clear()
+    waiting = threading.Thread(target=features.get, args=("health", ASSETS))
+    waiting.start()
+    assert catalog.reached.wait(5.0)
+
+    others = [features.get("health", ASSETS).plan.versions for _ in range(5)]
+    still = waiting.is_alive()
+    catalog.hangs.set()
+    waiting.join()
+
+    assert others == [(OLD.version,)] * 5
+    assert still
 
 
 def test_a_pinned_service_is_answered_as_pinned() -> None:
