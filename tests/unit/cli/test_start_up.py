@@ -69,3 +69,18 @@ print(*sorted(set(sys.modules) & set({HEAVY!r}) - {{"pandas"}}))  # pyarrow itse
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_a_server_is_started_without_the_other_commands() -> None:
+    """`lineshaft serve` holds nothing that simulates, migrates or draws: each worker would hold it too."""
+    code = (
+        "import sys; from lineshaft.cli import main; sys.argv = ['lineshaft', 'serve', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sorted(name for name in ('scipy', 'alembic', 'lineshaft.sources.simulator.fleet', 'lineshaft.cli.data',"
+        " 'lineshaft.cli.serve') if name in sys.modules), file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stderr.split() == ["lineshaft.cli.serve"]
+    assert "--workers" in done.stdout
