@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from lineshaft.serving.features import Plan, Served
 from lineshaft.serving.predict import Predictions
 from lineshaft.specs.rows import ARROW_TYPES, PRESENT
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.buffers import blank, is_valid, truths
 from lineshaft.tiles.keys import Column, Keys
 
 _CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
@@ -75,15 +75,15 @@ def column_to(name: str, column: pa.Array, statuses: NDArray[np.int8] | None) ->
     kind = column.type
     message = types_pb2.Column(name=name, type=_WIRE[kind.id])
     if column.null_count:
-        valid = column.is_valid().to_numpy(zero_copy_only=False)
+        valid = is_valid(column)
         message.validity = np.packbits(valid, bitorder="little").tobytes()
-        column = column.fill_null(_filler(kind))  # what is withheld does not leave under a null
+        column = column.fill_null(blank(kind))  # what is withheld does not leave under a null
     width = _WIDTHS.get(kind.id)
     if width is not None:
         raw = column.buffers()[1]
         message.values = raw.slice(column.offset * width, len(column) * width).to_pybytes() if raw is not None else b""
     elif pa.types.is_boolean(kind):
-        message.values = np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little").tobytes()
+        message.values = np.packbits(truths(column), bitorder="little").tobytes()
     else:
         message.values, message.offsets = _text_to(column)
     if statuses is not None:
@@ -201,11 +201,11 @@ def withheld(table: pa.Table) -> pa.Table:
     for i, column in enumerate(table.columns):
         if column.null_count:
             whole = column.combine_chunks()
-            filled = whole.fill_null(_filler(whole.type))
-            valid = np.packbits(whole.is_valid().to_numpy(zero_copy_only=False), bitorder="little")
+            filled = whole.fill_null(blank(whole.type))
+            valid = np.packbits(is_valid(whole), bitorder="little")
             buffers = [pa.py_buffer(valid), *filled.buffers()[1:]]
-            blank = pa.Array.from_buffers(whole.type, len(whole), buffers, offset=filled.offset)
-            table = table.set_column(i, table.column_names[i], blank)
+            bare = pa.Array.from_buffers(whole.type, len(whole), buffers, offset=filled.offset)
+            table = table.set_column(i, table.column_names[i], bare)
     return table
 
 
@@ -300,14 +300,6 @@ def _by_column(status: NDArray[np.int8]) -> list[NDArray[np.int8] | None]:
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _filler(kind: pa.DataType) -> Any:
-    if pa.types.is_floating(kind):
-        return pa.scalar(float("nan"), kind)
-    if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return pa.scalar("" if pa.types.is_string(kind) else b"", kind)
-    return pa.scalar(0).cast(kind)
 
 
 def _text_to(column: pa.Array) -> tuple[bytes, bytes]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lineshaft.specs import OnDemandView, Service, ServiceView, Status, View
 from lineshaft.specs.rows import PRESENT
+from lineshaft.tiles.buffers import is_valid, text_array, truth_array
 from lineshaft.tiles.ondemand import ondemand
 from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
 
@@ -119,8 +120,8 @@ def _withheld(sheet: Sheet, usable: NDArray[np.bool_] | None, status: NDArray[np
         blocks.append(block if usable is None and block.valid is None else block.withheld(keep))
     loose = {}
     for place, column in parts.loose.items():
-        status[place, rows & ~np.asarray(pc.is_valid(column))] = Status.NULL
-        loose[place] = column if usable is None else pc.if_else(pa.array(rows), column, pa.scalar(None, column.type))
+        status[place, rows & ~is_valid(column)] = Status.NULL
+        loose[place] = column if usable is None else pc.if_else(truth_array(rows), column, pa.nulls(1, column.type)[0])
     return Sheet(names=sheet.names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
 
 
@@ -146,26 +147,23 @@ def names_of(used: ServiceView) -> tuple[str, ...]:
 def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> tuple[Sheet, NDArray[np.int8]]:
     """Add one on-demand view's columns; a value whose inputs are not all present takes the worst input's status."""
     index = {name: i for i, name in enumerate(sheet.names)}
-    made: dict[str, pa.Array] = {}
+    blocks: list[Block] = []
+    loose: dict[int, pa.Array] = {}
     statuses = [status.T]
-    for feature in demand.features:
+    for place, feature in enumerate(demand.features):
         inputs = [index[name] for name in feature.inputs]
         worst = status[:, inputs].max(axis=1)
-        values = ondemand(feature.function).compute([_floats(sheet.column(i)) for i in inputs])
+        values = ondemand(feature.function).compute([sheet.floats(i) for i in inputs])
         usable = worst == PRESENT
         if values.dtype.kind == "f":
             usable &= np.isfinite(values)
-            column = pa.array(values, mask=~usable)
+            block = Block(dtype="float64", places=(place,), values=values[None])
+            blocks.append(block if usable.all() else block.withheld(usable[None]))
         else:
-            column = pa.array(
-                [v if ok and v else None for v, ok in zip(values.tolist(), usable, strict=True)], pa.string()
-            )
-            usable = np.asarray(pc.is_valid(column))
+            texts = [value if ok and value else None for value, ok in zip(values.tolist(), usable, strict=True)]
+            loose[place] = text_array(texts)
+            usable = is_valid(loose[place])
         statuses.append(np.where((worst == PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)[None])
-        made[f"{demand.name}__{feature.name}"] = column
-    added = Sheet.of(pa.table(made))
-    return beside([(sheet.names, sheet), (added.names, added)]), np.concatenate(statuses).T
-
-
-def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    names = tuple(f"{demand.name}__{feature.name}" for feature in demand.features)
+    added = Sheet(names=names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
+    return beside([(sheet.names, sheet), (names, added)]), np.concatenate(statuses).T

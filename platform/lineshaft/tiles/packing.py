@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from lineshaft.errors import InputError
 from lineshaft.specs import Status, View, row_schema
 from lineshaft.specs.rows import PRESENT
+from lineshaft.tiles.buffers import byte_array, text_array, truth_array
 from lineshaft.tiles.packed_layout import HEADER, NO_BOOL, NO_LENGTH, Group, lay_out
 from lineshaft.tiles.sheet import Block, Parts, Sheet
 
@@ -295,7 +296,7 @@ class RowCodec:
             if self._types[name] == "string":
                 columns[name] = _text(cells, torn)
             else:
-                columns[name] = pa.array(cells, pa.binary())
+                columns[name] = byte_array(cells)
         return columns, torn
 
     def _blank_row(self) -> bytes:
@@ -339,18 +340,18 @@ def _bools(matrix: NDArray[np.uint8], pick: _Pick) -> dict[int, pa.Array]:
     """Return columns of bools by their places."""
     cells = _cut(matrix, pick)
     return {
-        place: pa.array(column == 1, mask=column == NO_BOOL) for place, column in zip(pick.places, cells, strict=True)
+        place: truth_array(column == 1, column != NO_BOOL) for place, column in zip(pick.places, cells, strict=True)
     }
 
 
 def _text(cells: list[bytes | None], torn: NDArray[np.bool_]) -> pa.Array:
     """Return strings, marking rows whose bytes are no UTF-8."""
     try:
-        return pa.array(cells, pa.binary()).cast(pa.string())
+        return byte_array(cells).cast(pa.string())
     except pa.ArrowInvalid:
         texts = [None if cell is None else cell.decode(errors="replace") for cell in cells]
         torn |= [cell is not None and not _is_text(cell) for cell in cells]
-        return pa.array(texts, pa.string())
+        return text_array(texts)
 
 
 def _is_text(cell: bytes) -> bool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.specs.rows import ARROW_TYPES
+from lineshaft.tiles.buffers import is_valid, truths
 
 CODES: Mapping[str, str] = {
     "float64": "<f8",
@@ -127,6 +128,16 @@ class Sheet:
         parts = Parts(blocks=[block.moved(-first) for block in kept], loose=loose)
         return Sheet(names=wanted, rows=self.rows, parts=parts)
 
+    def floats(self, place: int) -> NDArray[np.float64]:
+        """Return a column of numbers or truths as float64, NaN under a null."""
+        for block in self.parts.blocks:
+            if place in block.places:
+                at = block.places.index(place)
+                values = block.values[at].astype(np.float64)
+                return values if block.valid is None else np.where(block.valid[at], values, np.nan)
+        column = self.parts.loose[place]
+        return np.where(is_valid(column), truths(column), np.nan)
+
     def integers(self, name: str) -> NDArray[np.int64]:
         """Return a column of times or int64, 0 under a null."""
         place = self.names.index(name)
@@ -198,6 +209,6 @@ def _taken_apart(columns: Sequence[pa.ChunkedArray]) -> Parts:
         cells = (
             np.frombuffer(raw, code, n, whole.offset * code.itemsize) if n and raw is not None else np.empty(n, code)
         )
-        valid = whole.is_valid().to_numpy(zero_copy_only=False)[None] if whole.null_count else None
+        valid = is_valid(whole)[None] if whole.null_count else None
         blocks.append(Block(dtype=dtype, places=(place,), values=cells[None], valid=valid))
     return Parts(blocks=blocks, loose=loose)
