@@ -191,7 +191,8 @@ def land_waiting(parts: Parts, target: Target) -> JobResult:
 
 def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
-    settings, features, metrics = parts.settings, feature_handler(parts), Metrics()
+    settings, features = parts.settings, feature_handler(parts)
+    metrics = Metrics() if settings.metrics_address else None  # what nobody looks at is not counted
     predictions = PredictionLog(settings.home / "predictions", every_s=settings.log_flush_s)
     logs: list[WriteBehind[Any]] = [predictions.behind]
     if settings.log_served:
@@ -203,8 +204,9 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         )
         logs.append(served.behind)
         features = replace(features, log=served)
-    metrics.watch(features.breaker, parts.online)
-    metrics.watch_logs(logs)
+    if metrics is not None:
+        metrics.watch(features.breaker, parts.online)
+        metrics.watch_logs(logs)
 
     def close() -> None:
         for log in logs:

@@ -145,7 +145,7 @@ def test_calls_are_counted_by_route_and_status(url: str, handlers: Handlers) -> 
     """A refused call counts under the name that gRPC has for its status; a path that nobody serves does not count."""
     assert handlers.metrics is not None
     registry = handlers.metrics.registry
-    labels = {"method": "get-online-features", "code": "NOT_FOUND"}
+    labels = {"method": "get-online-features", "feature_service": "", "code": "NOT_FOUND"}
     before = registry.get_sample_value("lineshaft_call_seconds_count", labels) or 0.0
 
     ask(url, feature_service="nothing", entities=ASKED)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from lineshaft.clock import ManualClock
@@ -20,6 +21,7 @@ from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.gauges import memory_limit_bytes
 from lineshaft.serving.metrics import Metrics, exposed
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.serving.write_behind import WriteBehind
@@ -35,6 +37,7 @@ VIEW = View(
     source=Source(name="s", channels=("x",), units=("g",)),
     entity_keys=(("asset_id", "string"),),
     features=(Feature(name="rms"), Feature(name="peak")),
+    ttl_us=60 * SECOND_US,
 )
 SERVICE = Service(name="health", views=(ServiceView(view="pumps", version=VIEW.version, features=("rms", "peak")),))
 
@@ -86,9 +89,70 @@ def test_calls_are_counted_by_method_and_status(scraped: Scraped) -> None:
     with pytest.raises(NotFoundError):
         scraped.client.features("nothing", asset_id=["a"])
 
-    assert scraped.number("lineshaft_call_seconds_count", method="GetFeatures", code="OK") == 3
-    assert scraped.number("lineshaft_call_seconds_count", method="GetFeatures", code="NOT_FOUND") == 1
-    assert 0 < scraped.number("lineshaft_call_seconds_sum", method="GetFeatures", code="OK") < 30
+    answered = {"method": "GetFeatures", "feature_service": "health", "code": "OK"}
+    refused = {"method": "GetFeatures", "feature_service": "", "code": "NOT_FOUND"}  # a name that is none is no label
+    assert scraped.number("lineshaft_call_seconds_count", **answered) == 3
+    assert scraped.number("lineshaft_call_seconds_count", **refused) == 1
+    assert 0 < scraped.number("lineshaft_call_seconds_sum", **answered) < 30
+    assert scraped.number("lineshaft_store_read_seconds_count", feature_service="health") == 3
+    assert 0 < scraped.number("lineshaft_store_read_seconds_sum", feature_service="health") < 30
+
+
+def test_refusals_are_counted_by_their_code(scraped: Scraped) -> None:
+    """Of single calls and of the questions of a stream, which goes on after one."""
+    with pytest.raises(NotFoundError):
+        scraped.client.features("nothing", asset_id=["a"])
+    with pytest.raises(InputError):
+        scraped.client.features("health", wrong=["a"])
+    answers = scraped.client.stream("nothing", ({"asset_id": ["a"]} for _ in range(2)))
+    assert isinstance(next(answers), NotFoundError)
+    assert scraped.number("lineshaft_in_use", limit="streams") == 1
+    assert len(list(answers)) == 1
+
+    def refused(method: str, error: str) -> float:
+        return scraped.number("lineshaft_refusals_total", method=method, error=error)
+
+    assert [refused("GetFeatures", error) for error in ("LS-NOF", "LS-INP")] == [1, 1]
+    assert refused("StreamFeatures", "LS-NOF") == 2
+
+
+def test_a_view_shows_how_new_its_rows_are_and_how_old_they_may_become(scraped: Scraped) -> None:
+    """The newest row that was answered was measured at second 70, whatever moment the question is about."""
+    scraped.client.features("health", asset_id=["a", "b"])
+    scraped.client.features("health", asset_id=["a"], at_us=500 * SECOND_US)
+
+    assert scraped.number("lineshaft_newest_row_timestamp_seconds", view="pumps") == 70
+    assert scraped.number("lineshaft_view_ttl_seconds", view="pumps") == 60
+
+
+def test_limits_are_shown_with_how_much_of_them_is_in_use(scraped: Scraped) -> None:
+    """Nothing is in use while nobody asks; the process shows its memory and how much it may have."""
+    limits = Limits()
+    assert scraped.number("lineshaft_limit", limit="calls") == limits.max_concurrent_calls
+    assert scraped.number("lineshaft_limit", limit="streams") == limits.max_streams
+    assert scraped.number("lineshaft_in_use", limit="calls") == 0
+    assert scraped.number("lineshaft_waiting_calls", port="grpc") == 0
+    resident = scraped.number("process_resident_memory_bytes")
+    assert 0 < resident < scraped.number("lineshaft_memory_limit_bytes")
+    assert scraped.number("process_open_fds") > 0
+
+
+@pytest.mark.parametrize(("text", "limit"), [("1048576", 1 << 20), ("max", None), (None, None)])
+def test_the_limit_of_memory_is_the_control_groups(tmp_path: Path, text: str | None, limit: int | None) -> None:
+    """Where there is none, it is the machine's."""
+    file = tmp_path / "memory.max"
+    if text is not None:
+        file.write_text(text)
+
+    assert memory_limit_bytes([tmp_path / "absent", file]) == (limit or memory_limit_bytes([]))
+
+
+def test_a_status_that_never_came_is_shown_as_none(scraped: Scraped) -> None:
+    """An alert sees the first corrupt value as an increase, not as the beginning of a series."""
+    scraped.client.features("health", asset_id=["a"])
+
+    with urllib.request.urlopen(f"http://{scraped.address}/metrics", timeout=5.0) as page:
+        assert 'lineshaft_values_total{feature_service="health",status="corrupt"} 0.0' in page.read().decode()
 
 
 def test_values_are_counted_by_status_and_ages_by_view(scraped: Scraped) -> None:
@@ -109,7 +173,7 @@ def test_rows_are_counted_by_where_they_came_from(scraped: Scraped) -> None:
     for _ in range(5):
         scraped.client.features("health", asset_id=["a"])
 
-    held, fetched = (scraped.number("lineshaft_rows_read", source=source) for source in ("memory", "server"))
+    held, fetched = (scraped.number("lineshaft_rows_read_total", source=source) for source in ("memory", "server"))
     assert held + fetched == 5
     assert fetched >= 1
 
@@ -146,9 +210,10 @@ def test_what_became_of_logged_rows_is_counted() -> None:
     log.put(5)
 
     def shown(outcome: str) -> float | None:
-        return metrics.registry.get_sample_value("lineshaft_log_rows", {"log": "served", "outcome": outcome})
+        return metrics.registry.get_sample_value("lineshaft_log_rows_total", {"log": "served", "outcome": outcome})
 
-    assert [shown(outcome) for outcome in ("written", "lost", "held")] == [3.0, 5.0, 0.0]
+    assert [shown(outcome) for outcome in ("written", "lost")] == [3.0, 5.0]
+    assert metrics.registry.get_sample_value("lineshaft_log_held_rows", {"log": "served"}) == 0.0
 
 
 @pytest.mark.parametrize(("address", "error"), [("0.0.0.0:0", InputError), ("127.0.0.1", InputError)])
@@ -175,8 +240,13 @@ def test_every_number_has_its_line_in_the_reference() -> None:
     metrics = Metrics()
     metrics.watch(Breaker(), RedisOnlineStore("redis://x", project="p"))
     metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)])
-    shown = {family.name for family in metrics.registry.collect()}
+    shown = {named(family) for family in metrics.registry.collect()}
 
-    lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("| `lineshaft_")]
+    lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
 
-    assert {line.split("`")[1].removesuffix("_total") for line in lines} == shown
+    assert {line.split("`")[1] for line in lines} == shown
+
+
+def named(family: Metric) -> str:
+    """Return the name under which a family is asked for."""
+    return family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")

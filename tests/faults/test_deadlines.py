@@ -15,6 +15,7 @@ from lineshaft.clock import SystemClock
 from lineshaft.drills.wire import Manner, Wire
 from lineshaft.errors import UnavailableError
 from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.serving.calls import Call
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics
@@ -42,9 +43,9 @@ class Watched(Metrics):
         super().__init__()
         self.took: list[float] = []
 
-    def called(self, method: str, code: str, seconds: float) -> None:
+    def called(self, call: Call, code: str, seconds: float) -> None:
         """Note one call."""
-        super().called(method, code, seconds)
+        super().called(call, code, seconds)
         self.took.append(seconds)
 
 

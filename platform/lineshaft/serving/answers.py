@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lineshaft.access.guard import Caller
-from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
+from lineshaft.errors import EnvironmentFault, InputError, LineshaftError, UnavailableError
 from lineshaft.ops.pushes import Pushed, Pushes
 from lineshaft.ops.row_pushes import RowPushes
+from lineshaft.serving import calls
 from lineshaft.serving.features import Asked, FeatureHandler, Served
 from lineshaft.serving.metrics import Metrics
 from lineshaft.sources.pushed import Columns
@@ -45,6 +46,9 @@ class Answers:
         caller: Caller,
     ) -> T:
         """Return what is asked for of entities, counted and converted, if the caller may read it."""
+        plan = self.features.plans.known(asked)
+        if plan is not None:  # also of a call that fails it is known what it was about
+            calls.current().feature_service = plan.service.name
         at_once = self.features.get_at_once(asked, entities, at_us=at_us, budget_s=limit_s, caller=caller)
         if at_once is not None:  # the usual case: a thread's turn costs more than the answer
             return convert(self._counted(at_once))
@@ -64,7 +68,14 @@ class Answers:
             self.metrics.pushed(taken)
         return taken
 
+    def refused(self, error: LineshaftError) -> None:
+        """Count a question of a stream that was refused."""
+        if self.metrics is not None:
+            self.metrics.refused(calls.current().method, error.code)
+
     def _counted(self, served: Served) -> Served:
+        call = calls.current()
+        call.feature_service, call.degraded = served.plan.service.name, served.degraded
         if self.metrics is not None:
             self.metrics.served(served)
         return served

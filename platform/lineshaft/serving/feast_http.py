@@ -17,14 +17,14 @@ from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import InputError, LineshaftError, RateError, UnauthenticatedError
 from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.row_pushes import RowPushes
-from lineshaft.serving import request_ids
 from lineshaft.serving.answers import Answers
+from lineshaft.serving.calls import Call, Told, begin, told_to
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_answers import feast_columns
 from lineshaft.serving.feast_json import answer_json, pushed, question
 from lineshaft.serving.features import Served
 from lineshaft.serving.http_port import http_port
-from lineshaft.serving.interceptors import noted, status_of
+from lineshaft.serving.interceptors import UNEXPECTED, noted, status_of
 from lineshaft.serving.server import Handlers, Limits
 
 SETTING = "LINESHAFT_HTTP_ADDRESS"
@@ -69,13 +69,15 @@ class FeastHttp:
         door: Door,
         pushes: Pushes | None = None,
         row_pushes: RowPushes | None = None,
+        told: Told | None = None,
     ) -> None:
         self._guard = door.guard
         self._answers = answers
+        self._tell = told or told_to(())
         self._pushes = pushes
         self._row_pushes = row_pushes
         self._limits = limits
-        self._running = 0
+        self.running = 0
         self._routes: dict[tuple[str, str], Route] = {
             ("POST", "/get-online-features"): self._features,
             ("POST", "/push"): self._push,
@@ -87,17 +89,16 @@ class FeastHttp:
         """Answer one request. Who makes it is asked before its body is read."""
         if scope["type"] != "http":
             return
-        request_ids.begin((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         start, path = time.perf_counter(), scope["path"]
+        call = begin(path, ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]))
         route = self._routes.get((scope["method"], path))
         if route is None:
             methods = [method for method, known in self._routes if known == path]
             await _send(send, 405 if methods else 404, _told(f"there is no {scope['method']} {path}"))
             return
-        reply = await self._answered(route, scope, receive)
+        reply = await self._answered(route, scope, receive, call)
         await _send(send, HTTP_OF.get(reply.code, 500), reply.content, reply.headers)
-        if self._answers.metrics is not None:
-            self._answers.metrics.called(path, reply.code.name, time.perf_counter() - start)
+        self._tell(call, reply.code.name, time.perf_counter() - start)
 
     @property
     def routes(self) -> list[str]:
@@ -111,20 +112,23 @@ class FeastHttp:
         host, _ = scope.get("client") or ("", 0)
         return self._guard.admit(f"{scope['method']} {scope['path']}", shown, peer=f"http:{host}")
 
-    async def _answered(self, route: Route, scope: Mapping[str, Any], receive: Any) -> Reply:
-        if self._running >= self._limits.max_concurrent_calls:
+    async def _answered(self, route: Route, scope: Mapping[str, Any], receive: Any, call: Call) -> Reply:
+        if self.running >= self._limits.max_concurrent_calls:
+            call.error = RateError.code
             return Reply(code=_CODE.RESOURCE_EXHAUSTED, content=_told("too many calls at once", fix="ask again later"))
-        self._running += 1
+        self.running += 1
         try:
             caller = self._admitted(scope)
             return await route(await _body(receive, self._limits.max_message_bytes), caller)
         except LineshaftError as error:
+            call.error = error.code
             content = _told(error.what, code=error.code, where=error.where, fix=error.fix)
             return Reply(code=status_of(error), content=content, headers=_hints(error))
         except Exception as error:  # noqa: BLE001 - noted, and told as an id
+            call.error = UNEXPECTED
             return Reply(code=_CODE.INTERNAL, content=_told(f"unexpected error {noted(error, scope['path'])}"))
         finally:
-            self._running -= 1
+            self.running -= 1
 
     async def _features(self, body: bytes, caller: Caller) -> Reply:
         asked, entities, full_names = question(body)
@@ -171,8 +175,16 @@ def feast_http(
             features=handlers.features, pool=pool, timeout_s=bounds.store_timeout_s, metrics=handlers.metrics
         )
         app = FeastHttp(
-            answers=answers, limits=bounds, door=entrance, pushes=handlers.pushes, row_pushes=handlers.row_pushes
+            answers=answers,
+            limits=bounds,
+            door=entrance,
+            pushes=handlers.pushes,
+            row_pushes=handlers.row_pushes,
+            told=told_to(handlers.listeners),
         )
+        if handlers.metrics is not None:
+            handlers.metrics.watch_limit("http_calls", lambda: app.running, most=bounds.max_concurrent_calls)
+            handlers.metrics.watch_waiting("http", pool)
         with http_port(
             app, address, setting=SETTING, grace_s=bounds.grace_s, shared=bounds.shared_port, tls=entrance.tls
         ) as bound:

@@ -14,7 +14,6 @@ from lineshaft.errors import InputError
 from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.rpc.feast.v1 import serving_pb2
-from lineshaft.serving import request_ids
 from lineshaft.serving.answers import Answers, budget_s, refuse_unknown_target
 from lineshaft.serving.feast_answers import FeastColumn, feast_columns, stamp
 from lineshaft.serving.features import Asked, Served
@@ -49,7 +48,6 @@ class FeastServicer:
 
     async def GetOnlineFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
         """Return the newest values of a feature service, or of features referred to, for many entities."""
-        request_ids.begin(context.invocation_metadata())
         refuse_request_data(request.request_context)
         asked = _asked(request)
         entities = Keys({name: key_column(name, values.val) for name, values in request.entities.items()})

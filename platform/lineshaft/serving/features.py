@@ -59,12 +59,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """An answer, the plan it came from, the moment it is about, and whether older knowledge stood in."""
+    """An answer, the plan it came from, the moment it is about, and whether older knowledge stood in.
+
+    store_s: seconds that its rows took to come, from the server or from this process's memory.
+    """
 
     answer: Answer
     plan: Plan
     at_us: int
     degraded: bool = False
+    store_s: float = 0.0
 
 
 class ServedSink(Protocol):
@@ -195,11 +199,14 @@ class FeatureHandler:
         must_read(caller, asked, plan)
         if self.breaker.state != "closed":  # whoever tries does so on a thread
             return None
+        start = time.perf_counter()
         found = self.online.read_at_once(_wanted(plan, entities), budget_s=budget_s)
+        store_s = time.perf_counter() - start
         if found is None:
             return None
         moment = self.clock.now_us() if at_us is None else at_us
-        return self._served(plan, entities, found, np.full(entities.num_rows, moment, np.int64))
+        times = np.full(entities.num_rows, moment, np.int64)
+        return self._served(plan, entities, found, times, store_s=store_s)
 
     def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Served:
         """Answer a service with the view versions it names: what a model pins.
@@ -213,13 +220,15 @@ class FeatureHandler:
             what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
             raise InputError(what, fix="ask in several requests")
         wanted = _wanted(plan, entities)
+        start, degraded = time.perf_counter(), False
         try:
-            return self._served(plan, entities, self._read(wanted, budget_s), at_us)
+            found = self._read(wanted, budget_s)
         except UnavailableError:
             held = self.online.last_known(wanted) if isinstance(self.online, RememberingStore) else None
             if held is None:
                 raise
-            return self._served(plan, entities, held, at_us, degraded=True)
+            found, degraded = held, True
+        return self._served(plan, entities, found, at_us, degraded=degraded, store_s=time.perf_counter() - start)
 
     def _served(
         self,
@@ -228,11 +237,12 @@ class FeatureHandler:
         found: Sequence[Found],
         at_us: NDArray[np.int64],
         *,
+        store_s: float,
         degraded: bool = False,
     ) -> Served:
         moment = int(at_us[0]) if len(at_us) else 0
         judged = answer(plan.service, plan.views, found, at_us)
-        served = Served(answer=judged, plan=plan, at_us=moment, degraded=degraded)
+        served = Served(answer=judged, plan=plan, at_us=moment, degraded=degraded, store_s=store_s)
         if self.log is not None:
             self.log.append(served, entities=entities, found=found, at_us=at_us)
         return served

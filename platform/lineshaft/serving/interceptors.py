@@ -26,6 +26,7 @@ from lineshaft.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from lineshaft.serving.calls import Call, Told, begin, told_to
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,21 +51,21 @@ CODE_KEY, WHERE_KEY, FIX_KEY, ID_KEY = (
 """Trailing metadata of a refused call: the error's code, place and remedy; of an unexpected one, its id in the log."""
 RETRY_KEY = "grpc-retry-pushback-ms"
 """Trailing metadata of a call that came too soon: the time to wait, as gRPC's own retries understand it."""
-
-Told = Callable[[str, str, float], None]
+UNEXPECTED = "unexpected"
+"""What stands for a code where an error is none of ours."""
 
 
 class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Let calls in, and turn errors into statuses: ours with code and fix, others into INTERNAL with an id alone."""
 
     def __init__(self, told: Told | None = None, guard: Guard | None = None, *, most_streams: int = 24) -> None:
-        """`told` is called after each call with its method, the name of its status, and the seconds it took.
+        """`told` is called after each call, with the name of its status and the seconds it took.
 
         Without a `guard` everybody is let in. With one, a request is not even read before its caller was. Beyond
         `most_streams` at once no stream is begun: they last, and would leave no room for single calls.
         """
-        self._told = told or _nobody
-        self._streams = _Room(most_streams)
+        self._told = told or told_to(())
+        self.calls, self.streams = Load(), Load(most=most_streams)
         self._guard = guard
         self._wrapped: dict[str, Any] = {}  # once a method, not once a call
 
@@ -88,9 +89,9 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             reads = reads if handler.request_streaming else None
         yields = handler.response_streaming and not inspect.iscoroutinefunction(getattr(handler, kind))
         if yields:
-            behaviour = _edged_stream(behaviour, method, self._told, self._streams)
+            behaviour = _edged_stream(behaviour, method, self._told, self.calls, self.streams)
         else:
-            behaviour = _edged(behaviour, method, self._told)
+            behaviour = _edged(behaviour, method, self._told, self.calls)
         return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, reads, handler.response_serializer)
 
 
@@ -120,55 +121,60 @@ def _guarded(guard: Guard, method: str, behaviour: Any, reads: Any, *, one: bool
     return call
 
 
-class _Room:
-    """Room for so many at once, in one event loop."""
+class Load:
+    """How many there are at once, in one event loop; beyond `most` none is begun."""
 
-    def __init__(self, most: int) -> None:
-        self._most = self._left = most
+    def __init__(self, *, most: int | None = None) -> None:
+        self._most = most
+        self.now = 0
 
     def __enter__(self) -> None:
-        if not self._left:
+        if self.now == self._most:
             raise RateError(f"there are {self._most} streams already", fix="ask in single calls, or again in a second")
-        self._left -= 1
+        self.now += 1
 
     def __exit__(self, *_: object) -> None:
-        self._left += 1
+        self.now -= 1
 
 
 class _Edge:
     """One call at the edge of the process: its errors become statuses, and how it ended is told."""
 
-    __slots__ = ("_context", "_method", "_start", "_told")
+    __slots__ = ("_call", "_context", "_load", "_start", "_told")
 
-    def __init__(self, context: Any, method: str, told: Told) -> None:
-        self._context, self._method, self._told = context, method, told
+    def __init__(self, context: Any, method: str, told: Told, load: Load) -> None:
+        self._context, self._told, self._load = context, told, load
         self._start = time.perf_counter()
+        self._call = begin(method, context.invocation_metadata())
 
     async def __aenter__(self) -> None:
-        """Begin."""
+        self._load.__enter__()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
             if isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
-                await _abort(self._context, error, self._method)
+                await _abort(self._context, error, self._call)
         finally:
-            self._told(self._method, _ending(error), time.perf_counter() - self._start)
+            self._load.__exit__()
+            self._told(self._call, _ending(error), time.perf_counter() - self._start)
 
 
-def _edged(behaviour: Callable[..., Awaitable[Any]], method: str, told: Told) -> Callable[..., Awaitable[Any]]:
+def _edged(
+    behaviour: Callable[..., Awaitable[Any]], method: str, told: Told, load: Load
+) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:
-        async with _Edge(context, method, told):
+        async with _Edge(context, method, told, load):
             return await behaviour(request, context)
 
     return call
 
 
 def _edged_stream(
-    behaviour: Callable[..., Any], method: str, told: Told, room: _Room
+    behaviour: Callable[..., Any], method: str, told: Told, load: Load, streams: Load
 ) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-        async with _Edge(context, method, told):
-            with room:
+        async with _Edge(context, method, told, load):
+            with streams:
                 async for reply in behaviour(request, context):
                     yield reply
 
@@ -184,10 +190,6 @@ def _ending(error: BaseException | None) -> str:
     return status_of(error).name if isinstance(error, Exception) else "CANCELLED"
 
 
-def _nobody(_method: str, _code: str, _seconds: float) -> None:
-    """Tell nobody."""
-
-
 def status_of(error: Exception) -> Any:
     """Return the gRPC status of an error."""
     if not isinstance(error, LineshaftError):
@@ -195,14 +197,15 @@ def status_of(error: Exception) -> Any:
     return next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
 
 
-async def _abort(context: Any, error: Exception, method: str) -> None:
+async def _abort(context: Any, error: Exception, call: Call) -> None:
+    call.error = error.code if isinstance(error, LineshaftError) else UNEXPECTED
     if isinstance(error, LineshaftError):
         trailing: tuple[tuple[str, str | bytes], ...]
         trailing = ((CODE_KEY, error.code), (WHERE_KEY, error.where.encode()), (FIX_KEY, error.fix.encode()))
         if isinstance(error, RateError):
             trailing = (*trailing, (RETRY_KEY, str(error.retry_ms)))
         await context.abort(status_of(error), error.what, trailing)
-    identity = noted(error, method)
+    identity = noted(error, call.method)
     await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
 from lineshaft.ops.training_set import entity_keys
+from lineshaft.serving.calls import request_id
 from lineshaft.serving.features import Served
-from lineshaft.serving.request_ids import request_id
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Recipe, Status
 from lineshaft.stores.ports import Found

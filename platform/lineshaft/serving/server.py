@@ -25,6 +25,7 @@ from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.answers import Answers
+from lineshaft.serving.calls import Told, told_to
 from lineshaft.serving.crew import READY
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_servicer import FeastServicer, services_of
@@ -53,6 +54,11 @@ class Handlers:
     metrics: Metrics | None = None
     pushes: Pushes | None = None
     row_pushes: RowPushes | None = None
+
+    @property
+    def listeners(self) -> tuple[Told, ...]:
+        """Return who is told of each call that ended."""
+        return () if self.metrics is None else (self.metrics.called,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +90,9 @@ class Server:
         self._door = door or Door()
         self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="serving")
         self._health = health.aio.HealthServicer()
+        edge = EdgeInterceptor(told_to(handlers.listeners), self._door.guard, most_streams=self._limits.max_streams)
         self._server = grpc.aio.server(
-            interceptors=[
-                EdgeInterceptor(
-                    handlers.metrics.called if handlers.metrics else None,
-                    self._door.guard,
-                    most_streams=self._limits.max_streams,
-                )
-            ],
+            interceptors=[edge],
             options=_options(self._limits),
             maximum_concurrent_rpcs=self._limits.max_concurrent_calls,
         )
@@ -104,6 +105,10 @@ class Server:
         self._names = add_services(
             self._server, handlers, answers=answers, caller=self._door.caller, alive=self._health
         )
+        if handlers.metrics is not None:
+            handlers.metrics.watch_limit("calls", lambda: edge.calls.now, most=self._limits.max_concurrent_calls)
+            handlers.metrics.watch_limit("streams", lambda: edge.streams.now, most=self._limits.max_streams)
+            handlers.metrics.watch_waiting("grpc", self._pool)
         self._upkeep, self._close = handlers.upkeep, handlers.close
         self._keeping: asyncio.Task[None] | None = None
 

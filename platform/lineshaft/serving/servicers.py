@@ -16,7 +16,7 @@ from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import InputError, LineshaftError, NotFoundError, UnauthenticatedError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
-from lineshaft.serving import convert, request_ids
+from lineshaft.serving import calls, convert
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.predict import Predictions
@@ -54,13 +54,11 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 
     async def GetFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return the newest feature values of many entities."""
-        request_ids.begin(context.invocation_metadata())
         limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
         return await self._features_of(request, limit_s, self._caller())
 
     async def StreamFeatures(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer question after question; a refused one is answered by its refusal, a lost identity ends the stream."""
-        request_ids.begin(context.invocation_metadata())
         caller = self._caller()
         async for asked in requests:
             most_s = self._answers.timeout_s
@@ -71,6 +69,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             except UnauthenticatedError:
                 raise
             except LineshaftError as error:
+                self._answers.refused(error)
                 refusal = features_pb2.Refusal(code=error.code, what=error.what, where=error.where, fix=error.fix)
                 yield features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
             else:
@@ -124,7 +123,6 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return one prediction for each entity, to those who may read the service that the model reads."""
-        request_ids.begin(context.invocation_metadata())
         budget_s(self._answers.timeout_s, context.time_remaining())
         caller = self._caller()
 
@@ -136,6 +134,8 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
             at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
             asked = None if caller is LOCAL else allows  # the host asks nobody: not even for how things are worded now
             predictions = self._predictor.predict(request.model, entities, at_us=at_us, allows=asked)
+            call = calls.current()
+            call.feature_service, call.degraded = predictions.service, predictions.degraded
             return convert.predictions_to(predictions, most=request.contributions)
 
         return await on(self._answers.pool, work)
@@ -150,6 +150,7 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
 
 def _training_replies(chunks: Iterator[tuple[Plan, Chunk]]) -> Generator[features_pb2.GetTrainingSetResponse]:
     for plan, chunk in chunks:
+        calls.current().feature_service = plan.service.name
         table = convert.withheld(chunk.table())
         step = max(1, table.num_rows * _MESSAGE_BYTES // max(table.nbytes, 1))
         for at in range(0, table.num_rows, step):

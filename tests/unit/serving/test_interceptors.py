@@ -40,6 +40,10 @@ class Context:
     def __init__(self) -> None:
         self.told: list[tuple[Any, str, dict[str, Any]]] = []
 
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return what the caller sent: nothing."""
+        return ()
+
     async def abort(self, code: Any, details: str, trailing: tuple[tuple[str, Any], ...] = ()) -> None:
         """End the call."""
         self.told.append((code, details, dict(trailing)))
@@ -182,7 +186,7 @@ def test_how_a_call_ended_is_told_once(error: BaseException | None, code: str) -
         return "answer"
 
     async def run() -> None:
-        interceptor = EdgeInterceptor(lambda method, how, _seconds: told.append((method, how)))
+        interceptor = EdgeInterceptor(lambda call, how, _seconds: told.append((call.method, how)))
         made = await wrapped(handler(unary_unary=behaviour), interceptor=interceptor)
         with contextlib.suppress(Aborted, grpc.aio.AbortError, asyncio.CancelledError):
             await made.unary_unary("request", Context())
