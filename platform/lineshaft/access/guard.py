@@ -75,7 +75,7 @@ class Guard:
             if need is Role.ANYONE:
                 return Caller(principal=STRANGER, method=method, peer=peer, authorization=None, guard=self)
             principal = self._known(authorization)
-            if principal.highest() < need:
+            if principal.highest < need:
                 role = need.name.lower()
                 raise ForbiddenError(
                     f"{principal.name} is {role} of no team", fix=f"ask for a grant such as team:{role}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
@@ -48,28 +48,29 @@ class Principal:
     """Somebody known, by a token or by an OpenID provider.
 
     >>> ana = Principal(name="ana", grants=grants_of(["vibration:writer"]))
-    >>> ana.role_in("vibration").name, ana.role_in("process").name, ana.highest().name
+    >>> ana.role_in("vibration").name, ana.role_in("process").name, ana.highest.name
     ('WRITER', 'ANYONE', 'WRITER')
     """
 
     name: str
     grants: Mapping[str, Role]
+    highest: Role = field(init=False, repr=False, compare=False)  # in any team
+
+    def __post_init__(self) -> None:
+        """Find the highest role: every call asks for it."""
+        object.__setattr__(self, "highest", max(self.grants.values(), default=Role.ANYONE))
 
     def role_in(self, team: str) -> Role:
         """Return the role in a team; ANYONE where there is none."""
         grants = self.grants
         return max(grants.get(team, Role.ANYONE), grants.get(EVERY_TEAM, Role.ANYONE))
 
-    def highest(self) -> Role:
-        """Return the highest role in any team."""
-        return max(self.grants.values(), default=Role.ANYONE)
-
     def may_read(self, thing: Owned) -> bool:
         """Tell whether it may be read: by its own team, by those it names as readers, by readers of every team."""
         if self.role_in(thing.team) >= Role.READER:
             return True
         if EVERY_TEAM in thing.readers:
-            return self.highest() >= Role.READER
+            return self.highest >= Role.READER
         return any(self.grants.get(team, Role.ANYONE) >= Role.READER for team in thing.readers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lineshaft.access.kept import Kept
@@ -33,17 +33,18 @@ class Token:
     expires_us: int
     revoked_us: int | None = None
     revoked_by: str = ""
+    principal: Principal = field(init=False, repr=False, compare=False)  # whom it stands for, made once
+
+    def __post_init__(self) -> None:
+        """Make the principal: every call asks for it."""
+        known = Principal(name=f"token {self.name} ({self.id})", grants=self.grants)
+        object.__setattr__(self, "principal", known)
 
     def state(self, now_us: int) -> str:
         """Return `live`, `revoked` or `expired`."""
         if self.revoked_us is not None:
             return "revoked"
         return "live" if now_us < self.expires_us else "expired"
-
-    @property
-    def principal(self) -> Principal:
-        """Return whom it stands for."""
-        return Principal(name=f"token {self.name} ({self.id})", grants=self.grants)
 
 
 class Register(Protocol):
@@ -80,8 +81,8 @@ class Tokens:
         token = self._kept.get().get(digest_of(secret))
         if token is None:
             raise UnauthenticatedError("nobody knows this token", fix=_NEW)
-        if token.revoked_us is not None or self._clock.now_us() >= token.expires_us:
-            raise UnauthenticatedError(f"token {token.id} is {token.state(self._clock.now_us())}", fix=_NEW)
+        if (state := token.state(self._clock.now_us())) != "live":
+            raise UnauthenticatedError(f"token {token.id} is {state}", fix=_NEW)
         return token.principal
 
     def close(self) -> None:

@@ -91,5 +91,5 @@ class TokenRegister:
 
 
 def _token(row: Any, grants: Mapping[str, Role]) -> Token:
-    values = {name: getattr(row, name) for name in Token.__slots__ if name != "grants"}
+    values = {name: getattr(row, name) for name in Token.__slots__ if name not in ("grants", "principal")}
     return Token(grants=grants, **values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineshaft.access.principal import Principal, Role, grant_texts, grants_of
@@ -25,6 +25,7 @@ def test_what_is_no_grant_is_refused(text: str) -> None:
         grants_of([text])
 
 
+@settings(deadline=None)
 @given(GRANTS)
 def test_grants_are_read_as_they_are_written(grants: dict[str, Role]) -> None:
     """Nothing is lost between a list and what was given."""
@@ -64,6 +65,7 @@ def test_nobody_reads_without_a_grant() -> None:
     assert not may(["vibration:reader"], team="")
 
 
+@settings(deadline=None)
 @given(GRANTS, TEAMS.filter(lambda team: team != "*"))
 def test_grants_elsewhere_never_open_a_teams_own_service(grants: dict[str, Role], team: str) -> None:
     """Whatever somebody may do in other teams: without a role here or everywhere, an unshared service stays shut."""

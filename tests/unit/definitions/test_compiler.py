@@ -65,7 +65,8 @@ whole = FeatureService(name="whole", features=[heat, lab, excess], owner="s@x", 
 chosen = FeatureService(name="chosen", features=[heat[["max_1d", "mean_5m"]], excess[["over"]]], owner="s@x",
                         tags={"team": "process", "lineshaft.max_age": "10m",
                               "lineshaft.required": "heat__mean_5m, excess__over"})
-pulled = FeatureService(name="pulled", features=[excess], owner="s@x", tags={"team": "process"})
+pulled = FeatureService(name="pulled", features=[excess], owner="s@x",
+                        tags={"team": "process", "readers": "power,lab ,, power"})
 """
 
 
@@ -230,3 +231,12 @@ def test_reading_twice_is_the_same_version(read: Definitions, tmp_path: Path) ->
     assert [v.ref for v in again.views] == [v.ref for v in read.views]
     assert [s.version for s in again.services] == [s.version for s in read.services]
     assert [d.version for d in again.on_demand] == [d.version for d in read.on_demand]
+
+
+def test_a_service_names_the_teams_that_may_read_it(read: Definitions) -> None:
+    """Once each and sorted, so that the order in which somebody wrote them changes nothing; none unless named."""
+    assert {service.name: service.readers for service in read.services} == {
+        "whole": (),
+        "chosen": (),
+        "pulled": ("lab", "power"),
+    }

@@ -100,6 +100,16 @@ def test_words_change_without_a_backfill() -> None:
     assert change.details == ("ttl_us: 0 → 5",)
 
 
+def test_sharing_a_service_is_seen_in_the_plan() -> None:
+    """Who may read it is a matter for whoever reviews the change, and makes no version."""
+    shared = replace(service_of(HEAT), readers=("power",))
+    definitions = Definitions(views=(HEAT,), on_demand=(), services=(shared,), faults=())
+    (change,) = plan_changes(definitions, FixedCatalog(all_views=(HEAT,), all_services=(service_of(HEAT),))).changes
+
+    assert (change.verdict, change.before == change.after) == ("reworded", True)
+    assert change.details == ("readers: () → ('power',)",)
+
+
 def test_a_removed_view_is_said_to_stay_readable() -> None:
     """Removal takes nothing from those who pin it."""
     plan = plan_of(HEAT, HEAT, replace(HEAT, name="cold"))

@@ -288,3 +288,15 @@ def test_a_written_duration_is_exact(us: int) -> None:
     count, unit = re.fullmatch(r"(\d+)(us|s|m|h|d)", format_duration(us)).groups()  # type: ignore[union-attr]
 
     assert int(count) * sizes[unit] == us
+
+
+def test_who_may_read_a_service_is_kept_and_makes_no_version() -> None:
+    """Services that were stored before anybody could be named have no readers; views never have."""
+    alone = Service(name="s", views=(), team="a")
+    shared = replace(alone, readers=("b", "c"))
+    before = json.loads(alone.to_json())
+    del before["readers"]
+
+    assert Service.from_json(shared.to_json()) == shared
+    assert shared.version == alone.version
+    assert Service.from_json(json.dumps(before)) == alone
