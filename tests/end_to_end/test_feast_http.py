@@ -174,6 +174,17 @@ def test_only_this_machine_is_served(handlers: Handlers) -> None:
         assert nothing == ""
 
 
+def test_workers_share_the_port(handlers: Handlers) -> None:
+    """Several processes of one server listen on one port; when one goes, the others answer."""
+    limits = Limits(store_timeout_s=5.0, shared_port=True)
+    with feast_http(handlers, "127.0.0.1:0", limits=limits) as first:
+        with feast_http(handlers, first, limits=limits) as second:
+            assert second == first
+        answers = [ask(f"http://{first}", feature_service="pump", entities=ASKED).status_code for _ in range(5)]
+
+    assert answers == [200] * 5
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_stock_feast_sdk_reads_through_it(url: str, tmp_path: Path) -> None:
     """`online_store: type: remote` pointed here: by references and by service, values and statuses arrive."""
