@@ -26,12 +26,12 @@ test: setup ## every test and doctest: the light ones on two workers, then those
 	$(PYTEST) tests $(DOCTESTS) -m "not heavy" -n 2 --dist loadfile $(PYTEST_OPTIONS)
 	$(PYTEST) tests -m heavy $(PYTEST_OPTIONS)
 
-check: setup ## format, lint, types, contracts, house rules, stubs, docs, chart: exactly what CI runs
+check: setup ## format, lint, types, contracts, house rules, stubs, docs, chart, alerts: exactly what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -q -p no:cacheprovider tests/test_house_rules.py tests/test_documents.py tests/unit/helm $(PYTEST_OPTIONS)
+	$(PYTEST) -q -p no:cacheprovider tests/test_house_rules.py tests/test_documents.py tests/unit/helm tests/unit/monitoring $(PYTEST_OPTIONS)
 	$(BIN)/python scripts/reference_docs.py --check
 
 bench-serving: setup ## the figures of serving beside Feast and a bare server: latency, throughput, streams

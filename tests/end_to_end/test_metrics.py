@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import time
 import urllib.request
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -72,6 +75,7 @@ def scraped(tmp_path: Path) -> Iterator[Scraped]:
         training = TrainingSetHandler(plans=plans, offline=MemoryOfflineStore())
         metrics = Metrics()
         metrics.watch(features.breaker, online)
+        metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)])
         handlers = Handlers(plans=plans, features=features, training=training, metrics=metrics)
         with (
             exposed(metrics, "127.0.0.1:0") as shown,
@@ -250,3 +254,26 @@ def test_every_number_has_its_line_in_the_reference() -> None:
 def named(family: Metric) -> str:
     """Return the name under which a family is asked for."""
     return family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+
+
+MONITORING = Path(__file__).parents[2] / "helm" / "lineshaft" / "monitoring"
+SAMPLES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "info": ("_info",), "gauge": ("",)}
+
+
+@pytest.mark.parametrize("file", ["rules.yaml", "dashboard.json"])
+def test_rules_and_dashboard_ask_for_numbers_there_are(scraped: Scraped, file: str) -> None:
+    """Each name in a query is one of a real scrape, or recorded by a rule."""
+    scraped.client.features("health", asset_id=["a"])
+    with urllib.request.urlopen(f"http://{scraped.address}/metrics", timeout=5.0) as page:
+        families = list(text_string_to_metric_families(page.read().decode()))
+    there = {family.name + end for family in families for end in SAMPLES[family.type]}
+    text = (MONITORING / file).read_text(encoding="utf-8")
+    if file == "rules.yaml":
+        queries = [rule["expr"] for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    else:
+        queries = [one["expr"] for panel in json.loads(text)["panels"] for one in panel.get("targets", [])]
+
+    asked = {name for query in queries for name in re.findall(r"(?<![\w:])(?:lineshaft|process)_\w+(?!:)", query)}
+
+    assert len(asked) > 10
+    assert asked - there == set()
