@@ -135,7 +135,11 @@ def _times(entities: pa.Table, name: str) -> NDArray[np.int64]:
         raise InputError(f"column {name!r} is {column.type}", fix="send timestamps (naive ones are read as UTC)")
     if column.null_count:
         raise InputError(f"column {name!r} holds {column.null_count} nulls", fix="give every row its time")
-    return np.asarray(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(), dtype=np.int64)
+    try:
+        moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise InputError(f"column {name!r}: {error}", fix="send whole microseconds within 292,000 years") from error
+    return np.asarray(moments.to_numpy(), dtype=np.int64)
 
 
 def _aligned(streams: Sequence[Iterator[Found]]) -> Iterator[list[Found]]:

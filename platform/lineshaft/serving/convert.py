@@ -281,7 +281,7 @@ def arrow_from(raw: bytes) -> pa.Table:
     try:
         table = pa.ipc.open_stream(raw).read_all()
         table.validate()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"these bytes are no Arrow IPC stream: {error}", fix="write them with pyarrow.ipc.new_stream"
         ) from error

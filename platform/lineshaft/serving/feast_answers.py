@@ -67,8 +67,12 @@ def feast_columns(served: Served, asked: Asked, entities: Keys, *, full_names: b
 
 
 def stamp(us: int) -> Timestamp:
-    """Return a moment as protobuf has it."""
+    """Return a moment as protobuf has it: one before the year 1 or after 9999 as the first or last there is."""
+    us = min(max(us, _FIRST_US), _LAST_US)
     return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1000)
+
+
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def _key(name: str, values: Column, zeros: Sequence[int]) -> FeastColumn:

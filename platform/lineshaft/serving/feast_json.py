@@ -73,7 +73,9 @@ def pushed(body: bytes, named: str) -> tuple[str, dict[str, list[Any]]]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(body)
+        request = json.loads(body.decode())
+        if b"\\u" in body:  # half a surrogate pair is JSON, and no text
+            json.dumps(request, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InputError(f"the body is no JSON: {error}", fix="send a JSON object") from error
     if not isinstance(request, dict):

@@ -54,6 +54,8 @@ RETRY_KEY = "grpc-retry-pushback-ms"
 UNEXPECTED = "unexpected"
 """What stands for a code where an error is none of ours."""
 
+_MOST_TOLD = 1000
+
 
 class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Let calls in, and turn errors into statuses: ours with code and fix, others into INTERNAL with an id alone."""
@@ -83,16 +85,16 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
     def _around(self, handler: Any, method: str) -> Any:
         """Return a handler that answers as the one given does, at the edge."""
         kind = _KINDS[handler.request_streaming, handler.response_streaming]
-        behaviour, reads = getattr(handler, kind), handler.request_deserializer
+        one, reads = not handler.request_streaming, handler.request_deserializer
+        behaviour = _reading(getattr(handler, kind), reads, one=one) if reads is not None else getattr(handler, kind)
         if self._guard is not None:
-            behaviour = _guarded(self._guard, method, behaviour, reads, one=not handler.request_streaming)
-            reads = reads if handler.request_streaming else None
+            behaviour = _guarded(self._guard, method, behaviour)
         yields = handler.response_streaming and not inspect.iscoroutinefunction(getattr(handler, kind))
         if yields:
             behaviour = _edged_stream(behaviour, method, self._told, self.calls, self.streams)
         else:
             behaviour = _edged(behaviour, method, self._told, self.calls)
-        return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, reads, handler.response_serializer)
+        return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, None, handler.response_serializer)
 
 
 _KINDS = {
@@ -103,19 +105,29 @@ _KINDS = {
 }
 
 
-def _guarded(guard: Guard, method: str, behaviour: Any, reads: Any, *, one: bool) -> Callable[[Any, Any], Any]:
-    """Return a behaviour that first lets the caller in; where there is one request, it is read after that."""
+def _reading(behaviour: Any, reads: Callable[[bytes], Any], *, one: bool) -> Callable[[Any, Any], Any]:
+    """Return a behaviour that reads its own messages: gRPC would call bytes that are none a fault of the server."""
+
+    def read(raw: bytes) -> Any:
+        try:
+            return reads(raw)
+        except DecodeError as error:
+            raise InputError("the request cannot be read", fix="send the message that the contract names") from error
+
+    async def each(raws: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for raw in raws:
+            yield read(raw)
+
+    given = read if one else each
+    return lambda raw, context: behaviour(given(raw), context)
+
+
+def _guarded(guard: Guard, method: str, behaviour: Any) -> Callable[[Any, Any], Any]:
+    """Return a behaviour that first lets the caller in."""
 
     def call(request: Any, context: Any) -> Any:
         shown = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
         CALLER.set(guard.admit(method, shown, peer=context.peer()))
-        if one and reads is not None:
-            try:
-                request = reads(request)
-            except DecodeError as error:
-                raise InputError(
-                    "the request cannot be read", fix="send the message that the contract names"
-                ) from error
         return behaviour(request, context)
 
     return call
@@ -150,10 +162,12 @@ class _Edge:
     async def __aenter__(self) -> None:
         self._load.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         try:
-            if isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
-                await _abort(self._context, error, self._call)
+            if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
+                return False
+            _refuse(self._context, error, self._call)
+            return True
         finally:
             self._load.__exit__()
             self._told(self._call, _ending(error), time.perf_counter() - self._start)
@@ -197,16 +211,30 @@ def status_of(error: Exception) -> Any:
     return next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
 
 
-async def _abort(context: Any, error: Exception, call: Call) -> None:
+def _refuse(context: Any, error: Exception, call: Call) -> None:
+    """End a call with an error's status.
+
+    Not by `context.abort`: gRPC keeps what that raises, and with it the frames and the request, until memory is swept.
+    """
     call.error = error.code if isinstance(error, LineshaftError) else UNEXPECTED
     if isinstance(error, LineshaftError):
-        trailing: tuple[tuple[str, str | bytes], ...]
-        trailing = ((CODE_KEY, error.code), (WHERE_KEY, error.where.encode()), (FIX_KEY, error.fix.encode()))
+        what, where, fix = (_short(text) for text in (error.what, error.where, error.fix))
+        trailing: tuple[tuple[str, str | bytes], ...] = ((CODE_KEY, error.code), (WHERE_KEY, where), (FIX_KEY, fix))
         if isinstance(error, RateError):
             trailing = (*trailing, (RETRY_KEY, str(error.retry_ms)))
-        await context.abort(status_of(error), error.what, trailing)
-    identity = noted(error, call.method)
-    await context.abort(grpc.StatusCode.INTERNAL, f"unexpected error {identity}", ((ID_KEY, identity),))
+        details = what.decode()
+    else:
+        identity = noted(error, call.method)
+        details, trailing = f"unexpected error {identity}", ((ID_KEY, identity),)
+    context.set_code(status_of(error))
+    context.set_details(details)
+    context.set_trailing_metadata(trailing)
+
+
+def _short(text: str) -> bytes:
+    """Return the first thousand bytes of a text: a name of a megabyte fits into no trailer, and says no more."""
+    whole = text.encode(errors="replace")
+    return whole if len(whole) <= _MOST_TOLD else whole[:_MOST_TOLD].decode(errors="ignore").encode() + b" ..."
 
 
 def noted(error: Exception, method: str) -> str:

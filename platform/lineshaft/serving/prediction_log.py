@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class PredictionLog:
         files = sorted((self.root / f"model={model}").rglob("*.parquet"))
         if not files:
             return pa.table({})
-        table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files], promote_options="default")
+        table = _together([pq.read_table(file, partitioning=None) for file in files])
         ids = table["prediction_id"].to_pylist()
         first = {name: row for row, name in reversed(list(enumerate(ids)))}
         return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
@@ -52,13 +53,29 @@ class PredictionLog:
             for day in np.unique(days).tolist():
                 parts.setdefault((one.model, day), []).append(table.filter(pa.array(days == day)))
         for (model, day), tables in parts.items():
-            table = pa.concat_tables(tables, promote_options="default")
+            table = _together(tables)
             name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]
             folder = self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}"
             folder.mkdir(parents=True, exist_ok=True)
             partial = folder / f".{name}.partial"
             pq.write_table(table, partial)
             partial.replace(folder / f"{name}.parquet")
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables as one; a column that came as text from one caller and as a number from another is text."""
+    kinds: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            kinds.setdefault(field.name, set()).add(field.type)
+    mixed = {name for name, types in kinds.items() if len(types) > 1}
+    alike = [
+        table.cast(
+            pa.schema([field.with_type(pa.string()) if field.name in mixed else field for field in table.schema])
+        )
+        for table in tables
+    ]
+    return pa.concat_tables(alike, promote_options="default")
 
 
 def prediction_rows(predictions: Predictions) -> pa.Table:

@@ -19,6 +19,7 @@ from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, p
 from lineshaft.serving import calls, convert
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
+from lineshaft.serving.outside_arrow import entity_rows_from
 from lineshaft.serving.predict import Predictions
 from lineshaft.specs import Service
 
@@ -88,9 +89,10 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 
     async def GetTrainingSet(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Stream a training set, in the order of the entity rows."""
+        entities = await on(self._answers.pool, lambda: entity_rows_from(request.entities))
         chunks = self._training.get(
             request.feature_service,
-            convert.arrow_from(request.entities),
+            entities,
             table_versions=dict(request.table_versions),
             caller=self._caller(),
         )

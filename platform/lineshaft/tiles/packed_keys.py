@@ -21,6 +21,8 @@ from lineshaft.tiles.keys import Keys, table_of
 
 _WIDTHS = {"int64": 8, "timestamp": 8, "int32": 4, "bool": 1}
 _TEXT = ("string", "bytes")
+MOST_BYTES = 1000
+"""Most bytes of an entity's keys: what is read is remembered, and nobody may fill the memory with names."""
 
 
 class KeyCodec:
@@ -40,6 +42,7 @@ class KeyCodec:
                 fix="use string, bytes, int64, int32, bool or timestamp keys, one at least",
             )
         self._fields = entity_columns(view)
+        self._varies = any(dtype in _TEXT for _, dtype in view.entity_keys)
 
     def encode(self, keys: pa.Table | Keys) -> list[bytes]:
         """Return one byte string a row of `keys` (other columns are ignored)."""
@@ -56,7 +59,12 @@ class KeyCodec:
                 parts.append(_flipped(given, 8))
             else:
                 parts.append(_fixed(self._column(keys, field), _WIDTHS[dtype]))
-        return parts[0] if len(parts) == 1 else [b"".join(cells) for cells in zip(*parts, strict=True)]
+        whole = parts[0] if len(parts) == 1 else [b"".join(cells) for cells in zip(*parts, strict=True)]
+        if self._varies and max(map(len, whole), default=0) > MOST_BYTES:
+            longest = max(map(len, whole))
+            what = f"an entity's keys take {longest} bytes; {MOST_BYTES} is the most"
+            raise InputError(what, where=self.view.ref, fix="name entities by short texts")
+        return whole
 
     def _column(self, given: pa.Table | Keys, field: pa.Field) -> pa.Array:
         keys = table_of(given)

@@ -107,6 +107,8 @@ BAD = {
     "a key of another type": (asked(1, line=["one"]), "is string, not int64"),
     "no time": (asked(1).drop_columns(["event_time"]), "no column 'event_time'"),
     "times as numbers": (asked(1, event_time=[1]), "'event_time' is int64"),
+    "a time no microsecond holds": (asked(1, event_time=pa.array([2**62], pa.timestamp("s"))), "out of bounds"),
+    "a time between microseconds": (asked(1, event_time=pa.array([1], pa.timestamp("ns"))), "lose data"),
     "a null time": (asked(1, event_time=pa.array([None], TIME)), "holds 1 nulls"),
     "a known_at that is no time": (asked(1, known_at=["x"]), "'known_at' is string"),
 }

@@ -184,6 +184,18 @@ def test_a_model_whose_inputs_changed_is_read_as_one_table(tmp_path: Path) -> No
     assert (table["v__a"].to_pylist(), table["v__c"].null_count) == ([1.5, 1.5], 2)
 
 
+def test_a_key_sent_as_a_number_by_one_and_as_text_by_another_is_text(tmp_path: Path) -> None:
+    """In one file and over several: nothing is lost for want of one type."""
+    log = PredictionLog(tmp_path)
+    for at, slots in enumerate(([1], ["1"], [2])):
+        log.append(predictions(["p"], [at], keys=pa.table({"asset_id": ["p"], "slot": slots})))
+        if at:
+            log.behind.flush()
+
+    assert log.read("m")["slot"].to_pylist() == ["1", "1", "2"]
+    assert log.behind.lost == 0
+
+
 def test_the_features_that_moved_a_score_most_come_first() -> None:
     """By size, whatever the sign; no more than asked; equal ones in the model's order."""
     found = predictions(["p"], [1])

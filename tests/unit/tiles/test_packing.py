@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lineshaft.errors import InputError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
 from lineshaft.specs.rows import ARROW_TYPES
-from lineshaft.tiles.packed_keys import KeyCodec
+from lineshaft.tiles.packed_keys import MOST_BYTES, KeyCodec
 from lineshaft.tiles.packing import RowCodec
 
 SOURCE = Source(name="s", channels=("x",), units=("g",))
@@ -185,3 +187,13 @@ def test_different_keys_have_different_bytes(dtypes: list[str], data: st.DataObj
 
     assert codec.decode(encoded).to_pydict() == table.to_pydict()
     assert len(set(encoded)) == len(set(rows))
+
+
+def test_keys_have_a_limit() -> None:
+    """What was read is remembered by its key, so nobody may name an entity by a novel."""
+    codec = KeyCodec(view_of([], (("asset_id", "string"), ("slot", "int64"))))
+    (most,) = codec.encode(pa.table({"asset_id": ["x" * (MOST_BYTES - 10)], "slot": [1]}))
+    assert len(most) == MOST_BYTES
+
+    with pytest.raises(InputError, match=f"take {MOST_BYTES + 1} bytes"):
+        codec.encode(pa.table({"asset_id": ["p", "x" * (MOST_BYTES - 9)], "slot": [1, 2]}))
