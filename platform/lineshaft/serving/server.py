@@ -66,16 +66,16 @@ class Limits:
     """What one server takes on. What is beyond is refused at once: that costs far less than an answer nobody waits for.
 
     Beyond `max_concurrent_calls`, and of these `max_streams` streams, with RESOURCE_EXHAUSTED. Of calls that have come
-    and were not looked at yet there are `max_waiting_calls` at most; from half of that on gRPC cancels some, in its own
-    threads.
+    and were not looked at yet there are `max_waiting_calls` at most; from two thirds of that on gRPC cancels some, in
+    its own threads.
     `shared_port` lets other processes listen on the same port; without a crew a second server there is a mistake.
     """
 
     store_timeout_s: float = 0.025
     max_message_bytes: int = 64 << 20
-    max_concurrent_calls: int = 48
+    max_concurrent_calls: int = 64
     max_streams: int = 24
-    max_waiting_calls: int = 16
+    max_waiting_calls: int = 96
     threads: int = 16
     grace_s: float = 10.0
     upkeep_s: float = 10.0
@@ -268,7 +268,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", limits.max_message_bytes),
         ("grpc.so_reuseport", int(limits.shared_port)),
-        ("grpc.server.max_pending_requests", limits.max_waiting_calls // 2),
+        ("grpc.server.max_pending_requests", limits.max_waiting_calls * 2 // 3),
         ("grpc.server.max_pending_requests_hard_limit", limits.max_waiting_calls),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_time_ms", 60_000),
