@@ -33,7 +33,7 @@ from lineshaft.wiring import Parts, connect, feature_handler, jobs, scratch
 
 
 class ViewsUnlessNamed(TyperGroup):
-    """A group whose command `views` need not be named: `lineshaft verify pumps` is `lineshaft verify views pumps`."""
+    """A group whose command `views` need not be named: names of views may follow `lineshaft verify` at once."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Name the command where it is not."""
