@@ -6,9 +6,10 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,9 +109,17 @@ def test_refusals_are_counted_by_their_code(scraped: Scraped) -> None:
         scraped.client.features("nothing", asset_id=["a"])
     with pytest.raises(InputError):
         scraped.client.features("health", wrong=["a"])
-    answers = scraped.client.stream("nothing", ({"asset_id": ["a"]} for _ in range(2)))
+    looked = threading.Event()
+
+    def questions() -> Iterator[Mapping[str, Sequence[str]]]:
+        yield {"asset_id": ["a"]}
+        looked.wait(10.0)  # the stream stays open until its number was read
+        yield {"asset_id": ["a"]}
+
+    answers = scraped.client.stream("nothing", questions())
     assert isinstance(next(answers), NotFoundError)
     assert scraped.number("lineshaft_in_use", limit="streams") == 1
+    looked.set()
     assert len(list(answers)) == 1
 
     def refused(method: str, error: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -40,6 +42,7 @@ def drill(
     reports: list[Report] = []
     footprints: list[tuple[float, int]] = []
     with ExitStack() as stack:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what the drill has started ends with it
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="drill"))
         status = stack.enter_context(notes.status("building a private plant"))
         plant = stack.enter_context(plant_at(Path(folder), workers=workers))

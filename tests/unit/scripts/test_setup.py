@@ -103,7 +103,7 @@ def test_every_package_of_the_lock_is_hashed() -> None:
 def test_help_describes_every_target() -> None:
     """`make help` lists each target of the Makefile with a line of its own."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
 
     told = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
