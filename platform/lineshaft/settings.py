@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -85,3 +86,10 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.home / 'lineshaft.db').resolve()}"
+
+
+def misspelt() -> list[str]:
+    """Return the names in the environment that look like settings and are none: nobody would read them."""
+    prefix = Settings.model_config["env_prefix"]
+    known = {f"{prefix}{name}".upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(prefix) and name.upper() not in known)

@@ -136,6 +136,11 @@ class DeltaOfflineStore:
         """Return the current table version of a view's rows; -1 when nothing was written."""
         return self._rows(view).version()
 
+    def newest_us(self, view: View) -> int | None:
+        """Return the event time of the newest row of a view, as the table's log states it; None without rows."""
+        files = self._rows(view).files()
+        return files[0].newest_us if files else None
+
     # training sets
 
     def write_training(self, fingerprint: str, chunks: Iterator[pa.Table]) -> int:

@@ -38,7 +38,7 @@ _WRITE_BATCH = 500
 _IN_FLIGHT = 4
 _SCAN_BATCH = 1000
 _VIEWS = "lineshaft:views"
-_FILLED = "lineshaft:filled"
+FILLED = "lineshaft:filled"
 _AT_ONCE_S = 0.005
 _SLOW_FOR_S = 0.1
 
@@ -176,11 +176,11 @@ class RedisOnlineStore:
 
     def filled(self) -> bool:
         """Tell whether `mark_filled` was called since the server started empty."""
-        return bool(self._call("SISMEMBER", _FILLED, self._project))
+        return bool(self._call("SISMEMBER", FILLED, self._project))
 
     def mark_filled(self) -> None:
         """Say that the server holds all that this project has offline: until then what is not there may be missing."""
-        self._call("SADD", _FILLED, self._project)
+        self._call("SADD", FILLED, self._project)
 
     def overwrite(self, view: View, keys: pa.Table, value: bytes) -> None:
         """Plant bytes under keys as no writer would: how tests make stored rows corrupt."""

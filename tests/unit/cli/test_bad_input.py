@@ -65,6 +65,7 @@ SETTINGS: dict[str, tuple[str, str, str, str]] = {
     "apply": ("", "", "", ""),  # these two import Feast: see test_declarations.py
     "plan": ("", "", "", ""),
     "audit": ("RATE_PER_S", "soon", "LS-INP", "LINESHAFT_RATE_PER_S"),
+    "doctor": ("RATE_PER_S", "soon", "LS-INP", "LINESHAFT_RATE_PER_S"),
     "db upgrade": ("DATABASE_URL", "nonsense", "LS-INP", "names no database"),
     "functions": ("", "", "", ""),
     "models": ("DATABASE_URL", "mysql://h/d", "LS-INP", "names no database"),
