@@ -38,6 +38,7 @@ class MovingCatalog:
     current: dict[str, Service] = field(default_factory=lambda: {"health": service(OLD)})
     asked: int = 0
     away: bool = False
+    ttl_us: int | None = None
     reached: threading.Event = field(default_factory=threading.Event)
     hangs: threading.Event = field(default_factory=threading.Event)
 
@@ -47,7 +48,8 @@ class MovingCatalog:
 
     def view(self, name: str, version: str | None = None) -> View:
         """Return the version asked for."""
-        return {view.version: view for view in (OLD, NEW)}[version or NEW.version]
+        view = {view.version: view for view in (OLD, NEW)}[version or NEW.version]
+        return view if self.ttl_us is None else replace(view, ttl_us=self.ttl_us)
 
     def views(self) -> Sequence[View]:
         """Return the current version."""
@@ -122,6 +124,20 @@ def test_a_changed_service_is_followed() -> None:
     assert before.answer.columns["pumps__rms"][0].as_py() == 1.0
     assert after.answer.columns["pumps__rms"][0].as_py() == 2.0
     assert after.plan.versions == (NEW.version,)
+
+
+def test_a_changed_time_to_live_is_followed() -> None:
+    """It makes no new version of its view or service, and counts after the refresh time all the same."""
+    features, catalog = handler(refresh_s=0.0)
+    before = features.get("health", ASSETS, at_us=1090)
+    same = features.get("health", ASSETS, at_us=1090)
+    catalog.ttl_us = 50
+
+    after = features.get("health", ASSETS, at_us=1090)
+
+    assert before.plan is same.plan
+    assert [int(served.answer.status[0, 0]) for served in (before, after)] == [Status.PRESENT, Status.STALE]
+    assert after.plan.versions == before.plan.versions
 
 
 def test_a_service_that_is_gone_is_gone() -> None:
