@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +67,10 @@ class Settings(BaseSettings):
     """How many of the answers over gRPC are logged for `lineshaft verify served`: 0 none, 0.1 one in ten, 1 all."""
     log_flush_s: float = Field(default=5.0, gt=0.0, le=3600.0)
     """Seconds after which logged answers and predictions are on disk: what a crash loses at most."""
+    log_format: Literal["text", "json"] = "text"
+    """How `lineshaft serve` and `up` write their log to standard error: for people, or a line of JSON each."""
+    log_slow_s: float = Field(default=0.1, ge=0.0)
+    """Seconds from which on a call that was answered is logged as slow; 0: none is."""
     workers: int = Field(default=1, ge=1, le=64)
     """How many processes `lineshaft serve` answers with, on one port."""
     worker: int | None = None

@@ -27,6 +27,7 @@ from lineshaft.ops.row_pushes import RowPushes, land_pushes
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.tokens import TokenRegister
+from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics
@@ -226,6 +227,7 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         upkeep=parts.online.keep_known,
         close=close,
         metrics=metrics,
+        told=(CallLog(slow_s=settings.log_slow_s),),
         row_pushes=RowPushes(
             catalog=parts.catalog,
             clock=parts.clock,

@@ -18,6 +18,7 @@ from lineshaft.cli.output import console, notes, show
 from lineshaft.errors import InputError
 from lineshaft.ops.training_set import training_set
 from lineshaft.serving.addresses import neighbour
+from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
 from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.metrics import exposed
@@ -42,6 +43,7 @@ def serve(
     """
     with connect() as parts, ExitStack() as stack:
         settings = parts.settings
+        stack.enter_context(log_lines(sys.stderr, settings.log_format))
         where, count = address or settings.grpc_address, workers or settings.workers
         if lifeline < 0 and count > 1:
             _serve_with_crew(settings, where, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from lineshaft.cli.web import admin_page, stopped_by_signal
 from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet
 from lineshaft.registry.migrate import upgrade
+from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import background_server
@@ -49,6 +51,7 @@ def up(
     """Run stream job, gRPC server and admin page until stopped (Ctrl-C or SIGTERM)."""
     stopping = stopped_by_signal()
     with connect(keep_online=False) as parts, ExitStack() as stack:
+        stack.enter_context(log_lines(sys.stderr, parts.settings.log_format))
         folder = inbox or parts.inbox
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
         answering = handlers(parts, inbox=folder)

@@ -16,10 +16,11 @@ class Call:
     """One call, known better while it is answered.
 
     `given` is the id its caller gave, if any. `feature_service` stays empty until a service is found: a name that is
-    none is nothing to count by. `error` is the code of the refusal it ended with.
+    none is nothing to count by. `error` is the code of the refusal it ended with. A `lasting` call is a stream: how
+    long it takes is its caller's choice.
     """
 
-    __slots__ = ("_id", "degraded", "error", "feature_service", "given", "method")
+    __slots__ = ("_id", "degraded", "error", "feature_service", "given", "lasting", "method")
 
     def __init__(self, method: str = "", metadata: Iterable[tuple[str, str | bytes]] | None = None) -> None:
         self.method = method
@@ -27,7 +28,7 @@ class Call:
         self.given = given[:_MOST] if isinstance(given, str) else ""
         self._id = self.given
         self.feature_service = ""
-        self.degraded = False
+        self.degraded = self.lasting = False
         self.error = ""
 
     @property

@@ -18,7 +18,7 @@ from lineshaft.errors import InputError, LineshaftError, RateError, Unauthentica
 from lineshaft.ops.pushes import Pushes
 from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.serving.answers import Answers
-from lineshaft.serving.calls import Call, Told, begin, told_to
+from lineshaft.serving.calls import KEY, Call, Told, begin, told_to
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_answers import feast_columns
 from lineshaft.serving.feast_json import answer_json, pushed, question
@@ -97,7 +97,8 @@ class FeastHttp:
             await _send(send, 405 if methods else 404, _told(f"there is no {scope['method']} {path}"))
             return
         reply = await self._answered(route, scope, receive, call)
-        await _send(send, HTTP_OF.get(reply.code, 500), reply.content, reply.headers)
+        named = [(KEY.encode(), call.id.encode("latin-1"))] if call.given or call.error else []
+        await _send(send, HTTP_OF.get(reply.code, 500), reply.content, [*reply.headers, *named])
         self._tell(call, reply.code.name, time.perf_counter() - start)
 
     @property

@@ -26,7 +26,7 @@ from lineshaft.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from lineshaft.serving.calls import Call, Told, begin, told_to
+from lineshaft.serving.calls import KEY, Call, Told, begin, current, told_to
 
 _LOG = logging.getLogger(__name__)
 
@@ -164,6 +164,9 @@ class _Edge:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         try:
+            if error is None and self._call.given:  # who names a call sees the name come back
+                told = self._context.trailing_metadata() or ()
+                self._context.set_trailing_metadata((*told, (KEY, self._call.given)))
             if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
                 return False
             _refuse(self._context, error, self._call)
@@ -188,6 +191,7 @@ def _edged_stream(
 ) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         async with _Edge(context, method, told, load):
+            current().lasting = True
             with streams:
                 async for reply in behaviour(request, context):
                     yield reply
@@ -228,7 +232,7 @@ def _refuse(context: Any, error: Exception, call: Call) -> None:
         details, trailing = f"unexpected error {identity}", ((ID_KEY, identity),)
     context.set_code(status_of(error))
     context.set_details(details)
-    context.set_trailing_metadata(trailing)
+    context.set_trailing_metadata((*trailing, (KEY, call.id)))
 
 
 def _short(text: str) -> bytes:

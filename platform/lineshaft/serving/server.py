@@ -42,7 +42,7 @@ class Handlers:
     """What the server answers with. Without a predictor there is no `PredictionService`; without pushes none is taken.
 
     `upkeep` is called now and then on a thread, and once more after the last call was answered, `close` then alone:
-    what is only held in memory is written.
+    what is only held in memory is written. Who is in `told` is told of each call that ended, besides the metrics.
     """
 
     plans: Plans
@@ -54,11 +54,12 @@ class Handlers:
     metrics: Metrics | None = None
     pushes: Pushes | None = None
     row_pushes: RowPushes | None = None
+    told: tuple[Told, ...] = ()
 
     @property
     def listeners(self) -> tuple[Told, ...]:
         """Return who is told of each call that ended."""
-        return () if self.metrics is None else (self.metrics.called,)
+        return self.told if self.metrics is None else (*self.told, self.metrics.called)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

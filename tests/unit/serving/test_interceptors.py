@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from lineshaft import errors
 from lineshaft.access.guard import CALLER, Guard
 from lineshaft.access.principal import Principal, Role
+from lineshaft.serving.calls import KEY
 from lineshaft.serving.interceptors import (
     CODE_KEY,
     FIX_KEY,
@@ -35,12 +36,13 @@ SECRET = "password is hunter2"
 class Context:
     """What grpc gives a handler: remembers how the call was ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *metadata: tuple[str, str]) -> None:
         self.told: list[Any] = []
+        self.metadata = metadata
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return what the caller sent: nothing."""
-        return ()
+        """Return what the caller sent."""
+        return self.metadata
 
     def set_code(self, code: Any) -> None:
         """Give the status."""
@@ -111,6 +113,7 @@ def test_an_error_of_ours_keeps_its_code_its_place_and_its_cure(kind: type[error
     code, details, trailing = outcome(kind("what", where="Prüfstand.csv:3", fix="do «this»"))
 
     assert (code, details) == (EXPECTED[kind], "what")
+    assert len(trailing.pop(KEY)) == 32  # the call's name in the log
     assert trailing == {
         CODE_KEY: kind.code,
         WHERE_KEY: "Prüfstand.csv:3".encode(),
@@ -326,14 +329,6 @@ def test_a_refused_call_keeps_nothing_of_its_request() -> None:
 
 class Shown(Context):
     """What grpc gives a handler of a call that shows something."""
-
-    def __init__(self, *metadata: tuple[str, str]) -> None:
-        super().__init__()
-        self.metadata = metadata
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return what the caller sent."""
-        return self.metadata
 
     def peer(self) -> str:
         """Return where it came from."""
