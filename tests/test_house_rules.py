@@ -51,6 +51,7 @@ LAZY_PARTS = (
     "lineshaft.models.scoring",
     "lineshaft.registry.migrate",
     "lineshaft.serving.client",
+    "lineshaft.serving.traces",
 )
 DUMPING_GROUNDS = {"util", "utils", "helper", "helpers", "common", "misc", "base", "tools"}
 EMPTY_WORDS = re.compile(r"(Manager|Processor|Helper|Impl|Util|Utils)$|^Abstract")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -28,6 +28,7 @@ from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.serving.call_log import CallLog
+from lineshaft.serving.calls import Told
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.metrics import Metrics
@@ -45,6 +46,9 @@ from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.ports import OfflineStore
 from lineshaft.stores.served_log import ServedLog
+
+if TYPE_CHECKING:
+    from lineshaft.serving.traces import Traces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +213,16 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         metrics.watch(features.breaker, parts.online)
         metrics.watch_logs(logs)
 
+    told: list[Told] = [CallLog(slow_s=settings.log_slow_s)]
+    traces = _traces(settings, parts.clock)
+    if traces is not None:
+        told.append(traces)
+
     def close() -> None:
         for log in logs:
             log.close()
+        if traces is not None:
+            traces.close()
 
     return Handlers(
         plans=features.plans,
@@ -227,7 +238,7 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         upkeep=parts.online.keep_known,
         close=close,
         metrics=metrics,
-        told=(CallLog(slow_s=settings.log_slow_s),),
+        told=tuple(told),
         row_pushes=RowPushes(
             catalog=parts.catalog,
             clock=parts.clock,
@@ -237,6 +248,18 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         ),
         pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )
+
+
+def _traces(settings: Settings, clock: Clock) -> Traces | None:
+    """Return what makes spans of calls, where they are to go somewhere."""
+    if not settings.traces:
+        return None
+    try:
+        from lineshaft.serving.traces import Traces, exporter_to
+    except ImportError as error:
+        what = "OpenTelemetry is not installed"
+        raise EnvironmentFault(what, where="LINESHAFT_TRACES", fix="pip install 'lineshaft[traces]'") from error
+    return Traces(exporter_to(settings.traces), clock=clock, share=settings.traces_share)
 
 
 def limits(parts: Parts) -> Limits:

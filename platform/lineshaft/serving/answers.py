@@ -76,6 +76,7 @@ class Answers:
     def _counted(self, served: Served) -> Served:
         call = calls.current()
         call.feature_service, call.degraded = served.plan.service.name, served.degraded
+        call.read_at_s, call.read_s = served.read_at_s, served.store_s
         if self.metrics is not None:
             self.metrics.served(served)
         return served

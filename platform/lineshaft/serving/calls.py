@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TypeAlias
 
@@ -17,19 +17,31 @@ class Call:
 
     `given` is the id its caller gave, if any. `feature_service` stays empty until a service is found: a name that is
     none is nothing to count by. `error` is the code of the refusal it ended with. A `lasting` call is a stream: how
-    long it takes is its caller's choice.
+    long it takes is its caller's choice. The store was read for `read_s` from `read_at_s` on (`perf_counter`).
     """
 
-    __slots__ = ("_id", "degraded", "error", "feature_service", "given", "lasting", "method")
+    __slots__ = (
+        "_id",
+        "degraded",
+        "error",
+        "feature_service",
+        "given",
+        "lasting",
+        "metadata",
+        "method",
+        "read_at_s",
+        "read_s",
+    )
 
-    def __init__(self, method: str = "", metadata: Iterable[tuple[str, str | bytes]] | None = None) -> None:
-        self.method = method
-        given = next((value for key, value in metadata or () if key == KEY), "")
+    def __init__(self, method: str = "", metadata: Sequence[tuple[str, str | bytes]] | None = None) -> None:
+        self.method, self.metadata = method, metadata or ()
+        given = next((value for key, value in self.metadata if key == KEY), "")
         self.given = given[:_MOST] if isinstance(given, str) else ""
         self._id = self.given
         self.feature_service = ""
         self.degraded = self.lasting = False
         self.error = ""
+        self.read_at_s = self.read_s = 0.0
 
     @property
     def id(self) -> str:
@@ -44,7 +56,7 @@ Told: TypeAlias = Callable[[Call, str, float], None]
 _CURRENT: ContextVar[Call] = ContextVar("call")
 
 
-def begin(method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Call:
+def begin(method: str, metadata: Sequence[tuple[str, str | bytes]] | None) -> Call:
     """Return the call that this task answers from now on."""
     call = Call(method, metadata)
     _CURRENT.set(call)

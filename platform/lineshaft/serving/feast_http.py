@@ -90,7 +90,7 @@ class FeastHttp:
         if scope["type"] != "http":
             return
         start, path = time.perf_counter(), scope["path"]
-        call = begin(path, ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]))
+        call = begin(path, [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         route = self._routes.get((scope["method"], path))
         if route is None:
             methods = [method for method, known in self._routes if known == path]

@@ -61,7 +61,8 @@ class Plan:
 class Served:
     """An answer, the plan it came from, the moment it is about, and whether older knowledge stood in.
 
-    store_s: seconds that its rows took to come, from the server or from this process's memory.
+    store_s: seconds that its rows took to come, from the server or from this process's memory; from `read_at_s` on, by
+    `perf_counter`.
     """
 
     answer: Answer
@@ -69,6 +70,7 @@ class Served:
     at_us: int
     degraded: bool = False
     store_s: float = 0.0
+    read_at_s: float = 0.0
 
 
 class ServedSink(Protocol):
@@ -204,12 +206,11 @@ class FeatureHandler:
             return None
         start = time.perf_counter()
         found = self.online.read_at_once(_wanted(plan, entities), budget_s=budget_s)
-        store_s = time.perf_counter() - start
         if found is None:
             return None
         moment = self.clock.now_us() if at_us is None else at_us
         times = np.full(entities.num_rows, moment, np.int64)
-        return self._served(plan, entities, found, times, store_s=store_s)
+        return self._served(plan, entities, found, times, read_at_s=start)
 
     def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Served:
         """Answer a service with the view versions it names: what a model pins.
@@ -231,7 +232,7 @@ class FeatureHandler:
             if held is None:
                 raise
             found, degraded = held, True
-        return self._served(plan, entities, found, at_us, degraded=degraded, store_s=time.perf_counter() - start)
+        return self._served(plan, entities, found, at_us, degraded=degraded, read_at_s=start)
 
     def _served(
         self,
@@ -240,12 +241,13 @@ class FeatureHandler:
         found: Sequence[Found],
         at_us: NDArray[np.int64],
         *,
-        store_s: float,
+        read_at_s: float,
         degraded: bool = False,
     ) -> Served:
+        store_s = time.perf_counter() - read_at_s
         moment = int(at_us[0]) if len(at_us) else 0
         judged = answer(plan.service, plan.views, found, at_us)
-        served = Served(answer=judged, plan=plan, at_us=moment, degraded=degraded, store_s=store_s)
+        served = Served(answer=judged, plan=plan, at_us=moment, degraded=degraded, store_s=store_s, read_at_s=read_at_s)
         if self.log is not None:
             self.log.append(served, entities=entities, found=found, at_us=at_us)
         return served
