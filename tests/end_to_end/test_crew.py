@@ -172,6 +172,21 @@ def test_all_are_replaced_one_by_one_and_no_call_fails(url: str) -> None:
     assert load.right > 0
 
 
+def test_only_a_worker_that_falls_is_waited_for(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One that was asked to end is started again at once, time after time; one that is killed young is not."""
+    with reserved("127.0.0.1:0", setting=SETTING) as address:
+        port, crew = int(address.rpartition(":")[2]), Crew(start(address, url), count=1)
+        with running(crew):
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+                assert until(lambda: listening(crew, port) == 1)
+                (before,) = crew.pids
+                os.kill(before, number)
+                assert until(lambda before=before: crew.pids != [before])  # type: ignore[misc]
+
+    waits = [record.getMessage().rpartition("again in ")[2] for record in caplog.records if "ended" in record.msg]
+    assert waits == ["0.0 s", "0.0 s", "0.5 s"]
+
+
 def test_a_killed_worker_is_started_again(url: str) -> None:
     """After SIGKILL there are as many workers as before, and calls are answered."""
     with reserved("127.0.0.1:0", setting=SETTING) as address:

@@ -130,7 +130,8 @@ def _manner(manner: Manner) -> Callable[[Plant], None]:
 
 
 def _end_a_worker(plant: Plant) -> None:
-    os.kill(plant.workers()[0], signal.SIGTERM)
+    for pid in plant.workers()[:1]:
+        os.kill(pid, signal.SIGTERM)
 
 
 def _mend_clock(plant: Plant) -> None:

@@ -49,7 +49,8 @@ class _Worker:
 class Crew:
     """`count` workers. `run` returns when it is told to stop, or raises `EnvironmentFault` when one never comes up.
 
-    A worker that ends is started again: at once if it had lived for ten seconds, otherwise after a growing wait.
+    A worker that ends is started again: at once if it was asked to end or had lived for ten seconds, otherwise after a
+    growing wait.
     """
 
     def __init__(self, start: Start, *, count: int, start_s: float = 60.0, grace_s: float = 15.0) -> None:
@@ -126,10 +127,11 @@ class Crew:
             if worker.process.poll() is None:
                 continue
             if number not in self._due_s:
-                self._falls[number] = 0 if now_s - worker.started_s >= _LIVED_S else self._falls.get(number, 0) + 1
-                wait_s = min(_LONGEST_WAIT_S, 0.25 * 2 ** self._falls[number]) if self._falls[number] else 0.0
-                self._due_s[number] = now_s + wait_s
                 code = worker.process.returncode
+                fell = code != 0 and now_s - worker.started_s < _LIVED_S  # one that was asked to end did not fall
+                self._falls[number] = self._falls.get(number, 0) + 1 if fell else 0
+                wait_s = min(_LONGEST_WAIT_S, 0.25 * 2 ** self._falls[number]) if fell else 0.0
+                self._due_s[number] = now_s + wait_s
                 _LOG.warning("worker %d ended with %d; started again in %.1f s", number, code, wait_s)
             if now_s >= self._due_s[number]:
                 del self._due_s[number]

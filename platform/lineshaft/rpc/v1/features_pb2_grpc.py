@@ -69,7 +69,7 @@ class FeatureServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamFeatures(self, request_iterator, context):
-        """Answer as GetFeatures does, request after request on one stream: a third of the cost of a call each. An answer has the
+        """Answer as GetFeatures does, request after request on one stream, for callers who ask all the time. An answer has the
         number of its request; a request that is refused does not end the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
