@@ -60,7 +60,7 @@ _MOST_TOLD = 1000
 class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
     """Let calls in, and turn errors into statuses: ours with code and fix, others into INTERNAL with an id alone."""
 
-    def __init__(self, told: Told | None = None, guard: Guard | None = None, *, most_streams: int = 24) -> None:
+    def __init__(self, told: Told | None = None, guard: Guard | None = None, *, most_streams: int = 16) -> None:
         """`told` is called after each call, with the name of its status and the seconds it took.
 
         Without a `guard` everybody is let in. With one, a request is not even read before its caller was. Beyond

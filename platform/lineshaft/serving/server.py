@@ -74,9 +74,9 @@ class Limits:
 
     store_timeout_s: float = 0.025
     max_message_bytes: int = 64 << 20
-    max_concurrent_calls: int = 64
-    max_streams: int = 24
-    max_waiting_calls: int = 96
+    max_concurrent_calls: int = 32
+    max_streams: int = 16
+    max_waiting_calls: int = 48
     threads: int = 16
     grace_s: float = 10.0
     upkeep_s: float = 10.0
