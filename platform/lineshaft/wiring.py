@@ -264,7 +264,7 @@ def _traces(settings: Settings, clock: Clock) -> Traces | None:
 
 def limits(parts: Parts) -> Limits:
     """Return what one gRPC server takes on."""
-    return Limits(store_timeout_s=parts.settings.redis_timeout_s, shared_port=parts.settings.workers > 1)
+    return Limits(store_timeout_s=parts.settings.redis_timeout_s, shared_port=parts.settings.worker is not None)
 
 
 @contextmanager

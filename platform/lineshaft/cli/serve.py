@@ -69,7 +69,6 @@ def _serve_with_crew(settings: Settings, where: str, count: int) -> None:
             command=lambda _, lifeline: [*command, str(lifeline)],
             environment=lambda number: {
                 "LINESHAFT_WORKER": str(number),
-                "LINESHAFT_WORKERS": str(count),
                 "LINESHAFT_HOME": str(settings.home),
             },
         )

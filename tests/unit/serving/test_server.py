@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.server import Handlers, background_server
+from lineshaft.settings import Settings
+from lineshaft.wiring import limits
 
 
 class EmptyCatalog:
@@ -34,6 +37,14 @@ def handlers() -> Handlers:
         features=FeatureHandler(plans=plans, online=nothing, clock=ManualClock()),
         training=TrainingSetHandler(plans=plans, offline=nothing),
     )
+
+
+@pytest.mark.parametrize(("worker", "shared"), [(None, False), (0, True), (1, True)])
+def test_only_workers_of_a_crew_share_their_port(worker: int | None, shared: bool) -> None:
+    """A server of its own holds its port alone, however many workers a crew would have."""
+    parts: Any = SimpleNamespace(settings=Settings(workers=2, worker=worker))
+
+    assert limits(parts).shared_port is shared
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "[::1]:0"])
