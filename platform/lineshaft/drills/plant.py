@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from lineshaft.registry.migrate import upgrade
 from lineshaft.serving.crew import reserved
 from lineshaft.settings import Settings
 from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, View, row_schema
-from lineshaft.stores.embedded import server_binary
+from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.online_redis import RedisOnlineStore
 
 SECOND_US = 1_000_000
@@ -93,7 +93,7 @@ class Plant:
     address: str
     catalog: SqlCatalog
     server: subprocess.Popen[bytes]
-    valkey: subprocess.Popen[bytes]
+    valkey: EmbeddedValkey
     store: RedisOnlineStore
 
     def workers(self) -> list[int]:
@@ -112,13 +112,12 @@ class Plant:
 
     def signal_valkey(self, number: signal.Signals) -> None:
         """Send the Valkey a signal."""
-        with suppress(ProcessLookupError):
-            self.valkey.send_signal(number)
+        if self.valkey.pid is not None:
+            os.kill(self.valkey.pid, number)
 
     def start_valkey(self) -> None:
         """Start the Valkey again with what it had written down, as one that is run with care does."""
-        self.valkey.wait()
-        self.valkey = launch_valkey(self.folder)
+        self.valkey.start()
 
     def apply(self) -> None:
         """Apply new definitions: the same service, described in other words."""
@@ -154,9 +153,9 @@ def plant_at(folder: Path, *, workers: int = 2) -> Iterator[Plant]:
         upgrade(settings.database())
         catalog = SqlCatalog(settings.database(), project=_PROJECT)
         catalog.apply(Definitions(generation=0), actor="drill")
-        valkey = launch_valkey(folder)
-        wire = stack.enter_context(Wire(folder / "valkey.sock"))
-        store = RedisOnlineStore(f"unix://{folder / 'valkey.sock'}", project=_PROJECT, near_rows=0)
+        valkey = stack.enter_context(EmbeddedValkey(folder / "valkey", durable=True))
+        wire = stack.enter_context(Wire(valkey.socket_path))
+        store = RedisOnlineStore(valkey.url, project=_PROJECT, near_rows=0)
         with reserved("127.0.0.1:0", setting="LINESHAFT_GRPC_ADDRESS") as address:
             pass  # free a moment ago: the server holds it from now on
         command = [sys.executable, "-m", "lineshaft.cli", "serve", "--address", address, "--workers", str(workers)]
@@ -192,42 +191,13 @@ def kept_fresh(plant: Plant) -> Iterator[None]:
         thread.join()
 
 
-def launch_valkey(folder: Path) -> subprocess.Popen[bytes]:
-    """Start a Valkey that writes down what it is told, so that it comes back knowing it."""
-    socket_path = folder / "valkey.sock"
-    # fmt: off
-    command = [
-        str(server_binary()), "--port", "0", "--unixsocket", str(socket_path), "--dir", str(folder), "--save", "",
-        "--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning",
-    ]
-    # fmt: on
-    with (folder / "valkey.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    probe = RedisOnlineStore(f"unix://{socket_path}", project=_PROJECT, near_rows=0)
-    _until(lambda: _answers(probe), what="the drill's Valkey does not start", where=folder / "valkey.log")
-    probe.close()
-    return process
-
-
 def _await(plant: Plant, workers: int) -> None:
     said = f"{workers} workers serve" if workers > 1 else "serving on"
-    log = plant.folder / "server.log"
-    _until(lambda: said in log.read_text(), what="the drill's server does not start", where=log)
-
-
-def _until(done: Callable[[], bool], *, what: str, where: Path) -> None:
-    end = time.monotonic() + _UP_S
-    while not done():
+    log, end = plant.folder / "server.log", time.monotonic() + _UP_S
+    while said not in log.read_text():
         if time.monotonic() > end:
-            raise EnvironmentFault(what, where=str(where), fix="read its log")
+            raise EnvironmentFault("the drill's server does not start", where=str(log), fix="read its log")
         time.sleep(0.05)
-
-
-def _answers(store: RedisOnlineStore) -> bool:
-    with suppress(LineshaftError):
-        store.ping(timeout_s=0.5)
-        return True
-    return False
 
 
 def _end(plant: Plant) -> None:
@@ -238,7 +208,5 @@ def _end(plant: Plant) -> None:
     except subprocess.TimeoutExpired:
         plant.server.kill()
         plant.server.wait()
-    plant.valkey.kill()
-    plant.valkey.wait()
     plant.store.close()
     plant.catalog.close()

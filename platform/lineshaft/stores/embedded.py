@@ -40,8 +40,10 @@ class EmbeddedValkey:
     ...     RedisOnlineStore(server.url, project="dev").ping(timeout_s=1.0)
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """`durable` lets it write down what it is told, so that it comes back knowing it."""
         self.folder = folder.resolve()
+        self._keeps = "yes" if durable else "no"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -110,7 +112,8 @@ class EmbeddedValkey:
         # fmt: off
         command = [
             str(server_binary()), "--port", "0", "--unixsocket", str(self.socket_path), "--unixsocketperm", "700",
-            "--dir", str(self.folder), "--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning",
+            "--dir", str(self.folder), "--save", "", "--appendonly", self._keeps, "--daemonize", "no",
+            "--loglevel", "warning",
         ]
         # fmt: on
         with log.open("ab") as output:
