@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 
 from lineshaft.errors import ConflictError, InputError
 from lineshaft.feast_plugin.parts import PluginParts
 from lineshaft.feast_plugin.values import frame
+from lineshaft.stores.whole_files import write_whole
 
 
 class LineshaftRetrievalJob(RetrievalJob):
@@ -85,7 +85,4 @@ class LineshaftRetrievalJob(RetrievalJob):
         path = Path(self._parts.settings.repo) / storage.file_options.uri
         if path.exists() and not allow_overwrite:
             raise ConflictError(f"{path} exists", fix="pass allow_overwrite=True or name another path")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.partial")
-        pq.write_table(self._table, part)
-        part.rename(path)
+        write_whole(self._table, path)

@@ -17,6 +17,7 @@ from lineshaft.sources.checks import validate_blocks
 from lineshaft.sources.reading import REJECT_SCHEMA, Reading
 from lineshaft.specs import Source
 from lineshaft.stores.ports import OfflineStore
+from lineshaft.stores.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +85,8 @@ def keep_rejects(rejects: pa.Table, folder: Path) -> None:
     """Keep rejected records as a Parquet file named by its content, so that a replay adds none."""
     if not rejects.num_rows:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.blake2b(repr(rejects.to_pylist()).encode(), digest_size=12).hexdigest()
-    part = folder / f".{name}.partial"
-    pq.write_table(rejects, part)
-    part.rename(folder / f"{name}.parquet")
+    write_whole(rejects, folder / f"{name}.parquet")
 
 
 def read_rejects(folder: Path) -> pa.Table:

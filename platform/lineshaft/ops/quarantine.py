@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from lineshaft.ops.unstored import unstored
 from lineshaft.specs import View, row_identity, row_schema
 from lineshaft.stores.ports import OfflineStore
+from lineshaft.stores.whole_files import write_whole
 
 
 def quarantine_folder(work: Path, view: View) -> Path:
@@ -25,11 +26,8 @@ def keep_aside(table: pa.Table, folder: Path, batch: str) -> None:
     """Keep rows under the batch's name: written again, it is the same file."""
     if not table.num_rows:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.blake2b(batch.encode(), digest_size=12).hexdigest()
-    hidden = folder / f".{name}.partial"
-    pq.write_table(table, hidden)
-    hidden.rename(folder / f"{name}.parquet")
+    write_whole(table, folder / f"{name}.parquet")
 
 
 def quarantined_rows(view: View, *, offline: OfflineStore, work: Path, assets: Sequence[str] = ()) -> pa.Table:

@@ -9,15 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lineshaft.errors import NotFoundError
+from lineshaft.stores.whole_files import write_whole
 
 
 def keep_tables(tables: Mapping[str, pa.Table], folder: Path) -> None:
     """Write each table under its name, replacing what was there in one step."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        part = folder / f".{name}.partial"
-        pq.write_table(table, part)
-        part.rename(folder / f"{name}.parquet")
+        write_whole(table, folder / f"{name}.parquet")
 
 
 def read_table(name: str, folder: Path) -> pa.Table:

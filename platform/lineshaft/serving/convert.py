@@ -14,7 +14,7 @@ from lineshaft.serving.features import Plan, Served
 from lineshaft.serving.predict import Predictions
 from lineshaft.specs.rows import ARROW_TYPES, PRESENT
 from lineshaft.tiles.answer import Answer
-from lineshaft.tiles.buffers import blank, is_valid, truths
+from lineshaft.tiles.buffers import blank, is_valid, one_piece, truths
 from lineshaft.tiles.keys import Column, Keys
 
 _CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
@@ -146,7 +146,7 @@ def features_to(served: Served, *, encoding: int = features_pb2.ENCODING_COLUMNS
         reply.statuses.extend(statuses_to(names, answer.status))
     else:
         cells = zip(names, answer.columns.columns, _by_column(answer.status), strict=True)
-        reply.columns.extend([column_to(name, _one(column), statuses) for name, column, statuses in cells])
+        reply.columns.extend([column_to(name, one_piece(column), statuses) for name, column, statuses in cells])
     return reply
 
 
@@ -296,10 +296,6 @@ def _by_column(status: NDArray[np.int8]) -> list[NDArray[np.int8] | None]:
     whole = present.all(axis=0).tolist()
     columns = np.ascontiguousarray(status.T)
     return [None if done else column for done, column in zip(whole, columns, strict=True)]
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _text_to(column: pa.Array) -> tuple[bytes, bytes]:

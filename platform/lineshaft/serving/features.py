@@ -124,9 +124,7 @@ class Plans:
     def _ask(self, asked: Asked, before: Plan | None) -> Plan:
         service = self.catalog.service(asked) if isinstance(asked, str) else service_of(self.catalog, asked)
         made = self.make(service)  # also where the service is the same: a time to live makes no new version of a view
-        plan = (
-            made if before is None or before != made else before
-        )  # the same object as long as it means the same: codecs hang on it
+        plan = before if before is not None and before == made else made  # codecs hang on the object
         if len(self._made) >= _MOST_MADE:  # references come in any number of combinations
             self._made.clear()
         self._made[asked] = time.monotonic() + self.refresh_s, plan

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.write_behind import WriteBehind
+from lineshaft.stores.whole_files import write_whole
 
 DAY_US = 86_400_000_000
 
@@ -56,10 +57,7 @@ class PredictionLog:
             table = _together(tables)
             name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]
             folder = self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}"
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{name}.partial"
-            pq.write_table(table, partial)
-            partial.replace(folder / f"{name}.parquet")
+            write_whole(table, folder / f"{name}.parquet")
 
 
 def _together(tables: Sequence[pa.Table]) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -21,6 +21,7 @@ from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Recipe, Status
 from lineshaft.stores.ports import Found
 from lineshaft.stores.served_log import ServedLog, served_schema
+from lineshaft.tiles.buffers import one_piece, text_array
 from lineshaft.tiles.keys import Column, Keys, table_of
 from lineshaft.tiles.sheet import Block, stacked
 
@@ -101,13 +102,13 @@ def served_rows(recipe: Recipe, records: Sequence[Record]) -> pa.Table:
     ]
     columns = {
         "served_at": _numbers(np.repeat([record.served_us for record in records], counts)),
-        "request_id": _texts(chain.from_iterable([record.request_id] * record.rows for record in records)),
+        "request_id": text_array([record.request_id for record in records for _ in range(record.rows)]),
         "place": _numbers(np.concatenate([np.arange(count) for count in counts])),
         "asked_at": _numbers(np.concatenate([record.at_us for record in records])),
         "degraded": _numbers(np.repeat([record.served.degraded for record in records], counts)),
         "keys": _struct(_key_columns(recipe, [record.entities for record in records]), schema.field("keys").type),
         "views": _struct(views, schema.field("views").type),
-        "features": _struct([_one(column) for column in sheet.table.columns], schema.field("features").type),
+        "features": _struct([one_piece(column) for column in sheet.table.columns], schema.field("features").type),
         "statuses": _struct([_numbers(column) for column in status.T], schema.field("statuses").type),
     }
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
@@ -131,7 +132,7 @@ def _view_column(version: str, found: Sequence[Found], ages: Sequence[Ints]) -> 
     times = [np.concatenate([one.sheet.integers(name) for one in found]) for name in _TIMES]
     there = np.broadcast_to(status == Status.PRESENT, (len(times), len(status)))
     arrays = [
-        _texts([version] * len(status)),
+        text_array([version] * len(status)),
         _numbers(status),
         *Block(dtype="timestamp", places=(0, 1), values=np.stack(times), valid=there).arrays(),
         _numbers(np.concatenate(ages)),
@@ -145,7 +146,7 @@ def _key_columns(recipe: Recipe, given: Sequence[pa.Table | Keys]) -> list[pa.Ar
     every = _together(given)
     for view in recipe.views:
         parts = [entity_keys(view, table) for table in every]
-        columns.update((name, _one(pa.concat_tables(parts)[name])) for name, _ in view.entity_keys)
+        columns.update((name, one_piece(pa.concat_tables(parts)[name])) for name, _ in view.entity_keys)
     return list(columns.values())
 
 
@@ -170,15 +171,7 @@ def _numbers(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(whole), [None, pa.py_buffer(whole)])
 
 
-def _texts(values: Iterable[str]) -> pa.Array:
-    return _one(table_of(Keys({"text": list(values)}))["text"])
-
-
 def _struct(arrays: Sequence[pa.Array], kind: pa.DataType) -> pa.StructArray:
     fields = [kind.field(i) for i in range(kind.num_fields)]
     cast = [array.cast(field.type) for array, field in zip(arrays, fields, strict=True)]
     return pa.StructArray.from_arrays(cast, fields=fields)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

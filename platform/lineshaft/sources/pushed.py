@@ -115,14 +115,14 @@ def _row(row: Mapping[str, Any], time: str, channels: Sequence[str]) -> tuple[st
     except (TypeError, ValueError, OverflowError):
         return "bad_time"
     try:
-        return asset, position, event_us, [_number(row[name]) for name in channels]
+        values = [float("nan") if row[name] is None else plain_number(row[name]) for name in channels]
     except (TypeError, ValueError, OverflowError):
         return "bad_value"
+    return asset, position, event_us, values
 
 
-def _number(value: Any) -> float:
-    if value is None:
-        return float("nan")
+def plain_number(value: Any) -> float:
+    """Return a number, also one written as text; raises `TypeError` or `ValueError` for what is none."""
     if isinstance(value, bool):
         raise TypeError(value)
     return float(value)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lineshaft.errors import InputError
-from lineshaft.sources.pushed import REASONS, TIMES, Columns, refused_rows, row_count
+from lineshaft.sources.pushed import REASONS, TIMES, Columns, plain_number, refused_rows, row_count
 from lineshaft.sources.rules import FutureRule
 from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import View, row_schema
@@ -112,12 +112,6 @@ def read_value(value: Any, dtype: str) -> Any:
         raise _Refused("bad_value") from None
 
 
-def _float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError(value)
-    return float(value)
-
-
 def _whole(bits: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
@@ -150,8 +144,8 @@ def _instant(value: Any) -> int:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    "float64": _float,
-    "float32": _float,
+    "float64": plain_number,
+    "float32": plain_number,
     "int64": _whole(63),
     "int32": _whole(31),
     "bool": _truth,

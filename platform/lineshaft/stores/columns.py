@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lineshaft.tiles.buffers import one_piece
+
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -53,7 +55,7 @@ class _Fixed:
         self._null: Mask | None = None
 
     def put(self, cells: pa.ChunkedArray, *, take: Ints, to: Ints) -> None:
-        cell = _one(cells)
+        cell = one_piece(cells)
         if cell.null_count:
             null = cell.is_null().to_numpy(zero_copy_only=False)[take]
             if self._null is None:
@@ -81,14 +83,10 @@ class _Loose:
         self._count = 0
 
     def put(self, cells: pa.ChunkedArray, *, take: Ints, to: Ints) -> None:
-        self._pieces.append(_one(cells).take(pa.array(take)))
+        self._pieces.append(one_piece(cells).take(pa.array(take)))
         self._place[to] = self._count + np.arange(len(to))
         self._count += len(to)
 
     def finish(self, missing: Mask) -> pa.Array:
         cells = pa.chunked_array(self._pieces, self._dtype)
-        return _one(cells.take(pa.array(self._place, mask=missing)))
-
-
-def _one(cells: pa.ChunkedArray) -> pa.Array:
-    return cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()
+        return one_piece(cells.take(pa.array(self._place, mask=missing)))

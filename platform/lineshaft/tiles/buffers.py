@@ -13,6 +13,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, copied only where it lies in pieces.
+
+    >>> one_piece(pa.chunked_array([[1], [2]])).to_pylist()
+    [1, 2]
+    """
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def is_valid(column: pa.Array) -> NDArray[np.bool_]:
     """Return which values of an array are there.
 
