@@ -30,6 +30,7 @@ MAX_MEDIAN_FUNCTION_LINES = 8
 # Slow or optional packages, imported where they are used so that start-up stays free of them.
 LAZY_VENDORS = {
     "confluent_kafka",
+    "deltalake",
     "duckdb",
     "evidently",
     "feast",
@@ -52,6 +53,7 @@ LAZY_PARTS = (
     "lineshaft.registry.migrate",
     "lineshaft.serving.client",
     "lineshaft.serving.traces",
+    "lineshaft.stores.delta_log",
 )
 DUMPING_GROUNDS = {"util", "utils", "helper", "helpers", "common", "misc", "base", "tools"}
 EMPTY_WORDS = re.compile(r"(Manager|Processor|Helper|Impl|Util|Utils)$|^Abstract")

@@ -26,6 +26,7 @@ from lineshaft.ops.retract import retract
 from lineshaft.ops.row_pushes import RowPushes, land_pushes
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.registry.revisions import standing
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
@@ -106,9 +107,11 @@ def connect(
     settings, clock = settings or Settings(), clock or SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
     if settings.worker is None:  # whoever started this one of several has done it
-        from lineshaft.registry.migrate import upgrade
+        at, newest = standing(settings.database())
+        if at != newest:
+            from lineshaft.registry.migrate import upgrade
 
-        upgrade(settings.database())
+            upgrade(settings.database())
     with ExitStack() as stack:
         embedded = settings.redis_url is None
         if settings.redis_url is not None:

@@ -13,7 +13,7 @@ from lineshaft.doctor.checks import Finding
 from lineshaft.doctor.machine import listened_on
 from lineshaft.ops.quarantine import quarantine_folder
 from lineshaft.registry.catalog import SqlCatalog
-from lineshaft.registry.migrate import standing
+from lineshaft.registry.revisions import standing
 from lineshaft.serving.health import SERVING, health
 from lineshaft.settings import Settings
 from lineshaft.specs import View

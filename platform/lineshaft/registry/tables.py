@@ -14,7 +14,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 from lineshaft.registry.schema import METADATA
@@ -109,14 +108,9 @@ ASSIGNMENT = Table(
     Column("valid_from_us", BigInteger, nullable=False),
     Column("valid_to_us", BigInteger),
     ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
-    Index(
-        "uq_ls_assignment_open_champion",
-        "model",
-        "environment",
-        unique=True,
-        sqlite_where=text("valid_to_us IS NULL"),
-        postgresql_where=text("valid_to_us IS NULL"),
-    ),
+    # One of them is open: the migration adds `WHERE valid_to_us IS NULL`. Said here, it would load every server with
+    # SQLAlchemy's dialect of a database that it does not use.
+    Index("uq_ls_assignment_open_champion", "model", "environment", unique=True),
 )
 
 GENERATION = Table(

@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lineshaft.stores.delta_log import DataFile, DeltaFolder
+from lineshaft.stores.data_files import DataFile
 from lineshaft.stores.parquet_read import Snapshot
 from lineshaft.stores.parquet_write import write_files
+
+if TYPE_CHECKING:
+    from lineshaft.stores.delta_log import DeltaFolder
 
 _MERGE_BYTES = 256 * 2**20
 """Compressed bytes merged at once; decoded and sorted they take a few times as much memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +14,16 @@ from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.specs import BLOCK_SCHEMA, Source, View, row_identity, row_schema
 from lineshaft.stores.compaction import compact_folder
-from lineshaft.stores.delta_log import DeltaFolder, Layout, safe_name
+from lineshaft.stores.data_files import Layout, safe_name
 from lineshaft.stores.fetch import Budget
 from lineshaft.stores.parquet_read import Snapshot
 from lineshaft.stores.parquet_write import conform, write_files, write_stream
 from lineshaft.stores.point_in_time import join
 from lineshaft.stores.ports import Found, Wanted
 from lineshaft.stores.scan import entities, scan
+
+if TYPE_CHECKING:
+    from lineshaft.stores.delta_log import DeltaFolder
 
 Ints = NDArray[np.int64]
 _LATEST_ENTITIES = 100_000  # entities whose newest rows are held at once
@@ -201,6 +205,8 @@ class DeltaOfflineStore:
         return self._folder("rows", view.ref, layout)
 
     def _folder(self, kind: str, name: str, layout: Layout) -> DeltaFolder:
+        from lineshaft.stores.delta_log import DeltaFolder
+
         uri = f"{self._root}/{kind}/{safe_name(name)}"
         return DeltaFolder(uri, layout=layout, clock=self._clock, options=self._options)
 

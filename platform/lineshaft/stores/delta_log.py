@@ -7,10 +7,7 @@ the second of two racing commits of one batch, and a batch that is already there
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -21,71 +18,15 @@ from deltalake.transaction import AddAction, RemoveAction
 from pyarrow import fs
 
 from lineshaft.clock import Clock
-from lineshaft.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.stores.data_files import DataFile, Layout, NewFile, reaching
 
-_FIX = "make the folder writable and the disk less full, or point LINESHAFT_OFFLINE_URL elsewhere"
 _RETRIES = 200  # rival appends do not conflict; they only take version numbers from one another
 _RIVALRY = ("oncurrent", "attempts", "changed since last commit")  # as the log's reader words a lost race
 _REARRANGE = "lineshaft.compaction"
 _KEEP = {"delta.deletedFileRetentionDuration": "interval 7 days"}
 # Old versions are pins of training sets: they go when `vacuum` is told so, not by themselves.
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """How a kind of table lies on disk."""
-
-    schema: pa.Schema
-    sort_by: tuple[str, ...] = ()
-    time: str = ""  # the column of event time: timestamp[us, UTC] or int64 microseconds
-    day: str = ""  # the partition column: UTC date of `time`
-    keys: tuple[str, ...] = ()  # the columns that name an entity
-    text: str = ""  # what the table's description says
-    versions: bool = True  # whether old versions are kept until `vacuum`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataFile:
-    """One Parquet file of a table; the bounds are None where the log does not state them."""
-
-    path: str
-    rows: int
-    size: int
-    day: str | None = None
-    oldest_us: int | None = None
-    newest_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewFile:
-    """A finished file that no log names yet."""
-
-    path: str
-    size: int
-    stats: str
-    day: str | None = None
-
-
-@contextmanager
-def reaching(where: str) -> Iterator[None]:
-    """Turn what a full disk, a read-only folder or a dead object store raises into `UnavailableError`."""
-    try:
-        yield
-    except (OSError, DeltaError) as error:
-        raise UnavailableError(f"the offline store cannot be used: {error}", where=where, fix=_FIX) from error
-
-
-def safe_name(name: str) -> str:
-    """Return a name as it may stand in a path: `view@version` becomes `view.version`.
-
-    >>> safe_name("motor@0123456789ab")
-    'motor.0123456789ab'
-    """
-    safe = name.replace("@", ".")
-    if not re.fullmatch(r"[A-Za-z0-9_.\-]+", safe) or safe.startswith((".", "_")):
-        raise InputError(f"{name!r} cannot name a table", fix="use letters, digits, '_', '-', and start with a letter")
-    return safe
 
 
 def tables_below(uri: str, options: Mapping[str, str] | None = None) -> list[str]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.stores.columns import column_for, width
-from lineshaft.stores.delta_log import DataFile, reaching
+from lineshaft.stores.data_files import DataFile, reaching
 from lineshaft.stores.parquet_read import Snapshot, ahead
 from lineshaft.tiles.asof import AsOf, order_by
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 from lineshaft.errors import CorruptError, NotFoundError
-from lineshaft.stores.delta_log import DataFile
+from lineshaft.stores.data_files import DataFile
 
 _AHEAD = 2  # tasks done before their results are asked for
 

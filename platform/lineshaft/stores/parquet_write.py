@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -14,8 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineshaft.errors import InputError
-from lineshaft.stores.delta_log import DeltaFolder, Layout, NewFile, reaching
+from lineshaft.stores.data_files import Layout, NewFile, reaching
 from lineshaft.stores.parquet_read import micros
+
+if TYPE_CHECKING:
+    from lineshaft.stores.delta_log import DeltaFolder
 
 DAY_US = 86_400_000_000
 GROUP_ROWS = 131_072

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.specs import Status, View, entity_columns, row_schema
-from lineshaft.stores.delta_log import DataFile
+from lineshaft.stores.data_files import DataFile
 from lineshaft.stores.entities import EntityCodes
 from lineshaft.stores.fetch import Budget, Fetched, cuts, plan
 from lineshaft.stores.parquet_read import Snapshot, ahead, bounds, micros

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineshaft.stores.delta_log import Layout
+from lineshaft.stores.data_files import Layout
 from lineshaft.stores.parquet_read import Snapshot, bounds
 
 

@@ -10,16 +10,20 @@ Columns that belong together are structs, so that no name of a feature can be ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.specs import Recipe
 from lineshaft.specs.rows import ARROW_TYPES, TIMESTAMP
-from lineshaft.stores.delta_log import DeltaFolder, Layout, safe_name, tables_below
+from lineshaft.stores.data_files import Layout, safe_name
 from lineshaft.stores.parquet_read import Snapshot
 from lineshaft.stores.parquet_write import write_files
 from lineshaft.stores.scan import scan
+
+if TYPE_CHECKING:
+    from lineshaft.stores.delta_log import DeltaFolder
 
 FOUND = pa.struct(
     [
@@ -76,6 +80,8 @@ class ServedLog:
 
     def recipes(self) -> list[Recipe]:
         """Return the recipes of which answers were logged, by name."""
+        from lineshaft.stores.delta_log import tables_below
+
         names = tables_below(self._root, self._options)
         opened = [self._folder(name, pa.schema([])).open() for name in names]
         return [Recipe.from_json(table.metadata().description) for table in opened if table is not None]
@@ -91,6 +97,8 @@ class ServedLog:
             yield from scan(snapshot, folder.layout, columns=schema, after_us=after_us, until_us=None, first_key=())
 
     def _folder(self, name: str, schema: pa.Schema, text: str = "") -> DeltaFolder:
+        from lineshaft.stores.delta_log import DeltaFolder
+
         order = ("served_at", "request_id", "place")
         layout = Layout(schema=schema, sort_by=order, time="served_at", day="served_date", text=text, versions=False)
         return DeltaFolder(f"{self._root}/{name}", layout=layout, clock=self._clock, options=self._options)

@@ -12,7 +12,8 @@ from sqlalchemy import inspect
 from lineshaft.errors import InputError, UnavailableError
 from lineshaft.registry import catalog_tables, tables, token_tables
 from lineshaft.registry.engine import open_engine
-from lineshaft.registry.migrate import VERSION_TABLE, upgrade
+from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.revisions import VERSION_TABLE, standing
 from lineshaft.registry.schema import METADATA
 
 __all__ = ["catalog_tables", "tables", "token_tables"]  # importing them hangs their tables on METADATA
@@ -34,6 +35,19 @@ def test_migrated_tables_equal_declared_tables(database_url: str) -> None:
 def test_upgrade_is_idempotent(database_url: str) -> None:
     """Upgrading twice is upgrading once."""
     assert upgrade(database_url) == upgrade(database_url)
+
+
+def test_where_a_database_stands_is_known_without_alembic(tmp_path: Path) -> None:
+    """No file and no table stand nowhere and are left alone; an upgrade is seen, in part and whole."""
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    newest = standing(url)[1]
+
+    assert standing(url) == ("", newest)
+    assert not (tmp_path / "x.db").exists()
+    open_engine(url).connect().close()
+    assert standing(url) == ("", newest)
+    assert upgrade(url, revision="0001") == standing(url)[0] == "0001"
+    assert upgrade(url) == newest == standing(url)[0]
 
 
 def test_upgrade_leaves_other_tables_alone(database_url: str) -> None:

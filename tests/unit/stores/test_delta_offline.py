@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 
 from lineshaft.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from lineshaft.specs import BLOCK_SCHEMA, Feature, Source, View, row_schema
+from lineshaft.stores.data_files import safe_name
 from lineshaft.stores.delta import DeltaOfflineStore
-from lineshaft.stores.delta_log import safe_name
 from lineshaft.stores.ports import Wanted
 
 DAY = 86_400_000_000
