@@ -1,4 +1,4 @@
-"""What every online store does: the memory twin and a real Valkey pass the same suite."""
+"""What every online store does: the memory twin, a real Valkey and one that sentinels watch pass the same suite."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lineshaft.drills.fleets import watched
 from lineshaft.errors import InputError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
 from lineshaft.stores.embedded import embedded_server
@@ -48,13 +49,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "valkey"])
+@pytest.fixture(scope="module")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a primary, a replica and three sentinels for the module."""
+    with watched(tmp_path_factory.mktemp("watched")) as fleet:
+        yield fleet.url
+
+
+@pytest.fixture(params=["memory", "server", "sentinels"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Return an empty store of each kind."""
     if request.param == "memory":
         yield MemoryOnlineStore()
         return
-    redis_store = RedisOnlineStore(request.getfixturevalue("server"), project=f"test-{tmp_path.name}", timeout_s=5.0)
+    redis_store = RedisOnlineStore(
+        request.getfixturevalue(request.param), project=f"test-{tmp_path.name}", timeout_s=5.0
+    )
     yield redis_store
     for view in (PUMPS, MOTORS, EVERY_TYPE):
         redis_store.clear(view)

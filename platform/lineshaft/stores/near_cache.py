@@ -205,6 +205,7 @@ class NearCache:
         if self._pid != os.getpid():  # the parent's socket is not ours to speak on, nor to close
             self._pid, self._session = os.getpid(), None
             self.forget()
+        self._link.heed(budget_s)
         if self._session is None:
             try:
                 self._session = self._link.connect(budget_s, protocol=3)

@@ -25,10 +25,11 @@ from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import View
 from lineshaft.stores import resp
 from lineshaft.stores.known_rows import KnownRows
+from lineshaft.stores.links import link_to
 from lineshaft.stores.near_cache import Ask, NearCache
 from lineshaft.stores.online_rows import Packed, codec_of, digest_of
 from lineshaft.stores.ports import Found, Wanted, Written
-from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.redis_link import Session
 
 _LOG = logging.getLogger(__name__)
 _SCRIPT = resources.files("lineshaft.stores").joinpath("newer_wins.lua").read_bytes()
@@ -61,7 +62,7 @@ class RedisOnlineStore:
         near_rows: int = 100_000,
         kept: KnownRows | None = None,
     ) -> None:
-        self._link = RedisLink(url, where=f"online store of project {project}")
+        self._link = link_to(url, where=f"online store of project {project}")
         self._near = NearCache(self._link, most_rows=near_rows, kept=kept) if near_rows else None
         self._project = project
         self._timeout_s = timeout_s

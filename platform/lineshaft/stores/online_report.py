@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 
 from lineshaft.clock import Clock
+from lineshaft.stores.links import link_to
 from lineshaft.stores.online_redis import FILLED
-from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.redis_link import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def online_report(url: str, *, project: str, clock: Clock, timeout_s: float) -> 
             ahead_us=int(seconds) * 1_000_000 + int(micros) - before_us - round(latency_s * 5e5),
         )
 
-    link = RedisLink(url, where="online store")
+    link = link_to(url, where="online store")
     try:
         return link.run(ask, budget_s=timeout_s)
     finally:

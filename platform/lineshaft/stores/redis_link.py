@@ -7,13 +7,16 @@ covers sending, waiting and receiving, and so that a single row costs 0.03 ms in
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
 
 import hiredis
 import redis
@@ -22,10 +25,29 @@ from lineshaft.errors import UnavailableError
 
 T = TypeVar("T")
 
+URL_FORMS = (
+    "write redis://host:port/0, rediss://… for TLS, unix:///path, or redis+sentinel://host:port,host:port/name/0"
+)
 _CHUNK = 1 << 18
 _MAX_IDLE = 64
 _MOST_DIALLING = 4
 """Connections that may be on their way at once: a name server that hangs holds so many threads and no more."""
+
+
+class Primary(Protocol):
+    """Whoever knows which server is to be talked to, where that may change."""
+
+    def heed(self, budget_s: float) -> None:
+        """Make sure, before a connection is used, that it still leads to the right server."""
+        ...
+
+    def dial(self, connection: Any, budget_s: float) -> None:
+        """Connect to the right server; raises `redis.RedisError` or `OSError`."""
+        ...
+
+    def close(self) -> None:
+        """Close what it asks over."""
+        ...
 
 
 class Session:
@@ -88,6 +110,11 @@ class Session:
         self.send(*command)
         return self.receive()
 
+    def hang_up(self) -> None:
+        """End the connection under whoever is using it, on any thread: he finds it closed by the server."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # below TLS, which is not safe to end from here
+
     def close(self) -> None:
         """Drop the connection; unread replies go with it."""
         self._connection.disconnect()
@@ -103,15 +130,20 @@ class RedisLink:
         try:
             pool = redis.ConnectionPool.from_url(url, lib_name=None, lib_version=None)
         except ValueError as error:
-            raise UnavailableError(
-                f"{where}: not a Redis URL", fix="write redis://host:port/0 or unix:///path"
-            ) from error
+            raise UnavailableError(f"{where}: not a Redis URL", fix=URL_FORMS) from error
         self._open: Callable[..., Any] = pool.connection_class
         self._options = pool.connection_kwargs
         self._where = where
         self._idle: deque[Session] = deque()
         self._dialling = threading.BoundedSemaphore(_MOST_DIALLING)
         self._pid = os.getpid()
+        self._primary: Primary | None = None
+        self._out: WeakSet[Session] = WeakSet()
+        self._turns = 0  # how often all connections were ended
+
+    def follow(self, primary: Primary) -> None:
+        """Connect to whom `primary` names from now on, whatever the URL says."""
+        self._primary = primary
 
     def run(self, work: Callable[[Session], T], *, budget_s: float) -> T:
         """Do `work` on a connection within the budget; it must be safe to do twice.
@@ -126,11 +158,14 @@ class RedisLink:
             except (OSError, hiredis.HiredisError) as error:
                 session.close()
                 if session.reused and not isinstance(error, TimeoutError):
-                    self.close()  # what lay idle beside it is as dead
+                    self._drop_idle()  # what lay idle beside it is as dead
                     continue
                 raise self.unavailable(error) from error
             except UnavailableError as error:
                 session.close()
+                if session.reused and self._primary is not None and "READONLY" in error.what:
+                    self.hang_up()  # it was the primary when the connection was made
+                    continue
                 error.where = self._where
                 raise
             except BaseException:
@@ -139,8 +174,25 @@ class RedisLink:
             self._give_back(session)
             return result
 
+    def hang_up(self) -> None:
+        """End every connection, also those in use: they lead to a server that is not the right one any more."""
+        self._turns += 1
+        for session in list(self._out):
+            session.hang_up()
+        self._drop_idle()
+
+    def heed(self, budget_s: float) -> None:
+        """Make sure that connections made earlier still lead to the right server, where that may change."""
+        if self._primary is not None:
+            self._primary.heed(budget_s)
+
     def close(self) -> None:
         """Close idle connections; those in use close when they come back broken."""
+        self._drop_idle()
+        if self._primary is not None:
+            self._primary.close()
+
+    def _drop_idle(self) -> None:
         while self._idle:
             try:
                 self._idle.pop().close()
@@ -149,6 +201,7 @@ class RedisLink:
 
     def _take(self, deadline: float) -> Session:
         self._mind_fork()
+        self.heed(max(deadline - time.monotonic(), 0.001))
         try:
             session = self._idle.pop()
             session.reused = True
@@ -167,12 +220,17 @@ class RedisLink:
         bounded = {**self._options, **limits, "protocol": protocol}
         if "path" in bounded:
             bounded.pop("socket_connect_timeout")
-        connection = self._open(**bounded)
+        connection, turns = self._open(**bounded), self._turns
         try:
             self._dial(connection, budget_s)
         except (redis.RedisError, OSError) as error:
             raise self.unavailable(error) from error
-        return Session(connection)
+        session = Session(connection)
+        if self._primary is not None:
+            self._out.add(session)
+            if turns != self._turns:  # the right server became another while this one was dialled
+                session.hang_up()
+        return session
 
     def _dial(self, connection: Any, budget_s: float) -> None:
         """Connect on a thread of its own: nothing else bounds a name look-up or a whole TLS handshake."""
@@ -183,7 +241,10 @@ class RedisLink:
 
         def work() -> None:
             try:
-                connection.connect()
+                if self._primary is None:
+                    connection.connect()
+                else:
+                    self._primary.dial(connection, budget_s)
             except BaseException as error:  # noqa: BLE001 - handed to whoever waits
                 if done.set_running_or_notify_cancel():
                     done.set_exception(error)
@@ -207,7 +268,7 @@ class RedisLink:
     def _mind_fork(self) -> None:
         """In a child, begin with no connection: the parent's are not ours to speak on, and its threads are not here."""
         if self._pid != os.getpid():
-            self._idle, self._pid = deque(), os.getpid()
+            self._idle, self._out, self._pid = deque(), WeakSet(), os.getpid()
             self._dialling = threading.BoundedSemaphore(_MOST_DIALLING)
 
     def _give_back(self, session: Session) -> None:
@@ -237,6 +298,6 @@ def _fix_of(refusal: str) -> str:
         "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, MSET, MSETNX, SCAN and UNLINK on its project's keys, "
         "and HSETNX, HGET and HDEL on lineshaft:views",
         "LOADING": "wait until the server has read its data set",
-        "READONLY": "name the primary, not a replica, in LINESHAFT_REDIS_URL",
+        "READONLY": "name the primary, not a replica, in LINESHAFT_REDIS_URL, or its sentinels",
         "MISCONF": 'the server cannot save its snapshots: mend its disk or set save ""',
     }.get(kind, "read the server's log")
