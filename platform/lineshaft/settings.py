@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """Catalogue and model registry; unset is SQLite in `<home>`."""
     grpc_address: str = "127.0.0.1:7700"
     """Where `lineshaft serve` listens."""
+    max_streams: int = Field(default=16, ge=1, le=10_000)
+    """Streams that one process holds at a time: watches, streams of questions, training sets."""
     tls_cert: Path | None = None
     """PEM file of the gRPC server's certificate, with its chain; read again when it changes."""
     tls_key: Path | None = None

@@ -32,6 +32,7 @@ from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.served_log import ServedAnswers
@@ -199,11 +200,7 @@ def land_waiting(parts: Parts, target: Target) -> JobResult:
 def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
     settings, features = parts.settings, feature_handler(parts)
-    metrics = None
-    if settings.metrics_address:  # what nobody looks at is not counted
-        from lineshaft.serving.metrics import Metrics
-
-        metrics = Metrics()
+    metrics = Metrics() if settings.metrics_address else None  # what nobody looks at is not counted
     predictions = PredictionLog(settings.home / "predictions", every_s=settings.log_flush_s)
     logs: list[WriteBehind[Any]] = [predictions.behind]
     if settings.log_served:
@@ -270,7 +267,14 @@ def _traces(settings: Settings, clock: Clock) -> Traces | None:
 
 def limits(parts: Parts) -> Limits:
     """Return what one gRPC server takes on."""
-    return Limits(store_timeout_s=parts.settings.redis_timeout_s, shared_port=parts.settings.worker is not None)
+    settings, usual = parts.settings, Limits()
+    single_calls = usual.max_concurrent_calls - usual.max_streams
+    return Limits(
+        store_timeout_s=settings.redis_timeout_s,
+        shared_port=settings.worker is not None,
+        max_streams=settings.max_streams,
+        max_concurrent_calls=single_calls + settings.max_streams,
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import EnvironmentFault, InputError, NotFoundError, UnavailableError
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.breaker import Breaker
+from lineshaft.serving.change_board import ChangeBoard
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.gauges import memory_limit_bytes
@@ -253,6 +255,8 @@ def test_every_number_has_its_line_in_the_reference() -> None:
     metrics = Metrics()
     metrics.watch(Breaker(), RedisOnlineStore("redis://x", project="p"))
     metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)])
+    with ThreadPoolExecutor() as pool:
+        metrics.watch_watches(ChangeBoard(None, pool))
     shown = {named(family) for family in metrics.registry.collect()}
 
     lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]

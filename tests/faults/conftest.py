@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -125,8 +126,8 @@ class Target:
         self.seen["OK"] += 1
         return reply
 
-    def stream(self, method: str, *raws: bytes, streaming: bool) -> list[bytes]:
-        """Make a call that is answered by a stream."""
+    def stream(self, method: str, *raws: bytes, streaming: bool, most: int | None = None) -> list[bytes]:
+        """Make a call that is answered by a stream; hang up after `most` answers."""
         replies: list[bytes] = []
         try:
             asked = (
@@ -134,7 +135,8 @@ class Target:
                 if streaming
                 else self.channel.unary_stream(method)(raws[0], timeout=20.0)
             )
-            replies.extend(asked)
+            replies.extend(islice(asked, most))
+            asked.cancel()
         except grpc.RpcError as error:
             self.note(method, error)
         else:

@@ -131,7 +131,7 @@ def junk_bytes(target: Target, rnd: random.Random) -> None:
     if kind == 0:
         target.stream(f"{FEATURES}StreamFeatures", raw, raw, streaming=True)
     elif kind == 1:
-        target.stream(f"{FEATURES}GetTrainingSet", raw, streaming=False)
+        target.stream(FEATURES + rnd.choice(("GetTrainingSet", "WatchFeatures")), raw, streaming=False, most=9)
     else:
         target.call(rnd.choice(UNARY), raw)
 

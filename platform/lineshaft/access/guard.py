@@ -144,10 +144,11 @@ class Caller:
             self.guard.noted(error, who=self.principal.name, method=self.method, peer=self.peer)
         return error
 
-    def again(self) -> None:
-        """Ask anew: a stream lives longer than a token may, and each of its questions counts."""
-        if self.guard is not None:
-            self.guard.admit(self.method, self.authorization, peer=self.peer)
+    def again(self) -> Caller:
+        """Ask anew, and return who it is by now: a stream lives longer than a token may, and each answer counts."""
+        if self.guard is None:
+            return self
+        return self.guard.admit(self.method, self.authorization, peer=self.peer)
 
 
 LOCAL = Caller(principal=HOST, method="")

@@ -9,6 +9,7 @@ from lineshaft.access.principal import Role
 RULES: Mapping[str, Role] = {
     "/lineshaft.rpc.v1.FeatureService/GetFeatures": Role.READER,
     "/lineshaft.rpc.v1.FeatureService/StreamFeatures": Role.READER,
+    "/lineshaft.rpc.v1.FeatureService/WatchFeatures": Role.READER,
     "/lineshaft.rpc.v1.FeatureService/GetTrainingSet": Role.READER,
     "/lineshaft.rpc.v1.FeatureService/ListFeatureServices": Role.READER,
     "/lineshaft.rpc.v1.PredictionService/Predict": Role.READER,

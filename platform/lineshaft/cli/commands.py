@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from lineshaft.cli import access, data, demo, doctor, drill, models, repo, serve, up, verify, web
+from lineshaft.cli import access, data, demo, doctor, drill, models, repo, serve, up, verify, watch, web
 from lineshaft.cli.app import app
 
-__all__ = ["access", "app", "data", "demo", "doctor", "drill", "models", "repo", "serve", "up", "verify", "web"]
+__all__ = [
+    "access",
+    "app",
+    "data",
+    "demo",
+    "doctor",
+    "drill",
+    "models",
+    "repo",
+    "serve",
+    "up",
+    "verify",
+    "watch",
+    "web",
+]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import typer
+from numpy.typing import NDArray
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show
@@ -21,6 +24,7 @@ from lineshaft.serving.addresses import neighbour
 from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
 from lineshaft.serving.feast_http import feast_http
+from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
@@ -49,11 +53,7 @@ def serve(
             return
         answering, bounds = handlers(parts), limits(parts)
         shown_at = neighbour(settings.metrics_address, settings.worker or 0, setting="LINESHAFT_METRICS_ADDRESS")
-        shown = ""
-        if answering.metrics is not None:
-            from lineshaft.serving.metrics import exposed
-
-            shown = stack.enter_context(exposed(answering.metrics, shown_at))
+        shown = stack.enter_context(exposed(answering.metrics, shown_at))
         entrance = stack.enter_context(door(parts))
         http = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds, door=entrance))
 
@@ -92,22 +92,33 @@ def features(
     with connect() as parts:
         served = feature_handler(parts).get(service, entities, at_us=moment_us(at) if at else None, budget_s=1.0)
     answer = served.answer
+    statuses = dict(zip(answer.sheet.names, answer.status.T, strict=True))
+    rows = value_rows(entities, answer.columns, statuses, answer.age_us)
+    show(rows, title=f"{service}, as served now", as_json=as_json)
+
+
+def value_rows(
+    entities: pa.Table,
+    columns: pa.Table,
+    statuses: Mapping[str, NDArray[np.int8]],
+    ages_us: Mapping[str, NDArray[np.int64]],
+) -> list[dict[str, Any]]:
+    """Return an answer as rows to show, one a value; the features are those that have statuses."""
     rows = []
-    for i, column in enumerate(answer.columns.column_names):
-        view = column.partition("__")[0]
+    for column, status in statuses.items():
+        age = ages_us.get(column.partition("__")[0])
         for row in range(entities.num_rows):
-            age = answer.age_us.get(view)
             known = age is not None and age[row] != UNKNOWN_AGE_US
             rows.append(
                 {
                     **{name: entities[name][row].as_py() for name in entities.column_names},
                     "feature": column,
-                    "value": answer.columns[column][row].as_py(),
-                    "status": Status(int(answer.status[row, i])).name,
+                    "value": columns[column][row].as_py(),
+                    "status": Status(int(status[row])).name,
                     "age_s": float(age[row]) / 1e6 if known and age is not None else None,
                 }
             )
-    show(rows, title=f"{service}, as served now", as_json=as_json)
+    return rows
 
 
 @app.command("training-set")

@@ -19,6 +19,7 @@ from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, pa
 from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, RETRY_KEY, WHERE_KEY
 from lineshaft.serving.retries import RetryBudget
 from lineshaft.serving.tls import bearer, channel
+from lineshaft.serving.watched import SILENCES, listened, may_go_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,7 @@ class Client:
         self._address = address
         self._timeout_s = timeout_s
         self._retries = RetryBudget()
+        self._closed = False
         self._who = bearer(address, token, encrypted=bool(ca))
         self._channel = channel(address, options, ca=ca, cert=cert, key=key)
         self._features = features_pb2_grpc.FeatureServiceStub(self._channel)
@@ -120,6 +122,40 @@ class Client:
                     yield kind(no.what, where=no.where, fix=no.fix)
         except grpc.RpcError as error:
             self._raise(error)
+
+    def watch(
+        self,
+        service: str,
+        entities: Frame | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        min_interval_s: float = 0.05,
+        heartbeat_s: float = 5.0,
+        **keys: Sequence[Any],
+    ) -> Iterator[FeatureFrame]:
+        """Yield what `features` returns, at once and again each time it changes; without end.
+
+        A change is another row, status or version, or the online store being lost or found; the newest is never left
+        out, what came between may be. Where a server stops, the watch goes on with the next; where none answers, or
+        none gives a sign of life for three heartbeats, it raises `UnavailableError`.
+        min_interval_s: the least time between two answers. heartbeat_s: how often a sign of life is asked for.
+        """
+        table = _entities(entities, keys)
+        request = features_pb2.WatchFeaturesRequest(
+            request=_question(service, table),
+            min_interval_us=round(min_interval_s * 1e6),
+            heartbeat_us=round(heartbeat_s * 1e6),
+        )
+        answered = True
+        while answered:
+            answered = False
+            try:
+                call = self._features.WatchFeatures(request, metadata=self._who)
+                for reply in listened(call, most_s=SILENCES * heartbeat_s):
+                    answered = True
+                    yield frame_from(table, reply)
+            except grpc.RpcError as error:
+                if self._closed or not (answered and may_go_on(error)):
+                    self._raise(error)
 
     def training_set(
         self,
@@ -179,6 +215,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:

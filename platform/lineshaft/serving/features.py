@@ -203,7 +203,7 @@ class FeatureHandler:
         if self.breaker.state != "closed":  # whoever tries does so on a thread
             return None
         start = time.perf_counter()
-        found = self.online.read_at_once(_wanted(plan, entities), budget_s=budget_s)
+        found = self.online.read_at_once(wanted_of(plan, entities), budget_s=budget_s)
         if found is None:
             return None
         moment = self.clock.now_us() if at_us is None else at_us
@@ -221,7 +221,7 @@ class FeatureHandler:
         if entities.num_rows > self.max_rows:
             what = f"{entities.num_rows} entities in one request; the most is {self.max_rows}"
             raise InputError(what, fix="ask in several requests")
-        wanted = _wanted(plan, entities)
+        wanted = wanted_of(plan, entities)
         start, degraded = time.perf_counter(), False
         try:
             found = self._read(wanted, budget_s)
@@ -301,7 +301,7 @@ def must_read(caller: Caller, asked: Asked, plan: Plan) -> None:
         caller.must_read(thing)
 
 
-def _wanted(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
+def wanted_of(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
     """Return what to ask the online store for; views keyed alike share their keys."""
     keys: dict[tuple[tuple[str, str], ...], pa.Table | Keys] = {}
     for view in plan.views:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from lineshaft import __version__
 from lineshaft.serving.breaker import Breaker
+from lineshaft.serving.change_board import ChangeBoard
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.stores.ports import Counting
 
@@ -35,6 +36,7 @@ class Gauges(Collector):
         self._waiting: dict[str, ThreadPoolExecutor] = {}
         self._logs: list[WriteBehind[Any]] = []
         self._breaker: Breaker | None = None
+        self._board: ChangeBoard | None = None
         self._store: object = None
         self._memory_limit = memory_limit_bytes()
         self.registry.register(self)
@@ -57,6 +59,10 @@ class Gauges(Collector):
         """Show how many calls that came in by a port wait for a thread."""
         self._waiting[port] = pool
 
+    def watch_watches(self, board: ChangeBoard) -> None:
+        """Show how many rows are watched, and whether their changes are told."""
+        self._board = board
+
     def describe(self) -> Iterable[Metric]:
         """Return nothing: what there is becomes known later."""
         return ()
@@ -70,6 +76,10 @@ class Gauges(Collector):
         yield from self._limits_now()
         yield from self._logs_now()
         yield from self._store_now()
+        if self._board is not None:
+            yield GaugeMetricFamily("lineshaft_watched_rows", "Rows that streams watch now.", value=self._board.rows)
+            says = "Whether the online store tells of changed rows; without that, watched rows are looked at often."
+            yield GaugeMetricFamily("lineshaft_changes_told", says, value=self._board.told)
 
     def _limits_now(self) -> Iterable[Metric]:
         in_use = GaugeMetricFamily("lineshaft_in_use", "How much of a limit is in use now.", labels=["limit"])

@@ -93,6 +93,15 @@ class Metrics(Gauges):
             "Rows pushed, by source and what became of them: accepted, repeat, or why they were rejected.",
             ["source", "outcome"],
         )
+        self._watched = self._counter(
+            "watch_answers", "Answers sent to those who watch, signs of life left out.", ["feature_service"]
+        )
+        self._delays = self._histogram(
+            "watch_delay_seconds",
+            "Time from the online store's word that a watched row was written to the answer that has it.",
+            ["feature_service"],
+            _CALL_BUCKETS,
+        )
         self._newest = self._gauge(
             "newest_row_timestamp_seconds",
             "Event time of the newest row that was answered, by view: it stands still when a view is fed no more.",
@@ -149,6 +158,12 @@ class Metrics(Gauges):
         outcomes = {**pushed.rejected, "repeat" if pushed.repeat else "accepted": pushed.accepted}
         for outcome, count in outcomes.items():
             self._pushed.labels(source=pushed.source, outcome=outcome).inc(count)
+
+    def watched(self, service: str, delay_s: float | None) -> None:
+        """Count one answer to somebody who watches, and how long its change had waited, if that was told."""
+        self._watched.labels(feature_service=service).inc()
+        if delay_s is not None:
+            self._delays.labels(feature_service=service).observe(delay_s)
 
     def _aged(self, view: View, oldest_us: int, newest_us: int) -> None:
         known = self._views.get(view.name)

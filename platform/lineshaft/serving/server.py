@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -26,16 +26,15 @@ from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.answers import Answers
 from lineshaft.serving.calls import Told, told_to
+from lineshaft.serving.change_board import ChangeBoard
 from lineshaft.serving.crew import READY
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_servicer import FeastServicer, services_of
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import EdgeInterceptor
-from lineshaft.serving.memory import Slack, share_heaps
+from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.servicers import FeatureServicer, PredictionServicer, Predicts
-
-if TYPE_CHECKING:
-    from lineshaft.serving.metrics import Metrics
+from lineshaft.serving.watching import Watching
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,15 +105,17 @@ class Server:
             timeout_s=self._limits.store_timeout_s,
             metrics=handlers.metrics,
         )
+        self._board = ChangeBoard(handlers.features.online, self._pool)
+        watching = Watching(answers=answers, board=self._board)
         self._names = add_services(
-            self._server, handlers, answers=answers, caller=self._door.caller, alive=self._health
+            self._server, handlers, answers=answers, watching=watching, caller=self._door.caller, alive=self._health
         )
         if handlers.metrics is not None:
             handlers.metrics.watch_limit("calls", lambda: edge.calls.now, most=self._limits.max_concurrent_calls)
             handlers.metrics.watch_limit("streams", lambda: edge.streams.now, most=self._limits.max_streams)
             handlers.metrics.watch_waiting("grpc", self._pool)
+            handlers.metrics.watch_watches(self._board)
         self._upkeep, self._close = handlers.upkeep, handlers.close
-        self._slack = Slack()
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, address: str) -> str:
@@ -135,8 +136,12 @@ class Server:
         return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, take no more calls, finish those in flight within the grace, write what is held."""
+        """Say NOT_SERVING, take no more calls, finish those in flight within the grace, write what is held.
+
+        Watches would never finish: they are told to go elsewhere.
+        """
         await self._health.enter_graceful_shutdown()
+        await self._board.stop()
         await self._server.stop(self._limits.grace_s)
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._keeping is not None:
@@ -151,7 +156,6 @@ class Server:
             await self._keep_once()
 
     async def _keep_once(self) -> None:
-        await asyncio.to_thread(self._slack.give_back)
         if self._upkeep is None:
             return
         try:
@@ -170,11 +174,19 @@ class Server:
 
 
 def add_services(
-    server: Any, handlers: Handlers, *, answers: Answers, caller: Callable[[], Caller], alive: Any
+    server: Any,
+    handlers: Handlers,
+    *,
+    answers: Answers,
+    watching: Watching,
+    caller: Callable[[], Caller],
+    alive: Any,
 ) -> list[str]:
     """Give a server everything it answers; return the names of the services, but for those of gRPC's own."""
     plans = handlers.plans
-    features = FeatureServicer(plans=plans, answers=answers, training=handlers.training, caller=caller)
+    features = FeatureServicer(
+        plans=plans, answers=answers, watching=watching, training=handlers.training, caller=caller
+    )
     features_pb2_grpc.add_FeatureServiceServicer_to_server(features, server)
     names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
     if handlers.predictor is not None:
@@ -218,7 +230,6 @@ def serve(
 
         await _serve_until(stopping, server, address, up)
 
-    share_heaps()
     with _runner() as runner:
         runner.run(main())
 

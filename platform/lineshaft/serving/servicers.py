@@ -21,6 +21,7 @@ from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.outside_arrow import entity_rows_from
 from lineshaft.serving.predict import Predictions
+from lineshaft.serving.watching import Pace, Watching
 from lineshaft.specs import Service
 
 _MESSAGE_BYTES = 4 << 20
@@ -46,9 +47,16 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
     """`lineshaft.rpc.v1.FeatureService`."""
 
     def __init__(
-        self, *, plans: Plans, answers: Answers, training: TrainingSetHandler, caller: Callable[[], Caller]
+        self,
+        *,
+        plans: Plans,
+        answers: Answers,
+        watching: Watching,
+        training: TrainingSetHandler,
+        caller: Callable[[], Caller],
     ) -> None:
         self._caller = caller
+        self._watching = watching
         self._plans = plans
         self._answers = answers
         self._training = training
@@ -65,7 +73,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             most_s = self._answers.timeout_s
             limit_s = min(most_s, asked.budget_us / 1e6) if asked.budget_us > 0 else most_s
             try:
-                caller.again()
+                caller = caller.again()
                 answer = await self._features_of(asked.request, limit_s, caller)
             except UnauthenticatedError:
                 raise
@@ -75,6 +83,25 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
                 yield features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
             else:
                 yield features_pb2.StreamFeaturesResponse(number=asked.number, response=answer)
+
+    async def WatchFeatures(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Answer once, then after each change; a message without an answer is a sign of life."""
+        asked, given = request.request, {}
+        if asked.at_us:
+            raise InputError("a watch of a moment that is past", fix="leave at_us out: watches are about the present")
+        if request.min_interval_us:
+            given["least_s"] = request.min_interval_us / 1e6
+        if request.heartbeat_us:
+            given["silence_s"] = request.heartbeat_us / 1e6
+        answers = self._watching.of(
+            asked.feature_service,
+            convert.entities_from(asked.entities),
+            lambda served: convert.features_to(served, encoding=asked.encoding),
+            pace=Pace(**given),
+            caller=self._caller(),
+        )
+        async for answer in answers:
+            yield features_pb2.WatchFeaturesResponse(response=answer)
 
     async def _features_of(self, request: Any, limit_s: float, caller: Caller) -> features_pb2.GetFeaturesResponse:
         entities, at_us = convert.entities_from(request.entities), request.at_us or None

@@ -24,6 +24,7 @@ import pyarrow as pa
 from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import View
 from lineshaft.stores import resp
+from lineshaft.stores.key_changes import KeyChanges
 from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.links import link_to
 from lineshaft.stores.near_cache import Ask, NearCache
@@ -145,6 +146,14 @@ class RedisOnlineStore:
         """Write the rows last read to disk, for a process that starts while the server is away."""
         if self._near is not None:
             self._near.save()
+
+    def changes(self) -> KeyChanges:
+        """Return a connection on which the server says which rows were written; raises `UnavailableError`."""
+        return KeyChanges(self._link, prefix_of=self._prefix, changed=self._changed)
+
+    def names(self, wanted: Sequence[Wanted]) -> list[bytes]:
+        """Return the keys of the rows wanted, as `changes` names them."""
+        return [ask.prefix + key for ask in self._asks(wanted) for key in ask.keys]
 
     def rows_read(self) -> tuple[int, int]:
         """Return how many rows came from this process's memory, and how many from the server."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -98,6 +98,43 @@ class RememberingStore(Protocol):
 
     def last_known(self, wanted: Sequence[Wanted]) -> list[Found] | None:
         """Return the rows last read by this process, UNAVAILABLE where there is none; None where it knows nothing."""
+        ...
+
+
+class Changes(Protocol):
+    """A connection on which an online store says which rows were written. Every method may raise `UnavailableError`."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when something is said."""
+        ...
+
+    def follow(self, views: Iterable[View]) -> None:
+        """Ask to be told of the rows of views, besides those followed already; `poll` tells when that has begun."""
+        ...
+
+    def poll(self) -> set[bytes] | None:
+        """Return the names of rows that were written, removed or expired since the last time; None: any may be."""
+        ...
+
+    def beat(self) -> None:
+        """Ask for a sign of life; fail where the one asked for before has not come."""
+        ...
+
+    def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+@runtime_checkable
+class TellingStore(Protocol):
+    """An online store that says which rows were written, so that who waits for one need not ask all the time."""
+
+    def changes(self) -> Changes:
+        """Return a new connection of that kind; raises `UnavailableError`."""
+        ...
+
+    def names(self, wanted: Sequence[Wanted]) -> list[bytes]:
+        """Return what `Changes.poll` calls the rows wanted."""
         ...
 
 

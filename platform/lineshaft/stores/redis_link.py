@@ -115,6 +115,11 @@ class Session:
         with suppress(OSError):
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # below TLS, which is not safe to end from here
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for who waits on many."""
+        descriptor: int = self._socket.fileno()
+        return descriptor
+
     def close(self) -> None:
         """Drop the connection; unread replies go with it."""
         self._connection.disconnect()

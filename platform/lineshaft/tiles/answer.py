@@ -86,8 +86,8 @@ def answer_view(
     if not everything:
         age_us = np.where(usable, age_us, UNKNOWN_AGE_US)
         row_status = found.astype(np.int8)
-    oldest_us = min(filter(None, (view.ttl_us, max_age_us)), default=0)
-    if oldest_us and (stale := age_us > oldest_us).any():
+    limit_us = oldest_us(view, max_age_us)
+    if limit_us and (stale := age_us > limit_us).any():
         row_status = np.where(stale, np.int8(Status.STALE), row_status)
         usable, everything = row_status == PRESENT, False
     picked = sheet.pick(features)
@@ -97,6 +97,11 @@ def answer_view(
     status[:] = row_status
     picked = _withheld(picked, None if everything else usable, status)
     return ViewAnswer(sheet=picked, status=status.T, age_us=age_us)
+
+
+def oldest_us(view: View, max_age_us: int) -> int:
+    """Return how old a row of a view may be for a service, in microseconds; 0: any age."""
+    return min(filter(None, (view.ttl_us, max_age_us)), default=0)
 
 
 def _all_present(rows: int, columns: int) -> NDArray[np.int8]:

@@ -69,6 +69,14 @@ def stream(channel: Any, metadata: Any) -> str | None:
     return {"": None, "LS-FOR": NO}[code]
 
 
+def watch_features(channel: Any, metadata: Any) -> None:
+    """Ask to be told of changes, and take the first answer."""
+    request = features_pb2.WatchFeaturesRequest(request=features_request())
+    call = features_pb2_grpc.FeatureServiceStub(channel).WatchFeatures(request, metadata=metadata, timeout=5)
+    assert next(call).response.rows == 1
+    call.cancel()
+
+
 def train(channel: Any, metadata: Any) -> None:
     """Read a training set to its end."""
     stub = features_pb2_grpc.FeatureServiceStub(channel)
@@ -144,6 +152,7 @@ GRPC: dict[str, tuple[str, Callable[[Any, Any], str | None]]] = {
     "few": (FEATURES + "GetFeatures", get_few),
     "many": (FEATURES + "GetFeatures", get_many),
     "stream": (FEATURES + "StreamFeatures", stream),
+    "watch features": (FEATURES + "WatchFeatures", watch_features),
     "train": (FEATURES + "GetTrainingSet", train),
     "list": (FEATURES + "ListFeatureServices", list_services),
     "predict": ("/lineshaft.rpc.v1.PredictionService/Predict", predict),
@@ -272,7 +281,14 @@ def test_everything_that_is_served_has_a_rule_and_a_row_in_the_matrix(place: Any
     nothing: Any = None
     recorder = Recorder()
     door = Door()
-    add_services(recorder, place.handlers, answers=nothing, caller=door.caller, alive=health_aio.HealthServicer())
+    add_services(
+        recorder,
+        place.handlers,
+        answers=nothing,
+        watching=nothing,
+        caller=door.caller,
+        alive=health_aio.HealthServicer(),
+    )
     served = recorder.methods | set(FeastHttp(answers=nothing, limits=Limits(), door=door).routes)
 
     assert served == set(RULES) == {method for method, _ in (GRPC | HTTP).values()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pyarrow as pa
 import pytest
 
 from lineshaft.access.denials import Denials, recorded
@@ -23,28 +24,37 @@ from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving.client import Client
+from lineshaft.serving.convert import entities_to
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import RETRY_KEY
 from lineshaft.serving.server import Handlers, background_server
-from lineshaft.specs import Service
+from lineshaft.specs import Feature, Service, ServiceView, Source, View
+from lineshaft.stores.memory_offline import MemoryOfflineStore
+from lineshaft.stores.memory_online import MemoryOnlineStore
 
 HOUR_US = 3_600_000_000
 SEEN_S = 1.3
 """A server reads its tokens once a second."""
 CLOCK = SystemClock()
-OURS = Service(name="ours", views=(), team="vibration")
+PUMPS = View(
+    name="pumps",
+    source=Source(name="s", channels=("x",), units=("g",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="rms"),),
+)
+USED = ServiceView(view="pumps", version=PUMPS.version, features=("rms",))
+OURS = Service(name="ours", views=(USED,), team="vibration")
 SHARED = Service(name="shared", views=(), team="power", readers=("vibration",))
 
 
 def handlers() -> Handlers:
-    """Return handlers of two services, with no store behind them."""
-    nothing: Any = None
-    plans = Plans(catalog=FixedCatalog(all_services=(OURS, SHARED)), refresh_s=600.0)
+    """Return handlers of two services; there is no row of either."""
+    plans = Plans(catalog=FixedCatalog(all_views=(PUMPS,), all_services=(OURS, SHARED)), refresh_s=600.0)
     return Handlers(
         plans=plans,
-        features=FeatureHandler(plans=plans, online=nothing, clock=CLOCK),
-        training=TrainingSetHandler(plans=plans, offline=nothing),
+        features=FeatureHandler(plans=plans, online=MemoryOnlineStore(), clock=CLOCK),
+        training=TrainingSetHandler(plans=plans, offline=MemoryOfflineStore()),
     )
 
 
@@ -115,6 +125,20 @@ def test_a_token_ends_at_its_time_also_on_an_open_stream(place: Place) -> None:
         ends(client, answers, within_s=1.0, why="is expired")
 
 
+def test_a_watch_ends_with_its_token_and_with_its_right_to_read(place: Place) -> None:
+    """Before the next word: a sign of life is refused too, and nothing is answered to who may not read any more."""
+    identity, secret = place.token("vibration:reader")
+    time.sleep(SEEN_S)
+    with Client(place.address, token=secret) as client:
+        answers = client.watch("ours", {"asset_id": ["p0"]}, heartbeat_s=0.2)
+        next(answers)
+        place.register.revoke(identity, actor="test")
+        start = time.monotonic()
+        with pytest.raises(UnauthenticatedError, match="is revoked"):
+            next(answers)
+        assert time.monotonic() - start < 2.0
+
+
 def test_what_another_team_shares_is_listed_and_nothing_else(place: Place) -> None:
     """The owner names the teams; a role in another team shows nothing."""
     cases = {"vibration:reader": ["ours", "shared"], "power:reader": ["shared"], "x:admin": []}
@@ -171,6 +195,27 @@ def test_who_asks_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
     assert isinstance(first, NotFoundError)
     assert isinstance(second, RateError)
     assert [one.who for one in recorded(tmp_path / "audit", most=10)] == ["lst_ana", "lst_ben"]
+
+
+def test_who_may_be_told_less_often_than_things_change_is_told_the_newest(tmp_path: Path) -> None:
+    """A watch is no way around a rate: its words wait for their turn, and the stream lives on."""
+    guard = Guard(tokens=Two(), rates=Rates(per_s=2.0, burst=1), denials=Denials(tmp_path, clock=CLOCK))
+    shown = (("authorization", "bearer lst_ana"),)
+    request = features_pb2.WatchFeaturesRequest(
+        request=features_pb2.GetFeaturesRequest(
+            feature_service="ours", entities=entities_to(pa.table({"asset_id": ["p0"]}))
+        ),
+        heartbeat_us=100_000,
+    )
+    with background_server(handlers(), door=Door(guard=guard)) as address, grpc.insecure_channel(address) as channel:
+        call = features_pb2_grpc.FeatureServiceStub(channel).WatchFeatures(request, metadata=shown)
+        start = time.monotonic()
+        words = [next(call).HasField("response") for _ in range(4)]
+        took = time.monotonic() - start
+        call.cancel()
+
+    assert words == [True, False, False, False]
+    assert took >= 3 / 2.0 - 0.1
 
 
 def test_the_wait_is_told_to_callers_in_any_language(tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "verify views, named": (("verify", "views", "pump"), "LS-NOF", "no view 'pump'"),
     "verify served": (("verify", "served"), "LS-INP", "no served answers are logged"),
     "verify served, odd time": (("verify", "served", "--since", "24:00"), "LS-INP", "'24:00' is no moment"),
+    "watch": (("watch", "pump_health", "--key", "asset_id=a", "--address", "127.0.0.1:1"), "LS-UNA", "unavailable"),
+    "watch, no key": (("watch", "pump_health", "--key", "a"), "LS-INP", "'a' is no key"),
+    "watch, no token": (("watch", "s", "--key", "a=1", "--token-file", "none.txt"), "LS-INP", "no file none.txt"),
     "web": (("web", "--address", "nowhere"), "LS-INP", "'nowhere' is no address"),
 }
 """Commands with arguments: what they cannot use, the code, and some words of the error."""

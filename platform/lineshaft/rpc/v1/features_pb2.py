@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from lineshaft.rpc.v1 import types_pb2 as lineshaft_dot_rpc_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flineshaft/rpc/v1/features.proto\x12\x10lineshaft.rpc.v1\x1a\x1clineshaft/rpc/v1/types.proto\"\x9c\x01\n\x12GetFeaturesRequest\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x01 \x01(\t\x12\x30\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\x1e.lineshaft.rpc.v1.EntityColumn\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12,\n\x08\x65ncoding\x18\x04 \x01(\x0e\x32\x1a.lineshaft.rpc.v1.Encoding\"\xb6\x02\n\x13GetFeaturesResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12)\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x18.lineshaft.rpc.v1.Column\x12+\n\x05views\x18\x03 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.ServedView\x12\x14\n\x0cserved_at_us\x18\x04 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\x0c\x12\x32\n\x08statuses\x18\x07 \x03(\x0b\x32 .lineshaft.rpc.v1.ColumnStatuses\x12\'\n\x06\x62locks\x18\x08 \x03(\x0b\x32\x17.lineshaft.rpc.v1.Block\x12\r\n\x05names\x18\t \x03(\t\x12\x16\n\x0evalue_statuses\x18\n \x01(\x0c\"q\n\x15StreamFeaturesRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x35\n\x07request\x18\x02 \x01(\x0b\x32$.lineshaft.rpc.v1.GetFeaturesRequest\x12\x11\n\tbudget_us\x18\x03 \x01(\x03\"\x9b\x01\n\x16StreamFeaturesResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x39\n\x08response\x18\x02 \x01(\x0b\x32%.lineshaft.rpc.v1.GetFeaturesResponseH\x00\x12,\n\x07refusal\x18\x03 \x01(\x0b\x32\x19.lineshaft.rpc.v1.RefusalH\x00\x42\x08\n\x06result\"A\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05where\x18\x03 \x01(\t\x12\x0b\n\x03\x66ix\x18\x04 \x01(\t\"c\n\x05\x42lock\x12(\n\x04type\x18\x01 \x01(\x0e\x32\x1a.lineshaft.rpc.v1.DataType\x12\x0e\n\x06places\x18\x02 \x03(\x05\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\x10\n\x08validity\x18\x04 \x01(\x0c\"\xcc\x01\n\x15GetTrainingSetRequest\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x01 \x01(\t\x12\x10\n\x08\x65ntities\x18\x02 \x01(\x0c\x12R\n\x0etable_versions\x18\x03 \x03(\x0b\x32:.lineshaft.rpc.v1.GetTrainingSetRequest.TableVersionsEntry\x1a\x34\n\x12TableVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x99\x01\n\x16GetTrainingSetResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\x12\x32\n\x08statuses\x18\x02 \x03(\x0b\x32 .lineshaft.rpc.v1.ColumnStatuses\x12+\n\x05views\x18\x03 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.ServedView\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\t\"0\n\x0e\x43olumnStatuses\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08statuses\x18\x02 \x01(\x0c\"C\n\x1aListFeatureServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"y\n\x1bListFeatureServicesResponse\x12\x41\n\x10\x66\x65\x61ture_services\x18\x01 \x03(\x0b\x32\'.lineshaft.rpc.v1.FeatureServiceSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x02\n\x15\x46\x65\x61tureServiceSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\tjoin_keys\x18\x05 \x03(\x0b\x32\x19.lineshaft.rpc.v1.JoinKey\x12\x0f\n\x07\x63olumns\x18\x06 \x03(\t\x12P\n\rview_versions\x18\x07 \x03(\x0b\x32\x39.lineshaft.rpc.v1.FeatureServiceSummary.ViewVersionsEntry\x1a\x33\n\x11ViewVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x07JoinKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04type\x18\x02 \x01(\x0e\x32\x1a.lineshaft.rpc.v1.DataType*c\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NCODING_COLUMNS\x10\x01\x12\x12\n\x0e\x45NCODING_ARROW\x10\x02\x12\x13\n\x0f\x45NCODING_BLOCKS\x10\x03\x32\xb0\x03\n\x0e\x46\x65\x61tureService\x12Z\n\x0bGetFeatures\x12$.lineshaft.rpc.v1.GetFeaturesRequest\x1a%.lineshaft.rpc.v1.GetFeaturesResponse\x12g\n\x0eStreamFeatures\x12\'.lineshaft.rpc.v1.StreamFeaturesRequest\x1a(.lineshaft.rpc.v1.StreamFeaturesResponse(\x01\x30\x01\x12\x65\n\x0eGetTrainingSet\x12\'.lineshaft.rpc.v1.GetTrainingSetRequest\x1a(.lineshaft.rpc.v1.GetTrainingSetResponse0\x01\x12r\n\x13ListFeatureServices\x12,.lineshaft.rpc.v1.ListFeatureServicesRequest\x1a-.lineshaft.rpc.v1.ListFeatureServicesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flineshaft/rpc/v1/features.proto\x12\x10lineshaft.rpc.v1\x1a\x1clineshaft/rpc/v1/types.proto\"\x9c\x01\n\x12GetFeaturesRequest\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x01 \x01(\t\x12\x30\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\x1e.lineshaft.rpc.v1.EntityColumn\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12,\n\x08\x65ncoding\x18\x04 \x01(\x0e\x32\x1a.lineshaft.rpc.v1.Encoding\"\xb6\x02\n\x13GetFeaturesResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12)\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x18.lineshaft.rpc.v1.Column\x12+\n\x05views\x18\x03 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.ServedView\x12\x14\n\x0cserved_at_us\x18\x04 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\x0c\x12\x32\n\x08statuses\x18\x07 \x03(\x0b\x32 .lineshaft.rpc.v1.ColumnStatuses\x12\'\n\x06\x62locks\x18\x08 \x03(\x0b\x32\x17.lineshaft.rpc.v1.Block\x12\r\n\x05names\x18\t \x03(\t\x12\x16\n\x0evalue_statuses\x18\n \x01(\x0c\"q\n\x15StreamFeaturesRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x35\n\x07request\x18\x02 \x01(\x0b\x32$.lineshaft.rpc.v1.GetFeaturesRequest\x12\x11\n\tbudget_us\x18\x03 \x01(\x03\"\x9b\x01\n\x16StreamFeaturesResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x39\n\x08response\x18\x02 \x01(\x0b\x32%.lineshaft.rpc.v1.GetFeaturesResponseH\x00\x12,\n\x07refusal\x18\x03 \x01(\x0b\x32\x19.lineshaft.rpc.v1.RefusalH\x00\x42\x08\n\x06result\"|\n\x14WatchFeaturesRequest\x12\x35\n\x07request\x18\x01 \x01(\x0b\x32$.lineshaft.rpc.v1.GetFeaturesRequest\x12\x17\n\x0fmin_interval_us\x18\x02 \x01(\x03\x12\x14\n\x0cheartbeat_us\x18\x03 \x01(\x03\"P\n\x15WatchFeaturesResponse\x12\x37\n\x08response\x18\x01 \x01(\x0b\x32%.lineshaft.rpc.v1.GetFeaturesResponse\"A\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\r\n\x05where\x18\x03 \x01(\t\x12\x0b\n\x03\x66ix\x18\x04 \x01(\t\"c\n\x05\x42lock\x12(\n\x04type\x18\x01 \x01(\x0e\x32\x1a.lineshaft.rpc.v1.DataType\x12\x0e\n\x06places\x18\x02 \x03(\x05\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\x10\n\x08validity\x18\x04 \x01(\x0c\"\xcc\x01\n\x15GetTrainingSetRequest\x12\x17\n\x0f\x66\x65\x61ture_service\x18\x01 \x01(\t\x12\x10\n\x08\x65ntities\x18\x02 \x01(\x0c\x12R\n\x0etable_versions\x18\x03 \x03(\x0b\x32:.lineshaft.rpc.v1.GetTrainingSetRequest.TableVersionsEntry\x1a\x34\n\x12TableVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x99\x01\n\x16GetTrainingSetResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\x12\x32\n\x08statuses\x18\x02 \x03(\x0b\x32 .lineshaft.rpc.v1.ColumnStatuses\x12+\n\x05views\x18\x03 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.ServedView\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\t\"0\n\x0e\x43olumnStatuses\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08statuses\x18\x02 \x01(\x0c\"C\n\x1aListFeatureServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"y\n\x1bListFeatureServicesResponse\x12\x41\n\x10\x66\x65\x61ture_services\x18\x01 \x03(\x0b\x32\'.lineshaft.rpc.v1.FeatureServiceSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x02\n\x15\x46\x65\x61tureServiceSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12,\n\tjoin_keys\x18\x05 \x03(\x0b\x32\x19.lineshaft.rpc.v1.JoinKey\x12\x0f\n\x07\x63olumns\x18\x06 \x03(\t\x12P\n\rview_versions\x18\x07 \x03(\x0b\x32\x39.lineshaft.rpc.v1.FeatureServiceSummary.ViewVersionsEntry\x1a\x33\n\x11ViewVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x07JoinKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x04type\x18\x02 \x01(\x0e\x32\x1a.lineshaft.rpc.v1.DataType*c\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NCODING_COLUMNS\x10\x01\x12\x12\n\x0e\x45NCODING_ARROW\x10\x02\x12\x13\n\x0f\x45NCODING_BLOCKS\x10\x03\x32\x94\x04\n\x0e\x46\x65\x61tureService\x12Z\n\x0bGetFeatures\x12$.lineshaft.rpc.v1.GetFeaturesRequest\x1a%.lineshaft.rpc.v1.GetFeaturesResponse\x12g\n\x0eStreamFeatures\x12\'.lineshaft.rpc.v1.StreamFeaturesRequest\x1a(.lineshaft.rpc.v1.StreamFeaturesResponse(\x01\x30\x01\x12\x62\n\rWatchFeatures\x12&.lineshaft.rpc.v1.WatchFeaturesRequest\x1a\'.lineshaft.rpc.v1.WatchFeaturesResponse0\x01\x12\x65\n\x0eGetTrainingSet\x12\'.lineshaft.rpc.v1.GetTrainingSetRequest\x1a(.lineshaft.rpc.v1.GetTrainingSetResponse0\x01\x12r\n\x13ListFeatureServices\x12,.lineshaft.rpc.v1.ListFeatureServicesRequest\x1a-.lineshaft.rpc.v1.ListFeatureServicesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETTRAININGSETREQUEST_TABLEVERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_FEATURESERVICESUMMARY_VIEWVERSIONSENTRY']._loaded_options = None
   _globals['_FEATURESERVICESUMMARY_VIEWVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_ENCODING']._serialized_start=1956
-  _globals['_ENCODING']._serialized_end=2055
+  _globals['_ENCODING']._serialized_start=2164
+  _globals['_ENCODING']._serialized_end=2263
   _globals['_GETFEATURESREQUEST']._serialized_start=84
   _globals['_GETFEATURESREQUEST']._serialized_end=240
   _globals['_GETFEATURESRESPONSE']._serialized_start=243
@@ -46,28 +46,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMFEATURESREQUEST']._serialized_end=668
   _globals['_STREAMFEATURESRESPONSE']._serialized_start=671
   _globals['_STREAMFEATURESRESPONSE']._serialized_end=826
-  _globals['_REFUSAL']._serialized_start=828
-  _globals['_REFUSAL']._serialized_end=893
-  _globals['_BLOCK']._serialized_start=895
-  _globals['_BLOCK']._serialized_end=994
-  _globals['_GETTRAININGSETREQUEST']._serialized_start=997
-  _globals['_GETTRAININGSETREQUEST']._serialized_end=1201
-  _globals['_GETTRAININGSETREQUEST_TABLEVERSIONSENTRY']._serialized_start=1149
-  _globals['_GETTRAININGSETREQUEST_TABLEVERSIONSENTRY']._serialized_end=1201
-  _globals['_GETTRAININGSETRESPONSE']._serialized_start=1204
-  _globals['_GETTRAININGSETRESPONSE']._serialized_end=1357
-  _globals['_COLUMNSTATUSES']._serialized_start=1359
-  _globals['_COLUMNSTATUSES']._serialized_end=1407
-  _globals['_LISTFEATURESERVICESREQUEST']._serialized_start=1409
-  _globals['_LISTFEATURESERVICESREQUEST']._serialized_end=1476
-  _globals['_LISTFEATURESERVICESRESPONSE']._serialized_start=1478
-  _globals['_LISTFEATURESERVICESRESPONSE']._serialized_end=1599
-  _globals['_FEATURESERVICESUMMARY']._serialized_start=1602
-  _globals['_FEATURESERVICESUMMARY']._serialized_end=1887
-  _globals['_FEATURESERVICESUMMARY_VIEWVERSIONSENTRY']._serialized_start=1836
-  _globals['_FEATURESERVICESUMMARY_VIEWVERSIONSENTRY']._serialized_end=1887
-  _globals['_JOINKEY']._serialized_start=1889
-  _globals['_JOINKEY']._serialized_end=1954
-  _globals['_FEATURESERVICE']._serialized_start=2058
-  _globals['_FEATURESERVICE']._serialized_end=2490
+  _globals['_WATCHFEATURESREQUEST']._serialized_start=828
+  _globals['_WATCHFEATURESREQUEST']._serialized_end=952
+  _globals['_WATCHFEATURESRESPONSE']._serialized_start=954
+  _globals['_WATCHFEATURESRESPONSE']._serialized_end=1034
+  _globals['_REFUSAL']._serialized_start=1036
+  _globals['_REFUSAL']._serialized_end=1101
+  _globals['_BLOCK']._serialized_start=1103
+  _globals['_BLOCK']._serialized_end=1202
+  _globals['_GETTRAININGSETREQUEST']._serialized_start=1205
+  _globals['_GETTRAININGSETREQUEST']._serialized_end=1409
+  _globals['_GETTRAININGSETREQUEST_TABLEVERSIONSENTRY']._serialized_start=1357
+  _globals['_GETTRAININGSETREQUEST_TABLEVERSIONSENTRY']._serialized_end=1409
+  _globals['_GETTRAININGSETRESPONSE']._serialized_start=1412
+  _globals['_GETTRAININGSETRESPONSE']._serialized_end=1565
+  _globals['_COLUMNSTATUSES']._serialized_start=1567
+  _globals['_COLUMNSTATUSES']._serialized_end=1615
+  _globals['_LISTFEATURESERVICESREQUEST']._serialized_start=1617
+  _globals['_LISTFEATURESERVICESREQUEST']._serialized_end=1684
+  _globals['_LISTFEATURESERVICESRESPONSE']._serialized_start=1686
+  _globals['_LISTFEATURESERVICESRESPONSE']._serialized_end=1807
+  _globals['_FEATURESERVICESUMMARY']._serialized_start=1810
+  _globals['_FEATURESERVICESUMMARY']._serialized_end=2095
+  _globals['_FEATURESERVICESUMMARY_VIEWVERSIONSENTRY']._serialized_start=2044
+  _globals['_FEATURESERVICESUMMARY_VIEWVERSIONSENTRY']._serialized_end=2095
+  _globals['_JOINKEY']._serialized_start=2097
+  _globals['_JOINKEY']._serialized_end=2162
+  _globals['_FEATURESERVICE']._serialized_start=2266
+  _globals['_FEATURESERVICE']._serialized_end=2798
 # @@protoc_insertion_point(module_scope)

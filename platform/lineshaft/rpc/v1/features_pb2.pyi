@@ -75,6 +75,22 @@ class StreamFeaturesResponse(_message.Message):
     refusal: Refusal
     def __init__(self, number: _Optional[int] = ..., response: _Optional[_Union[GetFeaturesResponse, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
 
+class WatchFeaturesRequest(_message.Message):
+    __slots__ = ("request", "min_interval_us", "heartbeat_us")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MIN_INTERVAL_US_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_US_FIELD_NUMBER: _ClassVar[int]
+    request: GetFeaturesRequest
+    min_interval_us: int
+    heartbeat_us: int
+    def __init__(self, request: _Optional[_Union[GetFeaturesRequest, _Mapping]] = ..., min_interval_us: _Optional[int] = ..., heartbeat_us: _Optional[int] = ...) -> None: ...
+
+class WatchFeaturesResponse(_message.Message):
+    __slots__ = ("response",)
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    response: GetFeaturesResponse
+    def __init__(self, response: _Optional[_Union[GetFeaturesResponse, _Mapping]] = ...) -> None: ...
+
 class Refusal(_message.Message):
     __slots__ = ("code", "what", "where", "fix")
     CODE_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class FeatureServiceStub(object):
                 request_serializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.StreamFeaturesRequest.SerializeToString,
                 response_deserializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.StreamFeaturesResponse.FromString,
                 _registered_method=True)
+        self.WatchFeatures = channel.unary_stream(
+                '/lineshaft.rpc.v1.FeatureService/WatchFeatures',
+                request_serializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.WatchFeaturesRequest.SerializeToString,
+                response_deserializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.WatchFeaturesResponse.FromString,
+                _registered_method=True)
         self.GetTrainingSet = channel.unary_stream(
                 '/lineshaft.rpc.v1.FeatureService/GetTrainingSet',
                 request_serializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.GetTrainingSetRequest.SerializeToString,
@@ -76,6 +81,14 @@ class FeatureServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchFeatures(self, request, context):
+        """Answer as GetFeatures does, at once and again each time the answer changes: a row was written, became stale or went,
+        the online store was lost or came back. What comes faster than the reader reads is left out, never the newest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTrainingSet(self, request, context):
         """Return what GetFeatures could have answered at each entity row's time, as a stream of Arrow batches.
         """
@@ -102,6 +115,11 @@ def add_FeatureServiceServicer_to_server(servicer, server):
                     servicer.StreamFeatures,
                     request_deserializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.StreamFeaturesRequest.FromString,
                     response_serializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.StreamFeaturesResponse.SerializeToString,
+            ),
+            'WatchFeatures': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchFeatures,
+                    request_deserializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.WatchFeaturesRequest.FromString,
+                    response_serializer=lineshaft_dot_rpc_dot_v1_dot_features__pb2.WatchFeaturesResponse.SerializeToString,
             ),
             'GetTrainingSet': grpc.unary_stream_rpc_method_handler(
                     servicer.GetTrainingSet,
@@ -169,6 +187,33 @@ class FeatureService(object):
             '/lineshaft.rpc.v1.FeatureService/StreamFeatures',
             lineshaft_dot_rpc_dot_v1_dot_features__pb2.StreamFeaturesRequest.SerializeToString,
             lineshaft_dot_rpc_dot_v1_dot_features__pb2.StreamFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lineshaft.rpc.v1.FeatureService/WatchFeatures',
+            lineshaft_dot_rpc_dot_v1_dot_features__pb2.WatchFeaturesRequest.SerializeToString,
+            lineshaft_dot_rpc_dot_v1_dot_features__pb2.WatchFeaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,
