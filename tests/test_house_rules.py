@@ -52,6 +52,7 @@ LAZY_PARTS = (
     "lineshaft.models.scoring",
     "lineshaft.registry.migrate",
     "lineshaft.serving.client",
+    "lineshaft.serving.metrics",
     "lineshaft.serving.traces",
     "lineshaft.stores.delta_log",
 )

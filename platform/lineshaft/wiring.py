@@ -32,7 +32,6 @@ from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
-from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.served_log import ServedAnswers
@@ -200,7 +199,11 @@ def land_waiting(parts: Parts, target: Target) -> JobResult:
 def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     """Return what a server answers with; pushed readings go into `inbox`, the home's own unless given."""
     settings, features = parts.settings, feature_handler(parts)
-    metrics = Metrics() if settings.metrics_address else None  # what nobody looks at is not counted
+    metrics = None
+    if settings.metrics_address:  # what nobody looks at is not counted
+        from lineshaft.serving.metrics import Metrics
+
+        metrics = Metrics()
     predictions = PredictionLog(settings.home / "predictions", every_s=settings.log_flush_s)
     logs: list[WriteBehind[Any]] = [predictions.behind]
     if settings.log_served:

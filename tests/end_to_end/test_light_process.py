@@ -1,15 +1,19 @@
-"""A server is light: it imports nothing that its answers do not need."""
+"""A server is light: it imports nothing that its answers do not need, and holds little memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 
+from lineshaft.drills.plant import VIEWS, machine, plant_at
+from lineshaft.serving.client import Client
 from lineshaft.specs import (
     Feature,
     OnDemandFeature,
@@ -83,7 +87,7 @@ with background_server(handlers, limits=limits) as bound, feast_http(handlers, "
         reply = json.load(urllib.request.urlopen(f"http://{http}/get-online-features", body))
         said.append([column["values"] for column in reply["results"]][-2:])
 heavy = ("pandas", "feast", "great_expectations", "evidently", "pyflink", "xgboost", "matplotlib", "scipy.stats")
-heavy += ("deltalake", "alembic", "sqlalchemy.dialects.postgresql")
+heavy += ("prometheus_client", "deltalake", "alembic", "sqlalchemy.dialects.postgresql")
 print(json.dumps({"said": said, "imported": [name for name in heavy if name in sys.modules]}))
 """
 
@@ -112,3 +116,18 @@ def test_no_answer_waits_for_a_heavy_import(url: str) -> None:
         '{"said": [1, 4, 1, 4, 1, 4, [[0.375, null, null, null], ["C", null, null, null]], '
         '[["C", null, null, null], ["l\\u00e4uft", null, null, null]]], "imported": []}'
     )
+
+
+def test_a_server_that_answers_holds_at_most_150_mb(tmp_path: Path) -> None:
+    """A real `lineshaft serve` on a database that is up to date: resident when it is ready, and after 3,000 calls."""
+    with plant_at(tmp_path, workers=1) as plant, Client(plant.address) as client:
+        process = psutil.Process(plant.server.pid)
+        held = [process.memory_info().rss]
+        end = time.monotonic() + 30.0
+        for number in range(3000):
+            frame = client.features("drill", {"asset_id": [machine((number + i) % 200) for i in range(10)]})
+            assert frame.table.num_columns == 1 + sum(len(view.features) for view in VIEWS)
+            assert time.monotonic() < end
+        held.append(process.memory_info().rss)
+
+    assert max(held) <= 150_000_000, held

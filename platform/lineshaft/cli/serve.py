@@ -24,7 +24,6 @@ from lineshaft.serving.addresses import neighbour
 from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
 from lineshaft.serving.feast_http import feast_http
-from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
@@ -53,7 +52,11 @@ def serve(
             return
         answering, bounds = handlers(parts), limits(parts)
         shown_at = neighbour(settings.metrics_address, settings.worker or 0, setting="LINESHAFT_METRICS_ADDRESS")
-        shown = stack.enter_context(exposed(answering.metrics, shown_at))
+        shown = ""
+        if answering.metrics is not None:
+            from lineshaft.serving.metrics import exposed
+
+            shown = stack.enter_context(exposed(answering.metrics, shown_at))
         entrance = stack.enter_context(door(parts))
         http = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds, door=entrance))
 

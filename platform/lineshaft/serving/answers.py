@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lineshaft.access.guard import Caller
 from lineshaft.errors import EnvironmentFault, InputError, LineshaftError, UnavailableError
@@ -15,9 +15,11 @@ from lineshaft.ops.pushes import Pushed, Pushes
 from lineshaft.ops.row_pushes import RowPushes
 from lineshaft.serving import calls
 from lineshaft.serving.features import Asked, FeatureHandler, Served
-from lineshaft.serving.metrics import Metrics
 from lineshaft.sources.pushed import Columns
 from lineshaft.tiles.keys import Keys
+
+if TYPE_CHECKING:
+    from lineshaft.serving.metrics import Metrics
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -32,9 +32,12 @@ from lineshaft.serving.door import Door
 from lineshaft.serving.feast_servicer import FeastServicer, services_of
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.interceptors import EdgeInterceptor
-from lineshaft.serving.metrics import Metrics
+from lineshaft.serving.memory import Slack, share_heaps
 from lineshaft.serving.servicers import FeatureServicer, PredictionServicer, Predicts
 from lineshaft.serving.watching import Watching
+
+if TYPE_CHECKING:
+    from lineshaft.serving.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 
@@ -116,6 +119,7 @@ class Server:
             handlers.metrics.watch_waiting("grpc", self._pool)
             handlers.metrics.watch_watches(self._board)
         self._upkeep, self._close = handlers.upkeep, handlers.close
+        self._slack = Slack()
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, address: str) -> str:
@@ -156,6 +160,7 @@ class Server:
             await self._keep_once()
 
     async def _keep_once(self) -> None:
+        await asyncio.to_thread(self._slack.give_back)
         if self._upkeep is None:
             return
         try:
@@ -230,6 +235,7 @@ def serve(
 
         await _serve_until(stopping, server, address, up)
 
+    share_heaps()
     with _runner() as runner:
         runner.run(main())
 

@@ -1,0 +1,55 @@
+"""What the process keeps of memory that nobody uses: glibc is told to share it among threads, and to give it back.
+
+By itself glibc gives each thread a heap of its own, up to eight a core, and keeps what was freed in them: a server of
+40 threads that was sent some large requests held on to 200 MB of nothing. Elsewhere than on glibc this does nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+_ARENA_MAX = -8  # M_ARENA_MAX of <malloc.h>
+_HEAPS = 2
+_SLACK = 8 << 20
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def share_heaps() -> bool:
+    """Let all threads share two heaps; tell whether that could be said. Heaps that are there already stay."""
+    mallopt = _of_libc("mallopt")
+    return bool(mallopt is not None and mallopt(_ARENA_MAX, _HEAPS))
+
+
+class Slack:
+    """What the process has grown by since it was smallest, some of which may be free.
+
+    Giving back takes some milliseconds in which other threads may wait for memory, so it is done after growth alone.
+    """
+
+    def __init__(self) -> None:
+        self._least = 0
+
+    def give_back(self) -> bool:
+        """Return what was freed to the system if the process has grown; tell whether there was any."""
+        trim, held = _of_libc("malloc_trim"), resident()
+        gave = bool(trim is not None and held > self._least + _SLACK and trim(0))
+        self._least = resident() if gave else min(self._least or held, held)
+        return gave
+
+
+def resident() -> int:
+    """Return the bytes of memory that the process holds; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+    except OSError:
+        return 0
+
+
+def _of_libc(name: str) -> Any:
+    try:
+        return getattr(ctypes.CDLL(None), name, None)
+    except OSError:
+        return None
