@@ -81,7 +81,7 @@ class LineshaftOnlineStore(OnlineStore):
         wanted = Wanted(view=view, features=features, keys=key_table(view, entity_keys))
         (found,) = parts_of(config).online(view).read([wanted])
         at_us = np.full(len(entity_keys), self.clock.now_us())
-        judged = answer_view(view, features, found.rows, found.status, at_us)
+        judged = answer_view(view, features, found.sheet, found.status, at_us)
         dtypes = {feature.name: feature.dtype for feature in view.features}
         columns = {name: proto_values(judged.columns[name], dtypes[name]) for name in features}
         times = found.rows["event_time"].to_pylist()

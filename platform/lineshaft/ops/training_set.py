@@ -14,8 +14,9 @@ from lineshaft.errors import InputError
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, View
 from lineshaft.specs.rows import ARROW_TYPES
-from lineshaft.stores.ports import Found, OfflineStore, Wanted
-from lineshaft.tiles.answer import Answer, answer_service, answer_view
+from lineshaft.stores.ports import Found, FoundTogether, OfflineStore, Wanted
+from lineshaft.tiles.answer import Answer, answer_rows
+from lineshaft.tiles.joined import join
 
 AT_COLUMN = "event_time"
 KNOWN_COLUMN = "known_at"
@@ -68,13 +69,10 @@ def training_set(
 
 def answer(service: Service, views: Sequence[View], found: Sequence[Found], at_us: NDArray[np.int64]) -> Answer:
     """Answer a service from what a store found, whichever store that was."""
-    return answer_service(
-        service,
-        [
-            answer_view(view, used.features, part.sheet, part.status, at_us, max_age_us=service.max_age_us)
-            for used, view, part in zip(service.views, views, found, strict=True)
-        ],
-    )
+    if isinstance(found, FoundTogether):
+        return answer_rows(service, views, found.joined, at_us)
+    parts = [(one.sheet, one.status, used.features) for used, one in zip(service.views, found, strict=True)]
+    return answer_rows(service, views, join(parts), at_us)
 
 
 def entity_keys(view: View, entities: pa.Table) -> pa.Table:

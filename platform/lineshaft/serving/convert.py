@@ -39,9 +39,7 @@ def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> Keys:
             raise InputError(f"entity column {column.name!r} has no values", fix="set strings or int64s")
         if column.name in given:
             raise InputError(f"entity column {column.name!r} is given twice", fix="send each join key once")
-        given[column.name] = (
-            list(column.strings.values) if kind == "strings" else np.array(column.int64s.values, np.int64)
-        )
+        given[column.name] = column.strings.values[:] if kind == "strings" else np.array(column.int64s.values, np.int64)
     return Keys(given)
 
 

@@ -23,6 +23,7 @@ from lineshaft.serving.references import service_of
 from lineshaft.specs import Service, View
 from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, RememberingStore, Wanted
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.buffers import repeated
 from lineshaft.tiles.keys import Keys, table_of
 
 _LOG = logging.getLogger(__name__)
@@ -163,6 +164,12 @@ class FeatureHandler:
     patience_s: float = 0.02
     """A store that does not answer within less than this may be well."""
     log: ServedSink | None = None
+    _prompt: PromptStore | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look once, not once a call, whether the online store can be asked without a thread to wait on."""
+        prompt = self.online if isinstance(self.online, PromptStore) else None
+        object.__setattr__(self, "_prompt", prompt)
 
     def get(
         self,
@@ -183,7 +190,7 @@ class FeatureHandler:
         plan = self.plans.of(asked)
         must_read(caller, asked, plan)
         moment = self.clock.now_us() if at_us is None else at_us
-        times = np.full(entities.num_rows, moment, np.int64)
+        times = repeated(np.int64(moment), entities.num_rows)
         return self._serve(plan, entities, times, budget_s)
 
     def get_at_once(
@@ -197,18 +204,23 @@ class FeatureHandler:
     ) -> Served | None:
         """Return what `get` returns if nothing has to be waited for; None where `get` is to be called, on a thread."""
         plan = self.plans.known(asked)
-        if plan is None or entities.num_rows > MOST_AT_ONCE or not isinstance(self.online, PromptStore):
+        if plan is None or entities.num_rows > MOST_AT_ONCE or self._prompt is None:
             return None
         must_read(caller, asked, plan)
         if self.breaker.state != "closed":  # whoever tries does so on a thread
             return None
         start = time.perf_counter()
-        found = self.online.read_at_once(wanted_of(plan, entities), budget_s=budget_s)
+        found = self._prompt.read_at_once(wanted_of(plan, entities), budget_s=budget_s)
         if found is None:
             return None
         moment = self.clock.now_us() if at_us is None else at_us
-        times = np.full(entities.num_rows, moment, np.int64)
+        times = repeated(np.int64(moment), entities.num_rows)
         return self._served(plan, entities, found, times, read_at_s=start)
+
+    def attend(self) -> None:
+        """Keep the online store ready for the next call; called many times a second, never waits."""
+        if self._prompt is not None:
+            self._prompt.attend()
 
     def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Served:
         """Answer a service with the view versions it names: what a model pins.
@@ -297,21 +309,23 @@ class TrainingSetHandler:
 
 def must_read(caller: Caller, asked: Asked, plan: Plan) -> None:
     """Raise `ForbiddenError` unless the caller may read a service, or each view of features referred to."""
-    for thing in (plan.service,) if isinstance(asked, str) else plan.views:
-        caller.must_read(thing)
+    if isinstance(asked, str):
+        caller.must_read(plan.service)
+        return
+    for view in plan.views:
+        caller.must_read(view)
 
 
 def wanted_of(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
     """Return what to ask the online store for; views keyed alike share their keys."""
-    keys: dict[tuple[tuple[str, str], ...], pa.Table | Keys] = {}
-    for view in plan.views:
-        if view.entity_keys not in keys:
+    wanted: list[Wanted] = []
+    for view, used in zip(plan.views, plan.service.views, strict=True):
+        alike = next((one.keys for one in wanted if one.view.entity_keys == view.entity_keys), None)
+        if alike is None:
             fits = isinstance(entities, Keys) and entities.fit(view.entity_keys)
-            keys[view.entity_keys] = entities if fits else entity_keys(view, table_of(entities))
-    return [
-        Wanted(view=view, features=used.features, keys=keys[view.entity_keys])
-        for view, used in zip(plan.views, plan.service.views, strict=True)
-    ]
+            alike = entities if fits else entity_keys(view, table_of(entities))
+        wanted.append(Wanted(view=view, features=used.features, keys=alike))
+    return wanted
 
 
 def page(plans: Sequence[Plan], *, size: int, token: str) -> tuple[list[Plan], str]:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+_ANSWER_S, _ATTEND_S = 0.002, 0.04
+"""Well within the time that rows held in memory count as fresh without a sign of life of their server."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
@@ -118,9 +121,9 @@ class Server:
             handlers.metrics.watch_limit("streams", lambda: edge.streams.now, most=self._limits.max_streams)
             handlers.metrics.watch_waiting("grpc", self._pool)
             handlers.metrics.watch_watches(self._board)
-        self._upkeep, self._close = handlers.upkeep, handlers.close
+        self._upkeep, self._close, self._attend = handlers.upkeep, handlers.close, handlers.features.attend
         self._slack = Slack()
-        self._keeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, address: str) -> str:
         """Listen on `host:port` or `unix:path` and return the address, its port filled in where it was 0.
@@ -136,7 +139,7 @@ class Server:
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self._keeping = asyncio.create_task(self._keep())
+        self._tasks = [asyncio.create_task(work()) for work in (self._keep, self._keep_ready)]
         return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
     async def stop(self) -> None:
@@ -148,8 +151,8 @@ class Server:
         await self._board.stop()
         await self._server.stop(self._limits.grace_s)
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._keeping is not None:
-            self._keeping.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._keep_once()
         if self._close is not None:
             await asyncio.to_thread(self._close)
@@ -158,6 +161,13 @@ class Server:
         while True:
             await asyncio.sleep(self._limits.upkeep_s)
             await self._keep_once()
+
+    async def _keep_ready(self) -> None:
+        while True:
+            await asyncio.sleep(_ATTEND_S)
+            self._attend()  # asks
+            await asyncio.sleep(_ANSWER_S)
+            self._attend()  # hears
 
     async def _keep_once(self) -> None:
         await asyncio.to_thread(self._slack.give_back)

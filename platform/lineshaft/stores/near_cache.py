@@ -27,13 +27,18 @@ from lineshaft.specs import Status
 from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_rows import PREFIX_WIDTH, ViewCodec
 from lineshaft.stores.ports import Found
+from lineshaft.stores.racks import Rack
 from lineshaft.stores.redis_link import RedisLink, Session
 from lineshaft.stores.shelves import Shelf, TextShelf
+from lineshaft.tiles.joined import join
 
 _MOST_ROWS = 100_000
 _MOST_VIEWS = 64
+_MOST_RACKS = 16
 _LEASE_S = 0.1
 _RETRY_S = 1.0
+_IDLE_S = 10.0
+_PROMPT_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,7 @@ class NearCache:
         self._restored: set[bytes] = set()
         self._lock = threading.Lock()
         self._shelves: dict[bytes, Shelf | TextShelf] = {}
+        self._racks: dict[tuple[tuple[bytes, tuple[str, ...]], ...], Rack] = {}
         self._session: Session | None = None
         self._pid = os.getpid()
         self._confirmed_s = 0.0
@@ -72,35 +78,58 @@ class NearCache:
         self._owed = 0  # replies that did not come in time and are still to come
         self._doubts = self._settled = 0  # how often somebody wrote; up to which of those the server has answered since
         self._doubting = threading.Lock()
-        self._retry_s = 0.0
+        self._retry_s = self._asked_for_s = 0.0
         self.held = 0
         self.fetched = 0
         """Rows answered since the start: held here, fetched from the server."""
 
-    def read(self, asks: Sequence[Ask], *, budget_s: float) -> list[Found] | None:
+    def read(self, asks: Sequence[Ask], *, budget_s: float) -> Sequence[Found] | None:
         """Return the rows asked for; None where this cannot be done here (in use, or the server tracks no keys).
 
         Raises `UnavailableError` when the server is away or does not answer in time.
         """
-        if time.monotonic() < self._retry_s:
+        self._asked_for_s = time.monotonic()
+        if self._asked_for_s < self._retry_s or not self._lock.acquire(blocking=False):
             return None
+        try:
+            return self._read(asks, budget_s)
+        except UnavailableError:  # the server refuses
+            self.forget()
+            raise
+        except TimeoutError as error:  # slow, but in order: what it owes is taken when it comes
+            raise self._link.unavailable(error) from error
+        except (OSError, hiredis.HiredisError) as error:
+            self.forget()
+            raise self._link.unavailable(error) from error
+        finally:
+            self._lock.release()
+
+    def attend(self) -> None:
+        """Take in what the server has said, and ask it for a sign of life before one is missed. Never waits.
+
+        Called more often than the lease lasts, this is why no reader has to wait for one; while nobody reads it does
+        nothing.
+        """
+        if self._session is None or time.monotonic() - self._asked_for_s > _IDLE_S or self._pid != os.getpid():
+            return
         with self.in_use() as free:
             if not free:
-                return None
+                return
             try:
-                return self._read(asks, budget_s)
-            except UnavailableError:  # the server refuses
+                self._session.allow(_PROMPT_S)
+                for message in self._session.poll():
+                    self._note(message)
+                now_s = time.monotonic()
+                if not self._owed and not self._asked_s and now_s - self._confirmed_s > self._lease_s / 4:
+                    self._ask_for_life(self._session, now_s)
+            except (OSError, hiredis.HiredisError):
                 self.forget()
-                raise
-            except TimeoutError as error:  # slow, but in order: what it owes is taken when it comes
-                raise self._link.unavailable(error) from error
-            except (OSError, hiredis.HiredisError) as error:
-                self.forget()
-                raise self._link.unavailable(error) from error
 
     def remember(self, ask: Ask, values: Sequence[bytes | None]) -> Found:
         """Keep values read over another connection, for when the server cannot be asked; return them unpacked."""
         with self._lock:
+            for rack in self._racks_of(ask.prefix):
+                rack.doubt(ask.keys)
             return self._shelf(ask).remember(ask.codec, ask.keys, values, ask.features)
 
     def known(self, asks: Sequence[Ask]) -> list[Found] | None:
@@ -153,10 +182,9 @@ class NearCache:
             self._session.close()
         self._session, self._owed = None, 0
         self._asked_s.clear()
-        for shelf in self._shelves.values():
-            shelf.doubt()
+        self._doubt_all()
 
-    def _read(self, asks: Sequence[Ask], budget_s: float) -> list[Found] | None:
+    def _read(self, asks: Sequence[Ask], budget_s: float) -> Sequence[Found] | None:
         session = self._ready(budget_s)
         if session is None:
             return None
@@ -165,6 +193,20 @@ class NearCache:
         if self._owed:
             return None
         self._confirm(session)
+        rack = self._rack(asks)
+        ready = rack.take(asks[0].keys) if rack is not None else None
+        if ready is not None:
+            self.held += len(asks) * len(asks[0].keys)
+            return ready
+        answers = self._fetched(session, asks)
+        if rack is not None:
+            known_us = np.stack([found.sheet.integers("known_at") for found in answers])
+            parts = [(found.sheet, found.status, ask.features) for ask, found in zip(asks, answers, strict=True)]
+            rack.put(asks[0].keys, join(parts), known_us)
+        return answers
+
+    def _fetched(self, session: Session, asks: Sequence[Ask]) -> list[Found]:
+        """Return the rows asked for: those that are fresh from here, the others from the server."""
         held = []
         for ask in asks:
             shelf = self._matrix(ask)
@@ -193,12 +235,15 @@ class NearCache:
         now_s, doubts = time.monotonic(), self._doubts
         age_s, doubted = now_s - self._confirmed_s, doubts != self._settled
         if doubted or (age_s > self._lease_s / 2 and not self._asked_s):
-            self._asked_s.append(now_s)
-            self._send(session, "PING")
+            self._ask_for_life(session, now_s)
         if doubted or age_s > self._lease_s:
             while self._asked_s:
                 self._note(session.receive())
             self._settled = doubts
+
+    def _ask_for_life(self, session: Session, now_s: float) -> None:
+        self._asked_s.append(now_s)
+        self._send(session, "PING")
 
     def _ready(self, budget_s: float) -> Session | None:
         """Return the connection whose keys the server tracks; None where there can be none now."""
@@ -270,10 +315,34 @@ class NearCache:
         if kind != b"invalidate":
             return
         if keys is None:
-            for one in self._shelves.values():
-                one.doubt()
+            self._doubt_all()
             return
         for key in keys:
-            shelf = self._shelves.get(key[:PREFIX_WIDTH])
+            prefix, own = key[:PREFIX_WIDTH], key[PREFIX_WIDTH:]
+            shelf = self._shelves.get(prefix)
             if shelf is not None:
-                shelf.doubt(key[PREFIX_WIDTH:])
+                shelf.doubt(own)
+            for rack in self._racks_of(prefix):
+                rack.doubt((own,))
+
+    def _doubt_all(self) -> None:
+        for shelf in self._shelves.values():
+            shelf.doubt()
+        for rack in self._racks.values():
+            rack.doubt()
+
+    def _rack(self, asks: Sequence[Ask]) -> Rack | None:
+        """Return what holds the views asked for side by side; None where they are not keyed alike."""
+        keys = asks[0].keys
+        if any(ask.keys is not keys for ask in asks):
+            return None
+        of = tuple([(ask.prefix, ask.features) for ask in asks])
+        rack = self._racks.get(of)
+        if rack is None:
+            if len(self._racks) >= _MOST_RACKS:
+                self._racks.clear()
+            rack = self._racks[of] = Rack(tuple(ask.features for ask in asks), most=self._most_rows)
+        return rack
+
+    def _racks_of(self, prefix: bytes) -> list[Rack]:
+        return [rack for of, rack in self._racks.items() if any(prefix == own for own, _ in of)]

@@ -120,7 +120,7 @@ class RedisOnlineStore:
         """Return the cache if it can answer for the rows asked for: those without texts."""
         return None if any(ask.codec.rows.has_tail for ask in asks) else self._near
 
-    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> list[Found] | None:
+    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> Sequence[Found] | None:
         """Return what `read` returns if the server is quick; None where it is slow or away.
 
         Rows that were read before and have not changed since are not asked for again. After a slow answer the next
@@ -137,6 +137,11 @@ class RedisOnlineStore:
         except UnavailableError:
             self._slow_until = time.monotonic() + _SLOW_FOR_S
             return None
+
+    def attend(self) -> None:
+        """Keep what is held known to be fresh; never waits. To be called many times a second."""
+        if self._near is not None:
+            self._near.attend()
 
     def last_known(self, wanted: Sequence[Wanted]) -> list[Found] | None:
         """Return the rows last read, UNAVAILABLE where there is none; None where nothing is known."""
@@ -211,15 +216,16 @@ class RedisOnlineStore:
 
     def _asks(self, wanted: Sequence[Wanted]) -> list[Ask]:
         """Return what is wanted as keys; views keyed alike share theirs."""
-        encoded: dict[tuple[int, tuple[tuple[str, str], ...]], list[bytes]] = {}
-        asks = []
-        for one in wanted:
-            codec, alike = codec_of(one.view), (id(one.keys), one.view.entity_keys)
-            if alike not in encoded:
-                encoded[alike] = codec.keys.encode(one.keys)
-            asks.append(
-                Ask(codec=codec, prefix=codec.prefix(self._project), keys=encoded[alike], features=one.features)
-            )
+        asks: list[Ask] = []
+        for i, one in enumerate(wanted):
+            codec, encoded = codec_of(one.view), None
+            for other, ask in zip(wanted[:i], asks, strict=True):
+                if other.keys is one.keys and other.view.entity_keys == one.view.entity_keys:
+                    encoded = ask.keys
+                    break
+            if encoded is None:
+                encoded = codec.keys.encode(one.keys)
+            asks.append(Ask(codec=codec, prefix=codec.prefix(self._project), keys=encoded, features=one.features))
         return asks
 
     def _prefix(self, view: View) -> bytes:

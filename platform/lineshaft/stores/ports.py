@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.specs import Source, View
+from lineshaft.tiles.joined import Joined
 from lineshaft.tiles.keys import Keys
-from lineshaft.tiles.sheet import Sheet
+from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
 
 
 class Found:
@@ -33,6 +34,33 @@ class Found:
     def rows(self) -> pa.Table:
         """Return the rows as an Arrow table."""
         return self.sheet.table
+
+
+class FoundTogether(Sequence[Found]):
+    """What a store found of several views for the same entities, side by side already; each by itself for who asks.
+
+    Every row is there: `joined` is whole. `known_us` (int64, views x entities) is when each row became known; `names`
+    are the features of each view.
+    """
+
+    def __init__(self, *, joined: Joined, known_us: NDArray[np.int64], names: tuple[tuple[str, ...], ...]) -> None:
+        self.joined, self._known_us, self._names = joined, known_us, names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, i: int) -> Found: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[Found]: ...
+    def __getitem__(self, i: int | slice) -> Found | Sequence[Found]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        names, start = self._names[i], sum(len(own) for own in self._names[:i])
+        times = Block(dtype="timestamp", places=(0, 1), values=np.stack([self.joined.event_us[i], self._known_us[i]]))
+        both = Sheet(names=("event_time", "known_at"), rows=self.joined.sheet.rows, parts=Parts(blocks=[times]))
+        sheet = beside([(both.names, both), (names, self.joined.sheet.part(start, start + len(names)))])
+        return Found(rows=sheet, status=self.joined.status[i])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +115,12 @@ class OnlineStore(Protocol):
 class PromptStore(Protocol):
     """An online store that can be asked without a thread to wait on."""
 
-    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float) -> list[Found] | None:
+    def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float) -> Sequence[Found] | None:
         """Return what `read` returns if that takes a few milliseconds, and the budget, at most; else None."""
+        ...
+
+    def attend(self) -> None:
+        """Do what makes the next read prompt; called many times a second, never waits."""
         ...
 
 

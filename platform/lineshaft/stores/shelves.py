@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from lineshaft.specs import Status
 from lineshaft.stores.online_rows import ViewCodec
+from lineshaft.stores.places import Places
 from lineshaft.stores.ports import Found
-
-_FIRST_ROWS = 1024
 
 
 class Shelf:
@@ -22,25 +21,22 @@ class Shelf:
     """
 
     def __init__(self, width: int, *, most: int) -> None:
-        size = min(_FIRST_ROWS, most)
-        self._most = most
-        self._place: dict[bytes, int] = {}
-        self._owner: list[bytes] = []
-        self._next = 0
+        self._places = Places(most)
+        size = self._places.size
         self._rows = np.empty((size, width), np.uint8)
         self._status = np.empty(size, np.int8)
         self._fresh = np.zeros(size, np.uint8)
         self.changes = 0
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._places)
 
     def __bool__(self) -> bool:
         return True  # an empty one too
 
     def find(self, keys: Sequence[bytes]) -> tuple[list[int | None], list[bool]]:
         """Return where the rows of keys lie, and which are not here or not fresh; no list of those means none."""
-        places = list(map(self._place.get, keys))
+        places = self._places.some(keys)
         if None in places:
             return places, [place is None or not self._fresh[place] for place in places]
         fresh = self._fresh[np.array(places, np.intp)]
@@ -53,16 +49,17 @@ class Shelf:
 
     def known(self, codec: ViewCodec, keys: Sequence[bytes], features: Sequence[str]) -> Found:
         """Return the rows of keys as they were last read, fresh or not; UNAVAILABLE where none was."""
-        places = list(map(self._place.get, keys))
+        places = self._places.some(keys)
         rows, status = self.take(places)
         status[[place is None for place in places]] = Status.UNAVAILABLE
         return codec.found(rows, status, features)
 
     def kept(self) -> tuple[list[bytes], list[bytes]]:
         """Return the keys and packed values of all rows there are."""
-        at = np.flatnonzero(self._status[: len(self._owner)] == Status.PRESENT)
+        owner = self._places.owner
+        at = np.flatnonzero(self._status[: len(owner)] == Status.PRESENT)
         whole, width = self._rows[at].tobytes(), self._rows.shape[1]
-        return [self._owner[i] for i in at.tolist()], [whole[j * width : (j + 1) * width] for j in range(len(at))]
+        return [owner[i] for i in at.tolist()], [whole[j * width : (j + 1) * width] for j in range(len(at))]
 
     def remember(
         self, codec: ViewCodec, keys: Sequence[bytes], values: Sequence[bytes | None], features: Sequence[str]
@@ -75,7 +72,7 @@ class Shelf:
     def restore(self, codec: ViewCodec, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Put rows kept earlier where nothing was read since; those that fail their check are left out."""
         rows, status = codec.rows.checked(values)
-        new = [i for i, key in enumerate(keys) if key not in self._place and status[i] == Status.PRESENT]
+        new = [i for i, key in enumerate(keys) if key not in self._places and status[i] == Status.PRESENT]
         if new:
             self.put([keys[i] for i in new], rows[new], status[new], tracked=False)
 
@@ -84,43 +81,19 @@ class Shelf:
     ) -> None:
         """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time."""
         self.changes += 1
-        known = list(map(self._place.get, keys))
-        places = np.array(known if None not in known else [self._place_of(key) for key in keys], np.intp)
-        # A row may have had to make room for one after it: of those with one place the last is kept.
-        self._rows[places], self._status[places] = rows, status
-        self._fresh[places] = tracked & (status != Status.CORRUPT)
+        at = self._places.give(keys)
+        if len(self._rows) < self._places.size:
+            self._rows, self._status = self._places.grown(self._rows), self._places.grown(self._status)
+            self._fresh = self._places.grown(self._fresh)
+        self._rows[at], self._status[at] = rows, status
+        self._fresh[at] = tracked & (status != Status.CORRUPT)
 
     def doubt(self, key: bytes | None = None) -> None:
         """Take a row, or every row, as no longer fresh."""
         if key is None:
             self._fresh[:] = 0
-        elif (place := self._place.get(key)) is not None:
+        elif (place := self._places.get(key)) is not None:
             self._fresh[place] = 0
-
-    def _place_of(self, key: bytes) -> int:
-        place = self._place.get(key)
-        if place is None:
-            place = self._place[key] = self._room(key)
-        return place
-
-    def _room(self, key: bytes) -> int:
-        if len(self._owner) < self._most:
-            place = len(self._owner)
-            self._owner.append(key)
-            if place == len(self._rows):
-                self._grow(min(2 * place, self._most))
-            return place
-        place, self._next = self._next, (self._next + 1) % self._most
-        del self._place[self._owner[place]]
-        self._owner[place] = key
-        return place
-
-    def _grow(self, size: int) -> None:
-        for name in ("_rows", "_status", "_fresh"):
-            old = getattr(self, name)
-            new = np.zeros((size, *old.shape[1:]), old.dtype)
-            new[: len(old)] = old
-            setattr(self, name, new)
 
 
 class TextShelf:

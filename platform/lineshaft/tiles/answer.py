@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,29 +12,14 @@ from numpy.typing import NDArray
 
 from lineshaft.specs import OnDemandView, Service, ServiceView, Status, View
 from lineshaft.specs.rows import PRESENT
-from lineshaft.tiles.buffers import is_valid, text_array, truth_array
+from lineshaft.tiles.buffers import is_valid, repeated, text_array, truth_array
+from lineshaft.tiles.joined import Joined, join
 from lineshaft.tiles.ondemand import ondemand
 from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
 
 UNKNOWN_AGE_US = -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewAnswer:
-    """One view's answer for n entities: values, statuses (int8, n x features), ages (int64 µs, n; -1 unknown).
-
-    `whole` says that every value is PRESENT; who asks it need not look at the statuses.
-    """
-
-    sheet: Sheet
-    status: NDArray[np.int8]
-    age_us: NDArray[np.int64]
-    whole: bool = False
-
-    @property
-    def columns(self) -> pa.Table:
-        """Return the values as an Arrow table."""
-        return self.sheet.table
+_NEVER_US = int(np.iinfo(np.int64).max)
+_STALE, _NULL = np.int8(Status.STALE), np.int8(Status.NULL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,40 +47,47 @@ class Answer:
         return {s.name.lower(): int((self.status == s).sum()) for s in Status if (self.status == s).any()}
 
 
-def answer_view(
-    view: View,
-    features: Sequence[str],
-    rows: pa.Table | Sheet,
-    found: NDArray[np.int8],
-    at_us: NDArray[np.int64],
-    *,
-    max_age_us: int = 0,
-) -> ViewAnswer:
-    """Judge found rows at the time asked.
+def answer_rows(service: Service, views: Sequence[View], rows: Joined, at_us: NDArray[np.int64]) -> Answer:
+    """Judge found rows at the time asked, all views of a service at once, and compute its on-demand features.
 
-    rows: `event_time` and features, one row per entity (nulls where nothing was found); found: PRESENT, NOT_FOUND or
-    CORRUPT per entity; at_us: int64 microseconds per entity. A row older than the view's ttl, or than
-    `max_age_us` unless that is 0, is STALE: its values are withheld, its age is given.
+    rows: of each view PRESENT, NOT_FOUND, CORRUPT or UNAVAILABLE per entity; at_us: int64 microseconds per entity. A
+    row older than its view's ttl, or than the service's own limit, is STALE: its values are withheld, its age is given.
     """
-    sheet = Sheet.of(rows)
-    age_us = at_us - sheet.integers("event_time")
-    usable = found == PRESENT
-    row_status: NDArray[np.int8] | np.int8 = PRESENT
-    everything = bool(usable.all())
-    if not everything:
-        age_us = np.where(usable, age_us, UNKNOWN_AGE_US)
-        row_status = found.astype(np.int8)
-    limit_us = oldest_us(view, max_age_us)
-    if limit_us and (stale := age_us > limit_us).any():
-        row_status = np.where(stale, np.int8(Status.STALE), row_status)
-        usable, everything = row_status == PRESENT, False
-    picked = sheet.pick(features)
-    if everything and not picked.parts.loose and all(block.valid is None for block in picked.parts.blocks):
-        return ViewAnswer(sheet=picked, status=_all_present(sheet.rows, len(features)), age_us=age_us, whole=True)
-    status = np.empty((len(features), sheet.rows), np.int8)  # features x n: a run of each column
-    status[:] = row_status
-    picked = _withheld(picked, None if everything else usable, status)
-    return ViewAnswer(sheet=picked, status=status.T, age_us=age_us)
+    layout = _layout_of(service, views)
+    row_status, whole = rows.status, rows.whole
+    age_us = at_us - rows.event_us
+    if not whole:
+        age_us = np.where(row_status == PRESENT, age_us, UNKNOWN_AGE_US)
+    if np.count_nonzero(stale := age_us > layout.oldest_us):
+        row_status, whole = np.where(stale, _STALE, row_status), False
+    parts = rows.sheet.parts
+    sheet = Sheet(names=layout.names, rows=rows.sheet.rows, parts=parts)
+    ages = dict(zip(layout.views, age_us, strict=True))
+    if whole and not parts.loose and all(block.valid is None for block in parts.blocks):
+        status = repeated(PRESENT, sheet.rows, len(layout.names))
+        if not service.on_demand:
+            return Answer(sheet=sheet, status=status, age_us=ages, whole=True)
+    else:
+        by_column = row_status[layout.owner]  # features x n: a run of each column
+        sheet = _withheld(sheet, None if whole else by_column == PRESENT, by_column)
+        status = by_column.T
+    for demand in service.on_demand:
+        sheet, status = _on_demand(demand, sheet, status)
+    return Answer(sheet=sheet, status=status, age_us=ages)
+
+
+def answer_view(
+    view: View, features: Sequence[str], rows: pa.Table | Sheet, found: NDArray[np.int8], at_us: NDArray[np.int64]
+) -> Answer:
+    """Judge the rows of one view alone; columns have the names of its features.
+
+    rows: `event_time` and features, one row per entity (nulls where nothing was found); found: PRESENT, NOT_FOUND,
+    CORRUPT or UNAVAILABLE per entity; at_us: int64 microseconds per entity.
+    """
+    names = tuple(features)
+    alone = Service(name=view.name, views=(ServiceView(view=view.name, version="", features=names),))
+    answer = answer_rows(alone, (view,), join([(Sheet.of(rows), found, names)]), at_us)
+    return replace(answer, sheet=Sheet(names=names, rows=answer.sheet.rows, parts=answer.sheet.parts))
 
 
 def oldest_us(view: View, max_age_us: int) -> int:
@@ -104,49 +95,56 @@ def oldest_us(view: View, max_age_us: int) -> int:
     return min(filter(None, (view.ttl_us, max_age_us)), default=0)
 
 
-def _all_present(rows: int, columns: int) -> NDArray[np.int8]:
-    """Return n x columns statuses, all PRESENT, that take no memory and cannot be written to."""
-    return np.broadcast_to(PRESENT, (rows, columns))
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What of a service's answer is the same every time: worked out once, not once a call."""
+
+    names: tuple[str, ...]
+    views: tuple[str, ...]
+    owner: NDArray[np.intp]  # of each column, the view it comes from
+    oldest_us: NDArray[np.int64]  # views x 1
+
+
+_LAYOUTS: dict[int, tuple[Service, Sequence[View], _Layout]] = {}
+_MOST = 1024
+
+
+def _layout_of(service: Service, views: Sequence[View]) -> _Layout:
+    """Return a service's layout. Looked up by identity: hashing a service costs more than answering it."""
+    entry = _LAYOUTS.get(id(service))
+    if entry is None or entry[1] is not views:
+        if len(_LAYOUTS) >= _MOST:
+            _LAYOUTS.clear()
+        limits = [oldest_us(view, service.max_age_us) or _NEVER_US for view in views]
+        layout = _Layout(
+            names=tuple(f"{used.view}__{feature}" for used in service.views for feature in used.features),
+            views=tuple(used.view for used in service.views),
+            owner=np.repeat(np.arange(len(views)), [len(used.features) for used in service.views]),
+            oldest_us=np.array(limits, np.int64)[:, None],
+        )
+        entry = _LAYOUTS[id(service)] = service, views, layout  # holds both: their identities cannot be taken over
+    return entry[2]
 
 
 def _withheld(sheet: Sheet, usable: NDArray[np.bool_] | None, status: NDArray[np.int8]) -> Sheet:
     """Return the values of usable rows, null in all others; `status` (features x n) is told which values are NULL.
 
-    usable: bool, n; None where all rows are.
+    usable: bool, features x n; None where all are.
     """
     parts = sheet.parts
-    rows = np.ones(sheet.rows, bool) if usable is None else usable
     blocks: list[Block] = []
     for block in parts.blocks:
-        keep = np.broadcast_to(rows, block.values.shape) if block.valid is None else block.valid & rows
+        own = list(block.places)
+        keep = block.valid if usable is None else usable[own] if block.valid is None else usable[own] & block.valid
         if block.valid is not None:
-            own = list(block.places)
-            status[own] = np.where(rows & ~block.valid, np.int8(Status.NULL), status[own])
-        blocks.append(block if usable is None and block.valid is None else block.withheld(keep))
+            status[own] = np.where(~block.valid & (status[own] == PRESENT), _NULL, status[own])
+        blocks.append(block if keep is None else block.withheld(keep))
     loose = {}
     for place, column in parts.loose.items():
-        status[place, rows & ~is_valid(column)] = Status.NULL
+        rows = status[place] == PRESENT
+        status[place, rows & ~is_valid(column)] = _NULL
         loose[place] = column if usable is None else pc.if_else(truth_array(rows), column, pa.nulls(1, column.type)[0])
     return Sheet(names=sheet.names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
-
-
-def answer_service(service: Service, views: Sequence[ViewAnswer]) -> Answer:
-    """Put the answers of a service's views side by side, and compute its on-demand features from them."""
-    named = [(names_of(used), view.sheet) for used, view in zip(service.views, views, strict=True)]
-    ages = {used.view: view.age_us for used, view in zip(service.views, views, strict=True)}
-    sheet = beside(named)
-    if not service.on_demand and all(view.whole for view in views):
-        return Answer(sheet=sheet, status=_all_present(sheet.rows, len(sheet.names)), age_us=ages, whole=True)
-    status = np.concatenate([view.status.T for view in views]).T
-    for demand in service.on_demand:
-        sheet, status = _on_demand(demand, sheet, status)
-    return Answer(sheet=sheet, status=status, age_us=ages)
-
-
-@lru_cache(maxsize=4096)
-def names_of(used: ServiceView) -> tuple[str, ...]:
-    """Return the names of a view's columns in an answer."""
-    return tuple(f"{used.view}__{feature}" for feature in used.features)
 
 
 def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> tuple[Sheet, NDArray[np.int8]]:

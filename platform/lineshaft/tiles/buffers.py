@@ -7,6 +7,7 @@ installed: a second or two, and forty megabytes, in the middle of a server's fir
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,15 @@ def one_piece(column: pa.ChunkedArray) -> pa.Array:
     [1, 2]
     """
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def repeated(value: np.generic, *shape: int) -> NDArray[Any]:
+    """Return an array of one value throughout, that takes no memory and cannot be written to.
+
+    >>> repeated(np.int8(3), 2, 2).tolist()
+    [[3, 3], [3, 3]]
+    """
+    return np.ndarray(shape, value.dtype, value.tobytes(), 0, (0,) * len(shape))
 
 
 def is_valid(column: pa.Array) -> NDArray[np.bool_]:

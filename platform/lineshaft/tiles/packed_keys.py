@@ -53,7 +53,7 @@ class KeyCodec:
             given = plain.get(name)
             if dtype in _TEXT:
                 texts = cast("Sequence[str] | None", given)
-                raw = _texts(self._column(keys, field)) if texts is None else [text.encode() for text in texts]
+                raw = _texts(self._column(keys, field)) if texts is None else list(map(str.encode, texts))
                 parts.append(raw if i == last else [_varint(len(cell)) + cell for cell in raw])
             elif isinstance(given, np.ndarray):
                 parts.append(_flipped(given, 8))

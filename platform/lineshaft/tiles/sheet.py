@@ -128,6 +128,18 @@ class Sheet:
         parts = Parts(blocks=[block.moved(-first) for block in kept], loose=loose)
         return Sheet(names=wanted, rows=self.rows, parts=parts)
 
+    def part(self, start: int, stop: int) -> Sheet:
+        """Return the columns from `start` on, `stop` left out."""
+        blocks = []
+        for block in self.parts.blocks:
+            own = [j for j, place in enumerate(block.places) if start <= place < stop]
+            if own:
+                valid = block.valid[own] if block.valid is not None else None
+                places = tuple(block.places[j] - start for j in own)
+                blocks.append(Block(dtype=block.dtype, places=places, values=block.values[own], valid=valid))
+        loose = {place - start: array for place, array in self.parts.loose.items() if start <= place < stop}
+        return Sheet(names=self.names[start:stop], rows=self.rows, parts=Parts(blocks=blocks, loose=loose))
+
     def floats(self, place: int) -> NDArray[np.float64]:
         """Return a column of numbers or truths as float64, NaN under a null."""
         for block in self.parts.blocks:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -246,25 +248,24 @@ def test_a_second_reader_does_not_wait(url: str, store: RedisOnlineStore) -> Non
     assert read(near, "a") == [1.0]
 
 
-class Quiet:
-    """A connection on which nothing has come: what a plain or an encrypted socket raises then."""
+@pytest.fixture
+def quiet(raises: type[Exception]) -> Iterator[Any]:
+    """Yield a connection on which nothing has come, though its socket looks as if: an encrypted one may."""
+    ours, theirs = socket.socketpair()
 
-    def __init__(self, raises: type[Exception]) -> None:
-        self._sock = self
-        self.raises = raises
+    class Quiet(socket.socket):
+        def recv(self, *_size: Any) -> bytes:
+            raise raises
 
-    def settimeout(self, _seconds: float) -> None:
-        """Take any timeout."""
-
-    def recv(self, _size: int) -> bytes:
-        """Have nothing."""
-        raise self.raises
+    theirs.send(b"half a record")
+    with Quiet(fileno=ours.detach()) as held, theirs:
+        yield SimpleNamespace(_sock=held)
 
 
 @pytest.mark.parametrize("raises", [BlockingIOError, ssl.SSLWantReadError])
-def test_nothing_to_hear_is_no_fault_plain_or_encrypted(raises: type[Exception]) -> None:
+def test_nothing_to_hear_is_no_fault_plain_or_encrypted(quiet: Any) -> None:
     """Looking for messages where there are none returns none, over TLS too."""
-    assert Session(Quiet(raises)).poll() == []
+    assert Session(quiet).poll() == []
 
 
 def test_a_write_between_looking_and_asking_is_not_forgotten(url: str, raw: Any, store: RedisOnlineStore) -> None:

@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from lineshaft.specs import Feature, OnDemandFeature, OnDemandView, Service, ServiceView, Source, Status, View
-from lineshaft.tiles.answer import UNKNOWN_AGE_US, ViewAnswer, answer_service, answer_view
+from lineshaft.tiles.answer import UNKNOWN_AGE_US, Answer, answer_rows, answer_view
+from lineshaft.tiles.joined import join
+from lineshaft.tiles.sheet import Sheet
 
 P, NULL, NOT_FOUND, STALE, CORRUPT = Status.PRESENT, Status.NULL, Status.NOT_FOUND, Status.STALE, Status.CORRUPT
 VIEW = View(
@@ -40,7 +42,11 @@ def answered(
     """Return (rms, its statuses, ages) of an answer."""
     times: NDArray[np.int64] = np.array(at_us, dtype=np.int64)
     judged = answer_view(view, view.feature_names, rows, np.array(statuses, dtype=np.int8), times)
-    return judged.columns["rms"].to_pylist(), [Status(int(s)) for s in judged.status[:, 0]], judged.age_us.tolist()
+    return (
+        judged.columns["rms"].to_pylist(),
+        [Status(int(s)) for s in judged.status[:, 0]],
+        judged.age_us[view.name].tolist(),
+    )
 
 
 def test_every_status_is_told_apart() -> None:
@@ -92,16 +98,24 @@ ONE = View(
 )
 
 
-def column_answer(values: list[float | None], statuses: list[Status]) -> ViewAnswer:
-    """Return an answer of one feature, `x`, whose rows come to these statuses at time 200."""
+Column = tuple[pa.Table, NDArray[np.int8]]
+
+
+def column(values: list[float | None], statuses: list[Status]) -> Column:
+    """Return found rows of one feature, `x`, that come to these statuses at time 200."""
     there = [s in (P, NULL, STALE) for s in statuses]
     events = [
         (0 if s == STALE else 150 + i) if here else None
         for i, (s, here) in enumerate(zip(statuses, there, strict=True))
     ]
     rows = pa.table({"event_time": pa.array(events, pa.timestamp("us", tz="UTC")), "x": pa.array(values, pa.float64())})
-    status = np.array([P if here else s for s, here in zip(statuses, there, strict=True)], dtype=np.int8)
-    return answer_view(ONE, ("x",), rows, status, np.full(len(values), 200))
+    return rows, np.array([P if here else s for s, here in zip(statuses, there, strict=True)], dtype=np.int8)
+
+
+def answer_of(asked: Service, *columns: Column) -> Answer:
+    """Answer a service from what was found of each of its views."""
+    parts = [(Sheet.of(rows), status, ("x",)) for rows, status in columns]
+    return answer_rows(asked, [ONE] * len(columns), join(parts), np.full(len(columns[0][1]), 200))
 
 
 def service(*features: OnDemandFeature) -> Service:
@@ -130,9 +144,7 @@ def test_a_computed_value_is_worth_its_worst_input(
     left: tuple[float | None, Status], right: tuple[float | None, Status], expected: tuple[float | None, Status]
 ) -> None:
     """Computed where all inputs are present; else it takes the worst status, and NULL where it is undefined."""
-    answer = answer_service(
-        service(RATIO), [column_answer([left[0]], [left[1]]), column_answer([right[0]], [right[1]])]
-    )
+    answer = answer_of(service(RATIO), column([left[0]], [left[1]]), column([right[0]], [right[1]]))
 
     assert answer.columns.column_names == ["a__x", "b__x", "made__ratio"]
     assert (answer.columns["made__ratio"][0].as_py(), Status(int(answer.status[0, 2]))) == expected
@@ -140,8 +152,8 @@ def test_a_computed_value_is_worth_its_worst_input(
 
 def test_computed_text_has_statuses_like_numbers() -> None:
     """A zone is text where its input is, null with its input's status where it is not."""
-    sides = [column_answer([0.5, None, 99.0, None], [P, NULL, P, STALE]), column_answer([None] * 4, [NOT_FOUND] * 4)]
-    answer = answer_service(service(ZONE), sides)
+    sides = column([0.5, None, 99.0, None], [P, NULL, P, STALE]), column([None] * 4, [NOT_FOUND] * 4)
+    answer = answer_of(service(ZONE), *sides)
 
     assert answer.columns["made__zone"].to_pylist() == ["A", None, "D", None]
     assert [Status(int(s)) for s in answer.status[:, 2]] == [P, NULL, P, STALE]
@@ -149,9 +161,7 @@ def test_computed_text_has_statuses_like_numbers() -> None:
 
 def test_statuses_are_counted_by_name() -> None:
     """Counts are of values; statuses that do not occur are left out; ages stand by view."""
-    answer = answer_service(
-        service(RATIO), [column_answer([1.0, None], [P, NULL]), column_answer([2.0, None], [P, STALE])]
-    )
+    answer = answer_of(service(RATIO), column([1.0, None], [P, NULL]), column([2.0, None], [P, STALE]))
 
     assert answer.counts() == {"present": 3, "null": 1, "stale": 2}
     assert {view: ages.tolist() for view, ages in answer.age_us.items()} == {"a": [50, 49], "b": [50, 200]}
@@ -172,7 +182,7 @@ def test_an_answer_is_whole_only_if_every_value_is_present(
 ) -> None:
     """Who relies on `whole` instead of the statuses is told the same."""
     stored = replace(service(), on_demand=())
-    answer = answer_service(stored, [column_answer([left[0]], [left[1]]), column_answer([right[0]], [right[1]])])
+    answer = answer_of(stored, column([left[0]], [left[1]]), column([right[0]], [right[1]]))
 
     assert answer.whole is whole
     assert answer.status.tolist() == [[left[1], right[1]]]

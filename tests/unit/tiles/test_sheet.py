@@ -73,5 +73,5 @@ def test_packed_rows_and_tables_are_answered_alike(features: tuple[str, ...]) ->
 
     assert packed.columns.equals(plain.columns)
     assert packed.status.tolist() == plain.status.tolist()
-    assert packed.age_us.tolist() == plain.age_us.tolist() == [-1, 40, -1, 20, 160]
+    assert packed.age_us["v"].tolist() == plain.age_us["v"].tolist() == [-1, 40, -1, 20, 160]
     assert set(packed.status[4].tolist()) <= {Status.STALE}
