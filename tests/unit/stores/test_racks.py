@@ -113,6 +113,7 @@ def test_what_is_held_is_answered_as_what_is_read(url: str, steps: list[tuple[An
     plain.close()
 
 
+@pytest.mark.usefixtures("raw")  # nothing of other tests is there
 def test_the_second_answer_comes_from_what_is_held(url: str) -> None:
     """Rows that are all there are put side by side once; a row that changed is fetched, and held again."""
     store, near = RedisOnlineStore(url, project="p", timeout_s=5), NearCache(RedisLink(url))
