@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     project: str = "dev"
     """The environment: its own key prefix, tables and grants."""
     redis_url: SecretStr | None = None
-    """The online store: redis://, rediss://, unix:// or redis+sentinel://; unset starts an embedded Valkey."""
+    """The online store: redis://, rediss://, unix://, redis+sentinel://, redis+cluster://; unset starts a Valkey."""
     offline_url: str | None = None
     """The offline store: a folder or an s3:// URL; unset is `<home>/offline`."""
     database_url: SecretStr | None = None

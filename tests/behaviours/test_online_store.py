@@ -1,4 +1,4 @@
-"""What every online store does: the memory twin, a real Valkey and one that sentinels watch pass the same suite."""
+"""What every online store does: the memory twin, a real Valkey, one that sentinels watch, and a cluster do the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft.drills.fleets import watched
+from lineshaft.drills.fleets import shared, watched
 from lineshaft.errors import InputError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
 from lineshaft.stores.embedded import embedded_server
@@ -56,7 +56,14 @@ def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield fleet.url
 
 
-@pytest.fixture(params=["memory", "server", "sentinels"])
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start three servers for the module that share the keys."""
+    with shared(tmp_path_factory.mktemp("shared")) as fleet:
+        yield fleet.url
+
+
+@pytest.fixture(params=["memory", "server", "sentinels", "cluster"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Return an empty store of each kind."""
     if request.param == "memory":

@@ -1,4 +1,4 @@
-"""Several small Valkey servers of this machine that belong together, such as a primary, its replica and sentinels."""
+"""Several small Valkey servers of this machine that belong together, watched by sentinels or as a cluster."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lineshaft.errors import EnvironmentFault, UnavailableError
+from lineshaft.stores.cluster_map import SLOTS
 from lineshaft.stores.embedded import server_binary
 from lineshaft.stores.redis_link import RedisLink
 
@@ -127,6 +128,50 @@ def watched(folder: Path, *, down_after_ms: int = 400) -> Iterator[Watched]:
         yield whole
 
 
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """A cluster of primaries that share the slots evenly, each with a replica if there are any."""
+
+    fleet: Fleet
+    primaries: tuple[int, ...]
+    replicas: tuple[int, ...]
+
+    @property
+    def url(self) -> str:
+        """Return what `LINESHAFT_REDIS_URL` would say."""
+        return f"redis+cluster://{','.join(f'127.0.0.1:{port}' for port in self.primaries)}"
+
+    def identity(self, port: int) -> str:
+        """Return the name by which the servers call one of them."""
+        return str(self.fleet.ask(port, "CLUSTER", "MYID").decode())
+
+
+@contextmanager
+def shared(folder: Path, *, primaries: int = 3, replicas: bool = False, timeout_ms: int = 1000) -> Iterator[Shared]:
+    """Run a cluster; a server that does not answer for `timeout_ms` has failed. All end with it."""
+    with _fleet(folder) as fleet:
+        ports = free_ports(2 * primaries * (1 + replicas))
+        data, buses = ports[::2], ports[1::2]
+        whole = Shared(fleet=fleet, primaries=tuple(data[:primaries]), replicas=tuple(data[primaries:]))
+        for port, bus in zip(data, buses, strict=True):
+            own = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(timeout_ms)]
+            fleet.start(port, *_server(port), *own, "--cluster-require-full-coverage", "no")
+        size = SLOTS // primaries + 1
+        for i, port in enumerate(whole.primaries):
+            fleet.ask(port, "CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+            fleet.ask(port, "CLUSTER", "ADDSLOTSRANGE", i * size, min((i + 1) * size, SLOTS) - 1)
+        for port, bus in zip(data[1:], buses[1:], strict=True):
+            fleet.ask(data[0], "CLUSTER", "MEET", "127.0.0.1", port, bus)
+        until(lambda: all(_known(fleet, port) == len(data) for port in data), what="the cluster's servers meet")
+        for port, primary in zip(whole.replicas, whole.primaries, strict=bool(whole.replicas)):
+            identity = whole.identity(primary)
+            until(lambda: fleet.ask(port, "CLUSTER", "REPLICATE", identity), what="a replica follows")  # noqa: B023
+        until(lambda: all(b"cluster_state:ok" in fleet.ask(port, "CLUSTER", "INFO") for port in data), what="a cluster")
+        for port in whole.replicas:
+            until(lambda: fleet.ask(port, "ROLE")[3] == b"connected", what="a replica is in step")  # noqa: B023
+        yield whole
+
+
 @contextmanager
 def _fleet(folder: Path) -> Iterator[Fleet]:
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,6 +205,11 @@ def until(done: Callable[[], Any], *, what: str, within_s: float = _UP_S) -> Non
 
 def _server(port: int) -> list[str]:
     return ["--port", str(port), *_QUIET, "--repl-diskless-sync-delay", "0"]
+
+
+def _known(fleet: Fleet, port: int) -> int:
+    lines = fleet.ask(port, "CLUSTER", "NODES").decode().splitlines()
+    return sum("handshake" not in line and "noaddr" not in line for line in lines)
 
 
 def _watchers(fleet: Fleet, port: int, name: str) -> int:

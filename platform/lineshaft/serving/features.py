@@ -22,6 +22,7 @@ from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.references import service_of
 from lineshaft.specs import Service, View
 from lineshaft.stores.ports import Found, OfflineStore, OnlineStore, PromptStore, RememberingStore, Wanted
+from lineshaft.stores.servers import PartlyAwayError
 from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.buffers import repeated
 from lineshaft.tiles.keys import Keys, table_of
@@ -271,6 +272,9 @@ class FeatureHandler:
             )
         try:
             found = self.online.read(wanted, timeout_s=budget_s)
+        except PartlyAwayError:  # of several servers; the store leaves alone those that do not answer
+            self.breaker.succeeded()
+            raise
         except UnavailableError:
             if budget_s is None or budget_s >= self.patience_s:
                 self.breaker.failed()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import hiredis
 
 from lineshaft.specs import View
-from lineshaft.stores.redis_link import RedisLink
+from lineshaft.stores.near_cache import Link
 
 _BUDGET_S = 1.0
 
@@ -24,7 +24,7 @@ class KeyChanges:
     told here: messages over two connections come in no order.
     """
 
-    def __init__(self, link: RedisLink, *, prefix_of: Callable[[View], bytes], changed: Callable[[], None]) -> None:
+    def __init__(self, link: Link, *, prefix_of: Callable[[View], bytes], changed: Callable[[], None]) -> None:
         self._link, self._prefix_of, self._changed = link, prefix_of, changed
         self._followed: set[bytes] = set()
         self._owes = False  # a sign of life
@@ -69,6 +69,7 @@ class KeyChanges:
         """Ask for a sign of life; raises `UnavailableError` where the one asked for before has not come."""
         if self._owes:
             raise self._link.unavailable(TimeoutError())
+        self._link.heed(0.0)  # another server may be the right one by now: then this connection ends
         self._owes = True
         self._send("PING")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 import numpy as np
@@ -28,7 +28,7 @@ from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_rows import PREFIX_WIDTH, ViewCodec
 from lineshaft.stores.ports import Found
 from lineshaft.stores.racks import Rack
-from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.redis_link import Session
 from lineshaft.stores.shelves import Shelf, TextShelf
 from lineshaft.tiles.joined import join
 
@@ -51,12 +51,28 @@ class Ask:
     features: tuple[str, ...]
 
 
+class Link(Protocol):
+    """Who connects to the server, or to several."""
+
+    def connect(self, budget_s: float, *, protocol: int) -> Session:
+        """Return a connection of one's own, over which keys may be tracked."""
+        ...
+
+    def heed(self, budget_s: float) -> None:
+        """Make sure that connections made earlier still lead to the right server, where that may change."""
+        ...
+
+    def unavailable(self, error: Exception) -> UnavailableError:
+        """Return a failure of a connection as whoever asked for something should see it."""
+        ...
+
+
 class NearCache:
     """Fresh rows for one reader at a time; whoever comes while it is in use reads from the server instead."""
 
     def __init__(
         self,
-        link: RedisLink,
+        link: Link,
         *,
         most_rows: int = _MOST_ROWS,
         lease_s: float = _LEASE_S,

@@ -10,35 +10,30 @@ is the truth: `lineshaft online rebuild` makes the same bytes again from the off
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from importlib import resources
-from itertools import chain
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import compress
 from typing import Any
 
 import pyarrow as pa
 
 from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import View
-from lineshaft.stores import resp
 from lineshaft.stores.key_changes import KeyChanges
 from lineshaft.stores.known_rows import KnownRows
-from lineshaft.stores.links import link_to
+from lineshaft.stores.links import servers_of
 from lineshaft.stores.near_cache import Ask, NearCache
-from lineshaft.stores.online_rows import Packed, codec_of, digest_of
+from lineshaft.stores.online_rows import codec_of, digest_of
 from lineshaft.stores.ports import Found, Wanted, Written
-from lineshaft.stores.redis_link import Session
+from lineshaft.stores.servers import PartlyAwayError
 
 _LOG = logging.getLogger(__name__)
-_SCRIPT = resources.files("lineshaft.stores").joinpath("newer_wins.lua").read_bytes()
-_SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _WRITE_BATCH = 500
 """Rows of one script call: about 0.5 ms of the server's time, so that reads in between wait no longer."""
-_IN_FLIGHT = 4
-_SCAN_BATCH = 1000
 _VIEWS = "lineshaft:views"
 FILLED = "lineshaft:filled"
 _AT_ONCE_S = 0.005
@@ -63,8 +58,8 @@ class RedisOnlineStore:
         near_rows: int = 100_000,
         kept: KnownRows | None = None,
     ) -> None:
-        self._link = link_to(url, where=f"online store of project {project}")
-        self._near = NearCache(self._link, most_rows=near_rows, kept=kept) if near_rows else None
+        self._servers = servers_of(url, where=f"online store of project {project}")
+        self._near = NearCache(self._servers, most_rows=near_rows, kept=kept) if near_rows else None
         self._project = project
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
@@ -82,16 +77,12 @@ class RedisOnlineStore:
             return Written(kept=0, older=0)
         prefix = self._prefix(view)
 
-        def work(session: Session) -> int:
-            first = prefix not in self._filled
-            if first:
-                self._introduce(session, view, prefix)
-            writing = _Writing(session, prefix=prefix, first=first, step_s=self._write_timeout_s)
-            for batch in codec_of(view).pack(rows, batch=_WRITE_BATCH):
-                writing.send(batch)
-            return writing.finish()
-
-        kept = self._link.run(work, budget_s=self._write_timeout_s)
+        first = prefix not in self._filled
+        if first:
+            with suppress(PartlyAwayError):  # the words are for people: rows on other servers do not wait for them
+                self._introduce(view, prefix)
+        batches = partial(codec_of(view).pack, rows, batch=_WRITE_BATCH)
+        kept = self._servers.write(prefix, batches, first=first, step_s=self._write_timeout_s)
         self._changed()
         self._filled.add(prefix)
         return Written(kept=kept, older=rows.num_rows - kept)
@@ -105,13 +96,28 @@ class RedisOnlineStore:
 
     def _read(self, asks: Sequence[Ask], budget_s: float) -> list[Found]:
         keys = [ask.prefix + key for ask in asks for key in ask.keys]
-        values = self._call("MGET", *keys, budget_s=budget_s) if keys else []
+        try:
+            values = self._servers.values(keys, budget_s=budget_s) if keys else []
+        except PartlyAwayError as part:
+            self._keep_part(asks, part)
+            raise
         self._fetched += len(keys)
         answers, at = [], 0
         for ask in asks:
             answers.append(self._unpacked(ask, values[at : at + len(ask.keys)]))
             at += len(ask.keys)
         return answers
+
+    def _keep_part(self, asks: Sequence[Ask], part: PartlyAwayError) -> None:
+        """Remember the rows that came: `last_known` has them beside those last read of servers that are away."""
+        if self._near is None:
+            return
+        at = 0
+        for ask in asks:
+            came = [not away for away in part.away[at : at + len(ask.keys)]]
+            values = list(compress(part.values[at : at + len(ask.keys)], came))
+            self._near.remember(replace(ask, keys=list(compress(ask.keys, came))), values)
+            at += len(ask.keys)
 
     def _unpacked(self, ask: Ask, values: list[bytes | None]) -> Found:
         return ask.codec.unpack(values, ask.features) if self._near is None else self._near.remember(ask, values)
@@ -154,7 +160,7 @@ class RedisOnlineStore:
 
     def changes(self) -> KeyChanges:
         """Return a connection on which the server says which rows were written; raises `UnavailableError`."""
-        return KeyChanges(self._link, prefix_of=self._prefix, changed=self._changed)
+        return KeyChanges(self._servers, prefix_of=self._prefix, changed=self._changed)
 
     def names(self, wanted: Sequence[Wanted]) -> list[bytes]:
         """Return the keys of the rows wanted, as `changes` names them."""
@@ -206,13 +212,14 @@ class RedisOnlineStore:
 
     def ping(self, *, timeout_s: float | None = None) -> None:
         """Return when the server answers; raises `UnavailableError` otherwise."""
-        self._call("PING", budget_s=self._timeout_s if timeout_s is None else timeout_s)
+        budget_s = self._timeout_s if timeout_s is None else timeout_s
+        self._servers.each(lambda session: session.call("PING"), budget_s=budget_s)
 
     def close(self) -> None:
         """Close idle connections."""
         if self._near is not None:
             self._near.forget()
-        self._link.close()
+        self._servers.close()
 
     def _asks(self, wanted: Sequence[Wanted]) -> list[Ask]:
         """Return what is wanted as keys; views keyed alike share theirs."""
@@ -231,11 +238,11 @@ class RedisOnlineStore:
     def _prefix(self, view: View) -> bytes:
         return codec_of(view).prefix(self._project)
 
-    def _introduce(self, session: Session, view: View, prefix: bytes) -> None:
+    def _introduce(self, view: View, prefix: bytes) -> None:
         """Say in words what a prefix stands for; refuse one that stands for something else."""
         name = f"{self._project}/{view.ref}"
-        if not session.call("HSETNX", _VIEWS, prefix, name):
-            held = session.call("HGET", _VIEWS, prefix)
+        if not self._call("HSETNX", _VIEWS, prefix, name):
+            held = self._call("HGET", _VIEWS, prefix)
             if held not in (None, name.encode()):
                 raise ConflictError(
                     f"{name} and {held.decode(errors='replace')} have the same short prefix {prefix.decode()}",
@@ -246,7 +253,7 @@ class RedisOnlineStore:
     def _unlink(self, keys: list[bytes]) -> int:
         if not keys:
             return 0
-        gone: int = self._call("UNLINK", *keys)
+        gone = self._servers.unlink(keys, budget_s=self._write_timeout_s)
         self._changed()
         return gone
 
@@ -255,81 +262,21 @@ class RedisOnlineStore:
             self._near.doubt()
 
     def _call(self, *command: bytes | str | int, budget_s: float | None = None) -> Any:
-        return self._link.run(
-            lambda session: session.call(*command), budget_s=self._write_timeout_s if budget_s is None else budget_s
-        )
+        return self._servers.call(*command, budget_s=self._write_timeout_s if budget_s is None else budget_s)
 
     def _keys(self, view: View) -> Iterator[list[bytes]]:
         """Yield the full keys of a view, each once. The prefix is anchored: no other project's keys match."""
         pattern = self._prefix(view) + b"*"
         seen: set[bytes] = set()  # SCAN may name a key twice while the server's table grows
-        cursor = b"0"
-        while True:
-            cursor, keys = self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_BATCH)
+        for keys in self._servers.scan(pattern, step_s=self._write_timeout_s):
             fresh = list(dict.fromkeys(key for key in keys if key not in seen))
             seen.update(fresh)
             if fresh:
                 yield fresh
-            if cursor == b"0":
-                return
 
     def _entries(self, view: View) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield (entity key, value) of a view; keys removed meanwhile are left out."""
         width = len(self._prefix(view))
         for keys in self._keys(view):
-            values = self._call("MGET", *keys)
+            values = self._servers.values(keys, budget_s=self._write_timeout_s)
             yield [(key[width:], value) for key, value in zip(keys, values, strict=True) if value is not None]
-
-
-class _Writing:
-    """One write on its way: some batches in flight, so that the server works on one while the next is packed.
-
-    A batch goes through the script. The first rows of an empty view do not have to: MSETNX sets all of a batch if none
-    of its keys exists, at a third of the server's time, and a batch it refuses is sent again through the script.
-    """
-
-    def __init__(self, session: Session, *, prefix: bytes, first: bool, step_s: float) -> None:
-        self._session = session
-        self._prefix = prefix
-        self._first = first
-        self._step_s = step_s
-        self._waiting: deque[tuple[bool, Packed]] = deque()
-        self._kept = 0
-        session.call("SCRIPT", "LOAD", _SCRIPT)
-
-    def send(self, batch: Packed) -> None:
-        """Send one batch; wait for an earlier one when enough are in flight."""
-        self._session.allow(self._step_s)
-        first = self._first and len(set(batch.keys)) == len(batch.keys)
-        if batch.cells is not None:
-            keys = resp.joined(self._prefix, batch.keys)
-            self._session.send_raw(
-                resp.command(b"MSETNX", pairs=(keys, batch.cells))
-                if first
-                else resp.script(_SHA.encode(), keys=keys, values=batch.cells)
-            )
-        else:
-            full = [self._prefix + key for key in batch.keys]
-            pairs = chain.from_iterable(zip(full, batch.values, strict=True))
-            self._session.send(*(("MSETNX", *pairs) if first else ("EVALSHA", _SHA, len(full), *full, *batch.values)))
-        self._waiting.append((first, batch))
-        if len(self._waiting) > _IN_FLIGHT:
-            self._settle()
-
-    def finish(self) -> int:
-        """Wait for every reply; return how many rows were kept."""
-        while self._waiting:
-            self._settle()
-        return self._kept
-
-    def _settle(self) -> None:
-        self._session.allow(self._step_s)
-        reply = self._session.receive()
-        first, batch = self._waiting.popleft()
-        if not first:
-            self._kept += reply
-        elif reply:
-            self._kept += len(batch.keys)
-        else:
-            self._first = False
-            self.send(batch)

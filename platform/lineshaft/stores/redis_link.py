@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
 import hiredis
@@ -27,12 +27,20 @@ from lineshaft.errors import UnavailableError
 T = TypeVar("T")
 
 URL_FORMS = (
-    "write redis://host:port/0, rediss://… for TLS, unix:///path, or redis+sentinel://host:port,host:port/name/0"
+    "write redis://host:port/0, rediss://… for TLS, unix:///path, redis+sentinel://host:port,host:port/name/0, "
+    "or redis+cluster://host:port,host:port"
 )
 _CHUNK = 1 << 18
 _MAX_IDLE = 64
 _MOST_DIALLING = 4
 """Connections that may be on their way at once: a name server that hangs holds so many threads and no more."""
+
+
+class Place(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
 
 
 class Primary(Protocol):
@@ -78,7 +86,7 @@ class Session:
 
     def send(self, *command: Any) -> None:
         """Send one command without waiting for its reply."""
-        self.send_raw(hiredis.pack_command(command))
+        self.send_raw(packed(*command))
 
     def send_raw(self, command: bytes) -> None:
         """Send one command that is written out already."""
@@ -94,7 +102,7 @@ class Session:
                 raise ConnectionResetError("the server closed the connection")
             self._reader.feed(data)
         if isinstance(reply, hiredis.ReplyError):
-            raise UnavailableError(f"the online store refuses: {reply}", fix=_fix_of(str(reply)))
+            raise refused(reply)
         return reply
 
     def poll(self) -> list[Any]:
@@ -145,7 +153,7 @@ class RedisLink:
             raise UnavailableError(f"{where}: not a Redis URL", fix=URL_FORMS) from error
         self._open: Callable[..., Any] = pool.connection_class
         self._options = pool.connection_kwargs
-        self._where = where
+        self.where = where
         self._idle: deque[Session] = deque()
         self._dialling = threading.BoundedSemaphore(_MOST_DIALLING)
         self._pid = os.getpid()
@@ -164,13 +172,13 @@ class RedisLink:
         """
         deadline = time.monotonic() + budget_s
         while True:
-            session = self._take(deadline)
+            session = self.take(deadline)
             try:
                 result = work(session)
             except (OSError, hiredis.HiredisError) as error:
                 session.close()
                 if session.reused and not isinstance(error, TimeoutError):
-                    self._drop_idle()  # what lay idle beside it is as dead
+                    self.drop_idle()  # what lay idle beside it is as dead
                     continue
                 raise self.unavailable(error) from error
             except UnavailableError as error:
@@ -178,20 +186,24 @@ class RedisLink:
                 if session.reused and self._primary is not None and "READONLY" in error.what:
                     self.hang_up()  # it was the primary when the connection was made
                     continue
-                error.where = self._where
+                error.where = self.where
                 raise
             except BaseException:
                 session.close()
                 raise
-            self._give_back(session)
+            self.give_back(session)
             return result
+
+    def call(self, *command: Any, budget_s: float) -> Any:
+        """Send one command on a connection of the pool and return its reply."""
+        return self.run(lambda session: session.call(*command), budget_s=budget_s)
 
     def hang_up(self) -> None:
         """End every connection, also those in use: they lead to a server that is not the right one any more."""
         self._turns += 1
         for session in list(self._out):
             session.hang_up()
-        self._drop_idle()
+        self.drop_idle()
 
     def heed(self, budget_s: float) -> None:
         """Make sure that connections made earlier still lead to the right server, where that may change."""
@@ -200,18 +212,25 @@ class RedisLink:
 
     def close(self) -> None:
         """Close idle connections; those in use close when they come back broken."""
-        self._drop_idle()
+        self.drop_idle()
         if self._primary is not None:
             self._primary.close()
 
-    def _drop_idle(self) -> None:
+    @property
+    def connected(self) -> bool:
+        """Tell whether a connection is there that nobody uses now."""
+        return bool(self._idle)
+
+    def drop_idle(self) -> None:
+        """Close the connections that nobody uses now."""
         while self._idle:
             try:
                 self._idle.pop().close()
             except IndexError:
                 return
 
-    def _take(self, deadline: float) -> Session:
+    def take(self, deadline: float) -> Session:
+        """Return a connection for oneself, to be given back unless it broke; raises `UnavailableError`."""
         self._mind_fork()
         self.heed(max(deadline - time.monotonic(), 0.001))
         try:
@@ -238,10 +257,9 @@ class RedisLink:
         except (redis.RedisError, OSError) as error:
             raise self.unavailable(error) from error
         session = Session(connection)
-        if self._primary is not None:
-            self._out.add(session)
-            if turns != self._turns:  # the right server became another while this one was dialled
-                session.hang_up()
+        self._out.add(session)
+        if turns != self._turns:  # the right server became another while this one was dialled
+            session.hang_up()
         return session
 
     def _dial(self, connection: Any, budget_s: float) -> None:
@@ -283,7 +301,8 @@ class RedisLink:
             self._idle, self._out, self._pid = deque(), WeakSet(), os.getpid()
             self._dialling = threading.BoundedSemaphore(_MOST_DIALLING)
 
-    def _give_back(self, session: Session) -> None:
+    def give_back(self, session: Session) -> None:
+        """Keep a connection for the next one; every reply was received over it."""
         if len(self._idle) < _MAX_IDLE:
             self._idle.append(session)
         else:
@@ -295,10 +314,25 @@ class RedisLink:
         what = "does not answer in time" if slow else f"cannot be reached: {error}"
         return UnavailableError(
             f"the online store {what}",
-            where=self._where,
+            where=self.where,
             fix="check that the server runs and that LINESHAFT_REDIS_URL names it; "
             "`lineshaft online rebuild` refills an empty one",
         )
+
+
+def packed(*command: Any) -> bytes:
+    """Return a command written out.
+
+    >>> packed("GET", b"a").split()
+    [b'*2', b'$3', b'GET', b'$1', b'a']
+    """
+    written: bytes = hiredis.pack_command(command)
+    return written
+
+
+def refused(reply: Exception, *, where: str = "") -> UnavailableError:
+    """Return a server's refusal as whoever asked for something should see it."""
+    return UnavailableError(f"the online store refuses: {reply}", where=where, fix=_fix_of(str(reply)))
 
 
 def _fix_of(refusal: str) -> str:

@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, as_completed
-from contextlib import suppress
-from threading import Thread
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import redis
 
 from lineshaft.errors import UnavailableError
-from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.redis_link import Place, RedisLink, Session
+from lineshaft.stores.votes import latest
 from lineshaft.stores.watch import Watch
-
-
-class Place(NamedTuple):
-    """Where a server listens."""
-
-    host: str
-    port: int
 
 
 class Sentinels:
@@ -58,43 +50,21 @@ class Sentinels:
             raise
 
     def primary(self, budget_s: float) -> Place:
-        """Return the primary that the latest vote named, as far as most watchers know; raises `UnavailableError`.
-
-        All are asked at once. A watcher that is cut off from the others may name the one before: most are waited for,
-        and of what they say the latest counts.
-        """
-        asked = [self._asked(link, budget_s) for link in self._links]
-        heard: list[tuple[int, Place]] = []
-        with suppress(TimeoutError):
-            for answer in as_completed(asked, timeout=budget_s):
-                with suppress(UnavailableError):
-                    heard.append(answer.result())
-                if len(heard) > len(asked) // 2:
-                    break
-        if not heard:
+        """Return the primary that the latest vote named, as far as most watchers know; raises `UnavailableError`."""
+        asks = [partial(link.run, self._say, budget_s=budget_s) for link in self._links]
+        named = latest(asks, budget_s=budget_s)
+        if named is None:
             raise UnavailableError(
                 f"no sentinel names the primary of {self._name!r}",
                 where="online store",
                 fix="check that the sentinels in LINESHAFT_REDIS_URL run, know this name, and take its password",
             )
-        return max(heard)[1]
+        return named
 
     def close(self) -> None:
         """Close the connections to the watchers."""
         for link in self._links:
             link.close()
-
-    def _asked(self, link: RedisLink, budget_s: float) -> Future[tuple[int, Place]]:
-        answer: Future[tuple[int, Place]] = Future()
-
-        def work() -> None:
-            try:
-                answer.set_result(link.run(self._say, budget_s=budget_s))
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits
-                answer.set_exception(error)
-
-        Thread(target=work, name="sentinel", daemon=True).start()
-        return answer
 
     def _say(self, session: Session) -> tuple[int, Place]:
         """Return the number of the vote and whom it named, as one watcher knows it."""

@@ -52,7 +52,7 @@ class Watch(Generic[T]):
         """Return what was last heard, asked for again if that is long ago; raises `TimeoutError` where nothing was."""
         self.heed(budget_s)
         if self._heard is None:
-            raise self.error or TimeoutError
+            raise self.error.with_traceback(None) if self.error is not None else TimeoutError
         return self._heard
 
     def doubt(self) -> None:

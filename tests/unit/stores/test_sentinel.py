@@ -15,9 +15,9 @@ import pytest
 from lineshaft.drills.fleets import Fleet, free_ports, until
 from lineshaft.errors import UnavailableError
 from lineshaft.stores.embedded import EmbeddedValkey
-from lineshaft.stores.links import link_to
-from lineshaft.stores.redis_link import RedisLink
-from lineshaft.stores.sentinel import Place, Sentinels
+from lineshaft.stores.links import servers_of
+from lineshaft.stores.redis_link import Place, RedisLink
+from lineshaft.stores.sentinel import Sentinels
 
 LONG_S = 5.0
 
@@ -109,20 +109,20 @@ def test_user_password_and_database_are_the_primarys_and_sentinels_have_their_ow
         fleet.start(watcher, str(tmp_path / "sentinel.conf"), "--sentinel", password="w@tch")
         url = f"redis+sentinel://:d%40ta@127.0.0.1:{watcher}/line/3"
 
-        link = link_to(f"{url}?sentinel_password=w%40tch")
-        stack.callback(link.close)
+        servers = servers_of(f"{url}?sentinel_password=w%40tch")
+        stack.callback(servers.close)
 
-        until(lambda: link.run(lambda s: s.call("SET", "a", "1"), budget_s=1.0) == b"OK", what="a write")
-        assert b"db=3" in link.run(lambda s: s.call("CLIENT", "LIST"), budget_s=LONG_S)
+        until(lambda: servers.call("SET", "a", "1", budget_s=1.0) == b"OK", what="a write")
+        assert b"db=3" in servers.call("CLIENT", "LIST", budget_s=LONG_S)
         with pytest.raises(UnavailableError):
-            link_to(url).run(lambda s: s.call("PING"), budget_s=LONG_S)
+            servers_of(url).call("PING", budget_s=LONG_S)
 
 
 @pytest.mark.parametrize("url", ["redis+sentinel://h:1", "redis+sentinel:///line", "redis+sentinel://h:1/"])
 def test_a_url_that_lacks_a_part_is_refused_with_the_forms_there_are(url: str) -> None:
     """No name, or no sentinel: the fault names the right form."""
     with pytest.raises(UnavailableError) as caught:
-        link_to(url)
+        servers_of(url)
     assert "redis+sentinel://host:port,host:port/name/0" in (caught.value.fix or "")
 
 
