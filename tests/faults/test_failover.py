@@ -166,8 +166,6 @@ def test_a_frozen_primary_that_wakes_up_is_not_believed(line: Watched) -> None:
     writer = RedisOnlineStore(line.url, project="dev", write_timeout_s=2.0, near_rows=0)
     writer.write(VIEW, rows(1 * SECOND_US))
     assert times_of(reader, at_once=True) == times_of(reader) == {1 * SECOND_US}
-    watcher = RedisOnlineStore(line.url, project="dev")
-    told = watcher.changes()
     until(line.in_step, what="the replica follows")
     frozen = line.primary()
     line.fleet.send(frozen, signal.SIGSTOP)
@@ -185,14 +183,7 @@ def test_a_frozen_primary_that_wakes_up_is_not_believed(line: Watched) -> None:
     assert times_of(reader, at_once=True) == {2 * SECOND_US}
     writer.write(VIEW, rows(3 * SECOND_US))
     assert times_of(reader) == {3 * SECOND_US}
-    with pytest.raises(UnavailableError):  # who only listens, to a server that is quite well, is let go as well
-        for _ in range(100):
-            told.beat()
-            time.sleep(0.02)
-            told.poll()
-    told.close()
-    for one in (reader, watcher):
-        one.close()
+    reader.close()
     writer.close()
 
 

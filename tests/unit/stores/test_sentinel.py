@@ -15,6 +15,7 @@ import pytest
 from lineshaft.drills.fleets import Fleet, free_ports, until
 from lineshaft.errors import UnavailableError
 from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.stores.key_changes import KeyChanges
 from lineshaft.stores.links import servers_of
 from lineshaft.stores.redis_link import Place, RedisLink
 from lineshaft.stores.sentinel import Sentinels
@@ -213,4 +214,26 @@ def test_a_connection_under_way_while_the_primary_changes_is_not_used(tmp_path: 
 
         with pytest.raises(UnavailableError, match="cannot be reached"):
             link.run(lambda s: s.call("PING"), budget_s=LONG_S)
+        link.close()
+
+
+def test_who_only_listens_for_changes_is_let_go_too(tmp_path: Path) -> None:
+    """A sign of life is also the moment to hear of another primary: the old one may be well, and say nothing new."""
+    with EmbeddedValkey(tmp_path / "one") as one:
+        link = RedisLink(one.url)
+
+        class Heard(Sign):
+            """Hears of another primary as soon as it is asked."""
+
+            def heed(self, budget_s: float) -> None:
+                """End what leads to the old one."""
+                link.hang_up()
+
+        changes = KeyChanges(link, prefix_of=lambda _: b"", changed=lambda: None)
+        link.follow(Heard(one.socket_path))
+
+        with pytest.raises(UnavailableError):
+            changes.beat()
+            changes.poll()
+        changes.close()
         link.close()
