@@ -324,11 +324,14 @@ def wanted_of(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
     """Return what to ask the online store for; views keyed alike share their keys."""
     wanted: list[Wanted] = []
     for view, used in zip(plan.views, plan.service.views, strict=True):
-        alike = next((one.keys for one in wanted if one.view.entity_keys == view.entity_keys), None)
-        if alike is None:
+        for one in wanted:
+            if one.view.entity_keys == view.entity_keys:
+                keys = one.keys
+                break
+        else:
             fits = isinstance(entities, Keys) and entities.fit(view.entity_keys)
-            alike = entities if fits else entity_keys(view, table_of(entities))
-        wanted.append(Wanted(view=view, features=used.features, keys=alike))
+            keys = entities if fits else entity_keys(view, table_of(entities))
+        wanted.append(Wanted(view=view, features=used.features, keys=keys))
     return wanted
 
 

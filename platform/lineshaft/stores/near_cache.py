@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Protocol, cast
 
@@ -41,14 +40,13 @@ _IDLE_S = 10.0
 _PROMPT_S = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One view of a read: its codec, the part of the keys that is the same for all, the rest of each, the features."""
 
-    codec: ViewCodec
-    prefix: bytes
-    keys: Sequence[bytes]
-    features: tuple[str, ...]
+    __slots__ = ("codec", "features", "keys", "prefix")
+
+    def __init__(self, *, codec: ViewCodec, prefix: bytes, keys: Sequence[bytes], features: tuple[str, ...]) -> None:
+        self.codec, self.prefix, self.keys, self.features = codec, prefix, keys, features
 
 
 class Link(Protocol):

@@ -224,13 +224,13 @@ class RedisOnlineStore:
     def _asks(self, wanted: Sequence[Wanted]) -> list[Ask]:
         """Return what is wanted as keys; views keyed alike share theirs."""
         asks: list[Ask] = []
-        for i, one in enumerate(wanted):
-            codec, encoded = codec_of(one.view), None
-            for other, ask in zip(wanted[:i], asks, strict=True):
+        for one in wanted:
+            codec = codec_of(one.view)
+            for other, ask in zip(wanted, asks, strict=False):
                 if other.keys is one.keys and other.view.entity_keys == one.view.entity_keys:
                     encoded = ask.keys
                     break
-            if encoded is None:
+            else:
                 encoded = codec.keys.encode(one.keys)
             asks.append(Ask(codec=codec, prefix=codec.prefix(self._project), keys=encoded, features=one.features))
         return asks

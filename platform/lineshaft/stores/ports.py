@@ -63,13 +63,13 @@ class FoundTogether(Sequence[Found]):
         return Found(rows=sheet, status=self.joined.status[i])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One view of a request: which features of which entities (the view's join keys)."""
+    """One view of a request: which features of which entities (the view's join keys). Made many times a second."""
 
-    view: View
-    features: tuple[str, ...]
-    keys: pa.Table | Keys
+    __slots__ = ("features", "keys", "view")
+
+    def __init__(self, *, view: View, features: tuple[str, ...], keys: pa.Table | Keys) -> None:
+        self.view, self.features, self.keys = view, features, keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
