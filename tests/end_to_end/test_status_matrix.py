@@ -70,6 +70,7 @@ SERVICE = Service(
     views=(ServiceView(view="pumps", version=VIEW.version, features=("rms", "starts")),),
     on_demand=(RATE,),
 )
+FILLED = replace(SERVICE, name="filled", impute=(("pumps__rms", -1.5), ("pumps__starts", 0), ("rate__per_start", 9.0)))
 PINNED = Service(name="old_health", views=(ServiceView(view="pumps", version=OLDER.version, features=("rms",)),))
 REFERENCES = {"health": ("pumps:rms", "pumps:starts", "rate:per_start")}
 
@@ -99,6 +100,18 @@ CASES = {
 }
 HUNG = {**CASES, "unread": nothing(Status.UNAVAILABLE)}
 """While the store hangs, what was read stays known; of what nobody read nothing is."""
+STANDS_IN = Status.IMPUTED
+CONSTANTS = ((-1.5, STANDS_IN), (0, STANDS_IN), (9.0, STANDS_IN))
+IMPUTED = {
+    "present": CASES["present"],
+    "null": Case(((-1.5, STANDS_IN), (3, P), (9.0, STANDS_IN)), FRESH_US),
+    "never": Case(CONSTANTS),
+    "stale": Case(CONSTANTS, OLD_US),
+    "corrupt": CASES["corrupt"],
+    "misfit": CASES["misfit"],
+    "outdated": Case(CONSTANTS),
+}
+"""Where the service declares what stands in: for what was not measured, not for what the platform lost."""
 TRAINED = ("present", "null", "never", "stale", "outdated")
 
 
@@ -151,7 +164,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         online = RedisOnlineStore(valkey.url, project="dev", timeout_s=5.0)
         offline = DeltaOfflineStore(str(folder / "offline"))
         fill(valkey.url, online, offline)
-        catalog = FixedCatalog(all_views=(OLDER, VIEW), all_services=(SERVICE, PINNED), all_on_demand=(RATE,))
+        catalog = FixedCatalog(all_views=(OLDER, VIEW), all_services=(SERVICE, PINNED, FILLED), all_on_demand=(RATE,))
         plans = Plans(catalog=catalog, refresh_s=3600.0)
         features = FeatureHandler(plans=plans, online=online, clock=ManualClock(time_us=NOW_US))
         handlers = Handlers(plans=plans, features=features, training=TrainingSetHandler(plans=plans, offline=offline))
@@ -338,6 +351,20 @@ def test_a_training_set_says_the_same(plant: Plant, case: str) -> None:
         (frame,) = client.training_set("health", entities)
 
     check(of_frame([case], frame), case, CASES[case], "training set")
+
+
+@pytest.mark.parametrize("contract", [name for name in CONTRACTS if "references" not in name])
+def test_a_constant_that_stands_in_is_never_called_a_measurement(plant: Plant, contract: str) -> None:
+    """Each contract gives it with a status of its own, or as Feast has none, INVALID; so does a training set."""
+    seen = CONTRACTS[contract](plant, "filled", list(IMPUTED))
+    for case, told in IMPUTED.items():
+        check(seen, case, told, contract)
+
+    times = pa.array([NOW_US] * len(TRAINED), pa.timestamp("us", tz="UTC"))
+    with Client(plant.grpc) as client:
+        (frame,) = client.training_set("filled", pa.table({"asset_id": list(TRAINED), "event_time": times}))
+    for case in TRAINED:
+        check(of_frame(TRAINED, frame), case, IMPUTED[case], "training set")
 
 
 @EACH_CONTRACT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView
@@ -10,6 +10,7 @@ from feast.data_source import DataSource
 
 from lineshaft.definitions.compiler import (
     DTYPES,
+    IMPUTE_TAG,
     KEY_DTYPES,
     MAX_AGE_TAG,
     REQUIRED_TAG,
@@ -23,7 +24,7 @@ from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
 from lineshaft.definitions.views import check_batch_view, check_channels, check_stream_view, feature_names
-from lineshaft.definitions.words import nearest, parse_duration
+from lineshaft.definitions.words import nearest, parse_constants, parse_duration
 from lineshaft.errors import LineshaftError
 from lineshaft.tiles import ondemand
 
@@ -183,11 +184,13 @@ def _service(repository: Repository, declared: Declared, known: Mapping[str, lis
                     fix=nearest(feature, everything[name]),
                     near=mentions(feature),
                 )
-    yield from _rules(declared, everything)
+    viewed = (*repository.of(FeatureView), *repository.of(OnDemandFeatureView))
+    dtypes = {f"{d.value.name}__{f.name}": DTYPES.get(str(f.dtype), "") for d in viewed for f in d.value.features}
+    yield from _rules(declared, everything, dtypes)
 
 
-def _rules(declared: Declared, everything: Mapping[str, list[str]]) -> Iterator[Fault]:
-    """Check a service's own rules: an age that can be read, and required columns that it has."""
+def _rules(declared: Declared, everything: Mapping[str, list[str]], dtypes: Mapping[str, str]) -> Iterator[Fault]:
+    """Check a service's own rules: an age that can be read, columns that it has, values that fit."""
     service = declared.value
     try:
         parse_duration(service.tags.get(MAX_AGE_TAG, "0s"))
@@ -207,6 +210,26 @@ def _rules(declared: Declared, everything: Mapping[str, list[str]]) -> Iterator[
                 fix=nearest(column, has),
                 near=mentions(column),
             )
+    yield from _imputed(declared, has, dtypes)
+
+
+def _imputed(declared: Declared, has: Collection[str], dtypes: Mapping[str, str]) -> Iterator[Fault]:
+    """Check what a service imputes: values of the columns' types, in columns that it has and can do without."""
+    service = declared.value
+    try:
+        constants = parse_constants(service.tags.get(IMPUTE_TAG, ""), dtypes)
+    except ValueError as error:
+        what = f'tag {IMPUTE_TAG} of service "{service.name}": {error}'
+        yield declared.fault("LS-DEF-033", what, fix="write view__feature=0.5", near=mentions(IMPUTE_TAG))
+        return
+    for column, _ in constants:
+        what = f'service "{service.name}" imputes "{column}", which '
+        if column not in has:
+            fix = nearest(column, has)
+            yield declared.fault("LS-DEF-033", what + "is not among its columns", fix=fix, near=mentions(column))
+        elif column in named(service.tags.get(REQUIRED_TAG, "")):
+            fix = "take it out of one of the two tags"
+            yield declared.fault("LS-DEF-033", what + "it requires", fix=fix, near=mentions(column))
 
 
 def _duplicates(repository: Repository) -> Iterator[Fault]:

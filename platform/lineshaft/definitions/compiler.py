@@ -11,7 +11,7 @@ from typing import Any
 
 from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView, ValueType
 
-from lineshaft.definitions.words import parse_channels, parse_duration
+from lineshaft.definitions.words import parse_channels, parse_constants, parse_duration
 from lineshaft.specs import Feature, OnDemandFeature, OnDemandView, Service, ServiceView, Source, View
 from lineshaft.tiles import catalogue, ondemand
 
@@ -32,7 +32,7 @@ KEY_DTYPES = {ValueType.STRING: "string", ValueType.INT64: "int64", ValueType.IN
 
 CHANNELS_TAG, GRACE_TAG, LATENESS_TAG = "lineshaft.channels", "lineshaft.grace", "lineshaft.lateness"
 TEAM_TAG, READERS_TAG = "team", "readers"
-MAX_AGE_TAG, REQUIRED_TAG = "lineshaft.max_age", "lineshaft.required"
+MAX_AGE_TAG, REQUIRED_TAG, IMPUTE_TAG = "lineshaft.max_age", "lineshaft.required", "lineshaft.impute"
 DEFAULT_LATENESS = "7d"
 
 
@@ -106,6 +106,8 @@ def compile_service(
             name, feature = reference.split("__", 1)
             if name in views and feature not in wanted.setdefault(name, []):
                 wanted[name].append(feature)
+    dtypes = {f"{view.name}__{f.name}": f.dtype for view in views.values() for f in view.features}
+    dtypes |= {f"{demand.name}__{f.name}": f.dtype for demand in on_demand.values() for f in demand.features}
     return Service(
         name=service.name,
         views=tuple(ServiceView(view=n, version=views[n].version, features=tuple(f)) for n, f in wanted.items()),
@@ -115,6 +117,7 @@ def compile_service(
         readers=named(service.tags.get(READERS_TAG, "")),
         max_age_us=parse_duration(service.tags.get(MAX_AGE_TAG, "0s")),
         required=named(service.tags.get(REQUIRED_TAG, "")),
+        impute=parse_constants(service.tags.get(IMPUTE_TAG, ""), dtypes),
         description=service.description,
     )
 

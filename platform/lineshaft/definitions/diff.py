@@ -221,7 +221,7 @@ def _details(old: Definition, new: Definition) -> tuple[str, ...]:
         lines = [f"reads {n}@{after[n].version} instead of @{before[n].version}" for n in sorted(moved)]
         lines += [f"+ view {n}" for n in sorted(after.keys() - before.keys())]
         lines += [f"- view {n}" for n in sorted(before.keys() - after.keys())]
-        lines += _differing(old, new, ("max_age_us", "required"))
+        lines += _differing(old, new, ("max_age_us", "required", "impute"))
         return tuple(lines) or ("features or on-demand functions changed",)
     return ("functions or inputs changed",)
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lineshaft.specs.views import Constant
 
 UNITS = frozenset(
     (
@@ -66,6 +71,56 @@ def parse_duration(text: str) -> int:
     if match is None:
         raise ValueError(f"{text!r} is not a duration like 30s, 5m, 2h or 7d")
     return round(float(match["count"]) * _MICROSECONDS[match["unit"]])
+
+
+def parse_constants(text: str, dtypes: Mapping[str, str]) -> tuple[tuple[str, Constant], ...]:
+    """Read `column=value`, …, each value as its column's type has it, by column; unknown columns hold numbers.
+
+    >>> parse_constants("b__on=true, a__x=0.5", {"b__on": "bool"})
+    (('a__x', 0.5), ('b__on', True))
+
+    Raises
+    ------
+    ValueError
+        If a part is not `column=value`, a column stands there twice, or a value is not of the column's type.
+    """
+    constants: dict[str, Constant] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        column, equals, value = (word.strip() for word in part.partition("="))
+        if not (column and equals and value):
+            raise ValueError(f"{part!r} is not `view__feature=value`")
+        if column in constants:
+            raise ValueError(f"{column} stands there twice")
+        dtype = dtypes.get(column, "float64")
+        try:
+            constants[column] = _CONSTANTS[dtype](value)
+        except (KeyError, ValueError, OverflowError):
+            raise ValueError(f"{value!r} is no constant of {column}, which is {dtype}") from None
+    return tuple(sorted(constants.items()))
+
+
+def _finite(text: str, kind: type[np.floating[Any]] = np.float64) -> float:
+    value = float(text)
+    if not abs(value) <= float(np.finfo(kind).max):  # not a number is not less either
+        raise ValueError(text)
+    return value
+
+
+def _whole(text: str, kind: type[np.integer[Any]] = np.int64) -> int:
+    value = int(text)
+    if not np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+        raise ValueError(text)
+    return value
+
+
+_CONSTANTS: Mapping[str, Callable[[str], Constant]] = {
+    "float64": _finite,
+    "float32": lambda text: _finite(text, np.float32),
+    "int64": _whole,
+    "int32": lambda text: _whole(text, np.int32),
+    "bool": lambda text: {"true": True, "false": False}[text],
+    "string": str,
+}
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -213,6 +213,13 @@ class Predictor:
         )
 
 
+def _worst(statuses: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the worst status of each row's inputs; a constant that was agreed on is better than anything missing."""
+    told = np.where(statuses == Status.IMPUTED, np.int8(Status.PRESENT), statuses).max(axis=1)
+    replaced = (told == Status.PRESENT) & (statuses == Status.IMPUTED).any(axis=1)
+    return np.where(replaced, np.int8(Status.IMPUTED), told).astype(np.int8)
+
+
 def _score(loaded: Loaded, keys: pa.Table, at_us: NDArray[np.int64], answered: Answered) -> Predictions:
     """Turn an answer into predictions."""
     version, answer = loaded.version, answered.answer
@@ -231,7 +238,7 @@ def _score(loaded: Loaded, keys: pa.Table, at_us: NDArray[np.int64], answered: A
         keys=keys,
         at_us=at_us,
         scores=np.where(refused, np.nan, scored.scores),
-        statuses=statuses.max(axis=1).astype(np.int8),
+        statuses=_worst(statuses),
         features=version.features,
         values=values,
         input_statuses=statuses,

@@ -25,5 +25,6 @@ FIELD_STATUSES: Mapping[Status, str] = {
     Status.STALE: "OUTSIDE_MAX_AGE",
     Status.CORRUPT: "INVALID",
     Status.UNAVAILABLE: "INVALID",
+    Status.IMPUTED: "INVALID",  # with a value: nothing that was measured, which PRESENT would claim
 }
 """Our statuses by the names of Feast's `FieldStatus`. It has one word for what is damaged and what cannot be asked."""

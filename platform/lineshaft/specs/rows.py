@@ -37,6 +37,7 @@ class Status(IntEnum):
     STALE = 4  # the newest row is older than the view's ttl; the value is withheld, its age is given
     CORRUPT = 5  # the stored bytes fail their checksum or schema
     UNAVAILABLE = 6  # the store could not be asked, and no earlier row of this entity is known here
+    IMPUTED = 7  # nothing was measured, or nothing fresh: the service's own constant stands in
 
 
 PRESENT = np.int8(Status.PRESENT)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 SECOND_US = 1_000_000
+
+Constant: TypeAlias = float | int | bool | str
+"""A value that a definition states."""
 
 
 def format_duration(us: int) -> str:
@@ -176,6 +179,7 @@ class Service:
     readers: tuple[str, ...] = ()  # teams that may read it besides its own; "*" is every team
     max_age_us: int = 0  # rows older than this are STALE for this service, whatever its views' own limits; 0: no limit
     required: tuple[str, ...] = ()  # columns without which a model does not score an entity
+    impute: tuple[tuple[str, Constant], ...] = ()  # by column: what stands in for a value that is not there
 
     @property
     def version(self) -> str:
@@ -186,6 +190,8 @@ class Service:
         ]
         if self.max_age_us or self.required:  # services without rules keep the version they had before there were any
             meaning.append([self.max_age_us, self.required])
+        if self.impute:
+            meaning.append({"impute": self.impute})
         return _hash(meaning)
 
     def to_json(self) -> str:
@@ -200,6 +206,7 @@ class Service:
         on_demand = tuple(_on_demand_view(v) for v in raw.pop("on_demand"))
         for name in ("readers", "required"):  # services written before there were any have none
             raw[name] = tuple(raw.get(name, ()))
+        raw["impute"] = tuple((name, constant) for name, constant in raw.get("impute", ()))
         return Service(views=views, on_demand=on_demand, **raw)
 
 

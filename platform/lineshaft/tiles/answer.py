@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lineshaft.specs import OnDemandView, Service, ServiceView, Status, View
 from lineshaft.specs.rows import PRESENT
 from lineshaft.tiles.buffers import is_valid, repeated, text_array, truth_array
+from lineshaft.tiles.imputation import imputed
 from lineshaft.tiles.joined import Joined, join
 from lineshaft.tiles.ondemand import ondemand
 from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
@@ -73,6 +74,8 @@ def answer_rows(service: Service, views: Sequence[View], rows: Joined, at_us: ND
         status = by_column.T
     for demand in service.on_demand:
         sheet, status = _on_demand(demand, sheet, status)
+    if service.impute:
+        sheet, status = imputed(service.impute, sheet, status)
     return Answer(sheet=sheet, status=status, age_us=ages)
 
 

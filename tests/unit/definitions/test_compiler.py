@@ -63,7 +63,7 @@ excess = OnDemandFeatureView(
 whole = FeatureService(name="whole", features=[heat, lab, excess], owner="s@x", tags={"team": "process"},
                        description="All of it.")
 chosen = FeatureService(name="chosen", features=[heat[["max_1d", "mean_5m"]], excess[["over"]]], owner="s@x",
-                        tags={"team": "process", "lineshaft.max_age": "10m",
+                        tags={"team": "process", "lineshaft.max_age": "10m", "lineshaft.impute": "heat__max_1d=-1",
                               "lineshaft.required": "heat__mean_5m, excess__over"})
 pulled = FeatureService(name="pulled", features=[excess], owner="s@x",
                         tags={"team": "process", "readers": "power,lab ,, power"})
@@ -204,7 +204,9 @@ def test_a_service_of_chosen_features_has_those(service: Callable[[str], Service
     assert [(v.view, v.features) for v in chosen.views] == [("heat", ("max_1d", "mean_5m"))]
     assert [f.name for d in chosen.on_demand for f in d.features] == ["over"]
     assert (chosen.max_age_us, chosen.required) == (600_000_000, ("excess__over", "heat__mean_5m"))
-    assert (service("whole").max_age_us, service("whole").required) == (0, ())
+    assert chosen.impute == (("heat__max_1d", -1.0),)
+    assert isinstance(chosen.impute[0][1], float), "of the column's type, as it is written or not"
+    assert (service("whole").max_age_us, service("whole").required, service("whole").impute) == (0, (), ())
 
 
 def test_what_on_demand_features_read_is_part_of_the_service(service: Callable[[str], Service]) -> None:

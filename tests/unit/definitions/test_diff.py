@@ -73,15 +73,19 @@ def test_a_changed_meaning_is_a_new_version_and_its_pins_are_named() -> None:
 
 
 def test_a_services_own_rules_are_told_when_they_change() -> None:
-    """Another largest age or another required column is another contract, in words."""
-    ruled = replace(service_of(HEAT), max_age_us=600_000_000, required=("heat__mean_1m",))
+    """Another largest age, required column or constant is another contract, in words."""
+    ruled = replace(service_of(HEAT), max_age_us=600_000_000, required=("heat__mean_1m",), impute=(("heat__x", 0.5),))
     present = FixedCatalog(all_views=(HEAT,), all_services=(service_of(HEAT),), generation=7)
 
     plan = plan_changes(Definitions(views=(HEAT,), on_demand=(), services=(ruled,)), present)
 
     (change,) = plan.changes
     assert change.verdict == "new version"
-    assert change.details == ("max_age_us: 0 → 600000000", "required: () → ('heat__mean_1m',)")
+    assert change.details == (
+        "max_age_us: 0 → 600000000",
+        "required: () → ('heat__mean_1m',)",
+        "impute: () → (('heat__x', 0.5),)",
+    )
 
 
 def test_a_new_code_version_is_a_change_of_meaning() -> None:

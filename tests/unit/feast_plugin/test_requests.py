@@ -146,11 +146,12 @@ def test_the_response_speaks_feasts_words(lab: Any, excess: Any) -> None:
 
 
 def test_every_status_has_a_word_of_feasts() -> None:
-    """None is left out, and only what has no word of its own, a store that could not be asked, shares another's."""
+    """None is left out; what has no word of its own, a lost store or a constant, shares another's."""
     assert set(STATUSES) == set(Status) - {Status.UNSPECIFIED}
-    own = {status: word for status, word in STATUSES.items() if status != Status.UNAVAILABLE}
+    own = {status: word for status, word in STATUSES.items() if status not in (Status.UNAVAILABLE, Status.IMPUTED)}
     assert len(set(own.values())) == len(own)
     assert STATUSES[Status.UNAVAILABLE] == STATUSES[Status.CORRUPT] == FieldStatus.INVALID
+    assert STATUSES[Status.IMPUTED] == FieldStatus.INVALID, "PRESENT would call it a measurement"
     assert STATUSES[Status.STALE] == FieldStatus.OUTSIDE_MAX_AGE
 
 

@@ -50,15 +50,16 @@ class Canned:
 
 @dataclass
 class CannedFeatures:
-    """A feature handler with three entities: all present, one input null, none found."""
+    """A feature handler with three entities: all present, one input null, none found, unless said otherwise."""
 
     asked: list[Service] = field(default_factory=list)
+    status: list[list[int]] = field(default_factory=lambda: [[1, 1], [2, 1], [3, 3]])
 
     def answer(self, service: Service, keys: pa.Table, *, at_us: NDArray[np.int64]) -> Canned:
         """Return the canned answer."""
         self.asked.append(service)
         columns = pa.table({"vibration__rms": [2.0, None, None], "vibration__kurtosis": [3.0, 3.0, None]})
-        status = np.array([[1, 1], [2, 1], [3, 3]], dtype=np.int8)
+        status = np.array(self.status, dtype=np.int8)
         ages = {"vibration": np.array([5, 6, -1], dtype=np.int64)}
         return Canned(answer=Answer(sheet=Sheet.of(columns), status=status, age_us=ages))
 
@@ -143,6 +144,20 @@ def test_an_entity_without_a_required_input_gets_no_score(
 
     assert np.isfinite(found.scores).tolist() == scored
     assert found.statuses.tolist() == [Status.PRESENT, Status.NULL, Status.NOT_FOUND]
+
+
+def test_a_score_tells_of_constants_and_never_rests_on_them_alone(registry: ModelRegistry) -> None:
+    """One beside a measurement is said, beside what is lost that is; nothing but constants is nothing."""
+    train_and_release(registry)
+    constant, lost = int(Status.IMPUTED), int(Status.CORRUPT)
+    features = CannedFeatures(status=[[1, constant], [constant, lost], [constant, constant]])
+
+    found = Predictor(registry=registry, features=features, environment="prod", clock=ManualClock()).predict(
+        "bearing_failure", KEYS
+    )
+
+    assert found.statuses.tolist() == [Status.IMPUTED, Status.CORRUPT, Status.IMPUTED]
+    assert np.isfinite(found.scores).tolist() == [True, False, False]
 
 
 def test_features_are_asked_as_the_model_pins_them(registry: ModelRegistry) -> None:

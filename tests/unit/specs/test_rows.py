@@ -73,6 +73,7 @@ def test_statuses_keep_their_numbers() -> None:
         "STALE": 4,
         "CORRUPT": 5,
         "UNAVAILABLE": 6,
+        "IMPUTED": 7,
     }
 
 

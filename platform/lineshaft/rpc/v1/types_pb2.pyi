@@ -28,6 +28,7 @@ class ValueStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VALUE_STATUS_STALE: _ClassVar[ValueStatus]
     VALUE_STATUS_CORRUPT: _ClassVar[ValueStatus]
     VALUE_STATUS_UNAVAILABLE: _ClassVar[ValueStatus]
+    VALUE_STATUS_IMPUTED: _ClassVar[ValueStatus]
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_FLOAT64: DataType
 DATA_TYPE_FLOAT32: DataType
@@ -44,6 +45,7 @@ VALUE_STATUS_NOT_FOUND: ValueStatus
 VALUE_STATUS_STALE: ValueStatus
 VALUE_STATUS_CORRUPT: ValueStatus
 VALUE_STATUS_UNAVAILABLE: ValueStatus
+VALUE_STATUS_IMPUTED: ValueStatus
 
 class Column(_message.Message):
     __slots__ = ("name", "type", "values", "validity", "offsets", "statuses")
