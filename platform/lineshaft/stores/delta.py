@@ -16,17 +16,17 @@ from lineshaft.specs import BLOCK_SCHEMA, Source, View, row_identity, row_schema
 from lineshaft.stores.compaction import compact_folder
 from lineshaft.stores.data_files import Layout, safe_name
 from lineshaft.stores.fetch import Budget
+from lineshaft.stores.newest import newest
 from lineshaft.stores.parquet_read import Snapshot
 from lineshaft.stores.parquet_write import conform, write_files, write_stream
 from lineshaft.stores.point_in_time import join
 from lineshaft.stores.ports import Found, Wanted
-from lineshaft.stores.scan import entities, scan
+from lineshaft.stores.scan import scan
 
 if TYPE_CHECKING:
     from lineshaft.stores.delta_log import DeltaFolder
 
 Ints = NDArray[np.int64]
-_LATEST_ENTITIES = 100_000  # entities whose newest rows are held at once
 
 
 class DeltaOfflineStore:
@@ -104,17 +104,7 @@ class DeltaOfflineStore:
 
     def latest(self, view: View, *, version: int | None = None) -> Iterator[pa.Table]:
         """Return the newest row of each entity by (event_time, known_at): what the online store must hold."""
-        snapshot = self._snapshot(self._rows(view), version)
-        keys = entities(snapshot)
-        for start in range(0, keys.num_rows, _LATEST_ENTITIES):
-            part = keys.slice(start, _LATEST_ENTITIES)
-            forever = np.full(part.num_rows, np.iinfo(np.int64).max)
-            wanted = Wanted(view=view, features=view.feature_names, keys=part)
-            first = 0
-            for found in join(snapshot, wanted, at_us=forever, known_us=forever, budget=self._budget):
-                here = part.slice(first, found.rows.num_rows)
-                first += found.rows.num_rows
-                yield pa.table([*here.columns, *found.rows.columns], schema=row_schema(view))
+        return newest(self._snapshot(self._rows(view), version), row_schema(view))
 
     def as_of(
         self, wanted: Wanted, at_us: Ints, *, known_us: Ints | None = None, version: int | None = None

@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -116,7 +115,10 @@ class RedisOnlineStore:
         for ask in asks:
             came = [not away for away in part.away[at : at + len(ask.keys)]]
             values = list(compress(part.values[at : at + len(ask.keys)], came))
-            self._near.remember(replace(ask, keys=list(compress(ask.keys, came))), values)
+            part_of = Ask(
+                codec=ask.codec, prefix=ask.prefix, keys=list(compress(ask.keys, came)), features=ask.features
+            )
+            self._near.remember(part_of, values)
             at += len(ask.keys)
 
     def _unpacked(self, ask: Ask, values: list[bytes | None]) -> Found:

@@ -1,4 +1,4 @@
-"""Plain reads of a table: rows of a time range and of some assets, and the entities it holds."""
+"""Plain reads of a table: rows of a time range and of some assets."""
 
 from __future__ import annotations
 
@@ -70,23 +70,3 @@ def _keep(
 
 def _plain(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     return column if column.type == dtype else column.cast(dtype)
-
-
-def entities(snapshot: Snapshot) -> pa.Table:
-    """Return each entity of a table once, sorted by its keys."""
-    seen: pa.Table | None = None
-    keys = list(snapshot.keys)
-    for file in snapshot.files:
-        opened = snapshot.open(file)
-        for number in range(opened.num_row_groups):
-            part = snapshot.group(file, number, keys, opened=opened)
-            part = part.cast(pa.schema([_value_field(field) for field in part.schema]))
-            part = part.group_by(keys).aggregate([])
-            seen = part if seen is None else pa.concat_tables([seen, part]).group_by(keys).aggregate([])
-    if seen is None:
-        return pa.table({key: pa.array([], pa.string()) for key in keys})
-    return seen.sort_by([(key, "ascending") for key in keys])
-
-
-def _value_field(field: pa.Field) -> pa.Field:
-    return pa.field(field.name, field.type.value_type) if pa.types.is_dictionary(field.type) else field

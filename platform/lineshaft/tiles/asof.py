@@ -136,7 +136,7 @@ class AsOf:
             code, event_us, known_us = code[place], event_us[place], known_us[place]
         if not len(code):
             return
-        if not _is_sorted(code, event_us, known_us):
+        if not is_sorted(code, event_us, known_us):
             order = np.lexsort((known_us, event_us, code))
             code, event_us, known_us = code[order], event_us[order], known_us[order]
             place = order if place is None else place[order]
@@ -187,7 +187,7 @@ class AsOf:
         return self._as_asked(self._row)
 
 
-def _is_sorted(code: Ints, event_us: Ints, known_us: Ints) -> bool:
+def is_sorted(code: Ints, event_us: Ints, known_us: Ints) -> bool:
     """Say whether rows lie in order of (code, event_us, known_us)."""
     step = np.diff(code)
     if np.any(step < 0):
