@@ -72,7 +72,10 @@ SERVICE = Service(
 )
 FILLED = replace(SERVICE, name="filled", impute=(("pumps__rms", -1.5), ("pumps__starts", 0), ("rate__per_start", 9.0)))
 PINNED = Service(name="old_health", views=(ServiceView(view="pumps", version=OLDER.version, features=("rms",)),))
-REFERENCES = {"health": ("pumps:rms", "pumps:starts", "rate:per_start")}
+REFERENCES = {
+    "health": ("pumps:rms", "pumps:starts", "rate:per_start"),
+    "old_health": (f"pumps@{OLDER.version}:rms",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +337,7 @@ def hung(plant: Plant) -> Iterator[Plant]:
     os.kill(plant.valkey.pid or 0, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("contract", [name for name in CONTRACTS if "references" not in name])
+@EACH_CONTRACT
 def test_a_service_pinned_to_an_older_version_reads_its_rows(plant: Plant, contract: str) -> None:
     """A row of the older version is answered to those who pinned it, and only to them."""
     seen = CONTRACTS[contract](plant, "old_health", ["outdated", "present"])

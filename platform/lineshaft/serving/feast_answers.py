@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from lineshaft.errors import InputError
 from lineshaft.serving.features import Asked, Served
-from lineshaft.serving.references import column_of
+from lineshaft.serving.references import column_of, heading_of
 from lineshaft.specs import Status
 from lineshaft.specs.feast import FIELD_STATUSES, VALUE_FIELDS
 from lineshaft.specs.rows import ARROW_TYPES
@@ -49,14 +49,18 @@ def feast_columns(served: Served, asked: Asked, entities: Keys, *, full_names: b
         view: np.where(age == UNKNOWN_AGE_US, 0, served.at_us - age).tolist() for view, age in answer.age_us.items()
     }
     columns = [_key(name, entities.columns[name], zeros) for name in served.plan.join_keys if name in entities.columns]
-    inner = dict.fromkeys(answer.sheet.names if isinstance(asked, str) else map(column_of, asked))
+    named = (
+        {name: name for name in answer.sheet.names}
+        if isinstance(asked, str)
+        else {heading_of(reference): column_of(reference) for reference in asked}
+    )
     place = {name: i for i, name in enumerate(answer.sheet.names)}
-    for name in inner:
+    for heading, name in named.items():
         view, _, feature = name.partition("__")
         values = answer.columns.column(place[name])
         columns.append(
             FeastColumn(
-                name=name if full_names else feature,
+                name=heading if full_names else feature,
                 field=_FIELDS[values.type.id],
                 values=_plain(values),
                 statuses=[_WORDS[status] for status in answer.status[:, place[name]].tolist()],

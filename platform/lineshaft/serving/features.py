@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -44,12 +44,16 @@ Asked: TypeAlias = str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A service made ready once: its views in the versions it pins, its join keys, its columns."""
+    """A service made ready once: its views in the versions it pins, its join keys, its columns.
+
+    `owned`, of features referred to: their views as they are worded today, for whose they are.
+    """
 
     service: Service
     views: tuple[View, ...]
     versions: tuple[str, ...]
     join_keys: Mapping[str, str]  # name to dtype, over all views
+    owned: tuple[View, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -126,6 +130,8 @@ class Plans:
     def _ask(self, asked: Asked, before: Plan | None) -> Plan:
         service = self.catalog.service(asked) if isinstance(asked, str) else service_of(self.catalog, asked)
         made = self.make(service)  # also where the service is the same: a time to live makes no new version of a view
+        if not isinstance(asked, str):
+            made = replace(made, owned=tuple(self.catalog.view(view.name) for view in made.views))
         plan = before if before is not None and before == made else made  # codecs hang on the object
         if len(self._made) >= _MOST_MADE:  # references come in any number of combinations
             self._made.clear()
@@ -316,7 +322,7 @@ def must_read(caller: Caller, asked: Asked, plan: Plan) -> None:
     if isinstance(asked, str):
         caller.must_read(plan.service)
         return
-    for view in plan.views:
+    for view in plan.owned or plan.views:
         caller.must_read(view)
 
 
