@@ -24,6 +24,7 @@ EVERYTHING = (
     "flink.jobs.stream.arguments={--source,kafka}",
     "serving.autoscaling.enabled=true",
     "serving.service.headless=true",
+    "serving.http.enabled=true",
     "serving.tls.mutual=true",
     "serving.auth.oidc.issuer=https://id.example/plant",
     "serving.auth.oidc.audience=lineshaft",
@@ -181,6 +182,7 @@ def test_serving_may_be_reached_since_it_is_encrypted_and_guarded(helm: str) -> 
     assert {"name": "tls", "mountPath": "/etc/lineshaft/tls", "readOnly": True} in mounted
     assert set(more) - set(told) == {
         "LINESHAFT_TLS_CLIENT_CA",
+        "LINESHAFT_HTTP_ADDRESS",
         *(f"LINESHAFT_OIDC_{name}" for name in ("ISSUER", "AUDIENCE", "KEYS")),
     }
     assert {name.removeprefix("LINESHAFT_").lower() for name in more} <= set(Settings.model_fields)
@@ -196,7 +198,24 @@ def test_services_reach_a_pod(helm: str, choice: tuple[str, ...]) -> None:
         wanted = service["spec"]["selector"].items()
         (met,) = [d for d in deployments if wanted <= d["spec"]["template"]["metadata"]["labels"].items()]
         opened = {p["name"] for c in met["spec"]["template"]["spec"]["containers"] for p in c["ports"]}
-        assert service["spec"]["ports"][0]["targetPort"] in opened
+        assert {port["targetPort"] for port in service["spec"]["ports"]} == opened
+
+
+def test_feasts_http_is_let_in_where_it_is_answered_and_only_then(helm: str) -> None:
+    """Container, service, network policy and the server's own setting agree on the port; by default there is none."""
+
+    def http(choice: tuple[str, ...]) -> list[Any]:
+        documents = render(helm, choice)
+        (policy,) = [d for d in documents if d["kind"] == "NetworkPolicy" and d["metadata"]["name"] == "plant-serving"]
+        (service,) = [d for d in documents if d["kind"] == "Service" and d["metadata"]["name"] == "plant-serving"]
+        (container,) = dict(pods(documents))["plant-serving"]["containers"]
+        let_in = {port["port"] for port in policy["spec"]["ingress"][0]["ports"]}
+        offered = {port["port"] for port in service["spec"]["ports"]}
+        told = {item["name"]: item["value"] for item in container["env"]}.get("LINESHAFT_HTTP_ADDRESS")
+        return [let_in, {port["containerPort"] for port in container["ports"]}, offered, told]
+
+    assert http(DEFAULTS) == [*[{7700}] * 3, None]
+    assert http((*DEFAULTS, "serving.http.enabled=true")) == [*[{7700, 6566}] * 3, "0.0.0.0:6566"]
 
 
 def test_secrets_come_by_reference_only(helm: str) -> None:
@@ -264,6 +283,7 @@ def test_flink_jobs_keep_their_state(helm: str) -> None:
         "flink.jobs.stream.upgradeMode=stateless",
         "serving.auth.tokens=false",
         "serving.tls.existingSecret=",
+        "serving.http.port=7700",
         "serving.auth.oidc.issuer=https://id.example",
         "serving.auth.oidc.keys=http://id.example/keys",
     ],
