@@ -68,11 +68,14 @@ class DeltaFolder:
         with reaching(self.uri):
             if version == -1:
                 return None
-            if not DeltaTable.is_deltatable(self.uri, self._options):
+            try:
+                table = DeltaTable(self.uri, storage_options=self._options)
+            except TableNotFoundError:
                 if version is None:
                     return None
-                raise NotFoundError(f"there is no version {version}", where=self.uri, fix="nothing was written yet")
-            table = DeltaTable(self.uri, storage_options=self._options)
+                raise NotFoundError(
+                    f"there is no version {version}", where=self.uri, fix="nothing was written yet"
+                ) from None
             if version is None or version == table.version():
                 return table
             if 0 <= version < table.version():

@@ -7,8 +7,9 @@ view, whose reference is part of the store's key, so no type has to be written.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -113,6 +114,9 @@ def _texts(column: pa.Array) -> list[bytes]:
     offsets = np.frombuffer(ends, "<i4", len(column) + 1, 4 * column.offset).tolist()
     first = offsets[0]
     raw: bytes = data.slice(first, offsets[-1] - first).to_pybytes() if data is not None else b""
+    width = offsets[1] - first
+    if width and len(raw) == width * len(column) and offsets == list(range(first, offsets[-1] + 1, width)):
+        return list(chain.from_iterable(struct.iter_unpack(f"{width}s", raw)))
     return [raw[a - first : b - first] for a, b in pairwise(offsets)]
 
 
