@@ -34,9 +34,10 @@ check: setup ## format, lint, types, contracts, house rules, stubs, docs, chart,
 	$(PYTEST) -q -p no:cacheprovider tests/test_house_rules.py tests/test_documents.py tests/unit/helm tests/unit/monitoring $(PYTEST_OPTIONS)
 	$(BIN)/python scripts/reference_docs.py --check
 
-bench-serving: setup ## the figures of serving beside Feast and a bare server: latency, throughput, streams
+bench-serving: setup ## the figures of serving beside Feast and a bare server: latency, throughput, streams, overload
 	$(BIN)/python tests/bench/bench_serving.py
 	$(BIN)/python tests/bench/bench_throughput.py
+	$(BIN)/python tests/bench/bench_overload.py
 
 bench: setup ## the figures of docs/measurements.md, measured again; ONLY=join takes one of tests/bench/
 	@for script in tests/bench/bench_$(or $(ONLY),*).py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

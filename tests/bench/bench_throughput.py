@@ -7,6 +7,8 @@ The plant of `bench_serving.py`: Feast 0.67 by gRPC and by HTTP, the bare server
 Valkey with the same rows of 60 features. Each is called for some seconds by eight threads, one after the other, round
 after round; replies are left as bytes. Calls a second are medians over rounds; CPU is what the server's processes took.
 `stream` puts StreamFeatures beside GetFeatures, one caller, one row, with questions sent ahead of answers.
+`half_load` asks the bare server and ours at a steady pace, at half of the most that each answers by itself, in turn; a
+call's time counts from the moment it was due.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any
 import bench_serving as plant  # type: ignore[import-not-found]  # beside this script
 import grpc
 import psutil
+from open_loop import by_code, drive, peak  # type: ignore[import-not-found]  # beside this script
 
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving import convert
@@ -165,6 +168,46 @@ def streams(args: argparse.Namespace, address: str) -> Iterator[dict[str, Any]]:
     channel.close()
 
 
+def bare_messages(peers: Path, asked: list[list[str]]) -> list[bytes]:
+    """Return what the bare server is asked."""
+    sys.path.insert(0, str(peers))
+    from grpc_gen import load  # type: ignore[import-not-found]  # the peers' own script
+
+    messages, _ = load()
+    return [messages.FetchRequest(keys=keys).SerializeToString() for keys in asked]
+
+
+def half_load(args: argparse.Namespace, addresses: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Ask the bare server and ours at half of their own peaks, in turn; compare what 99 % of calls took."""
+    rnd = random.Random(1)
+    for rows in [size for size in args.sizes if size <= 100]:
+        asked = [[f"asset_{k:07d}" for k in rnd.sample(range(plant.ASSETS), rows)] for _ in range(200)]
+        sides = {"bare": (addresses["bare"], "/bench.Bench/Fetch", bare_messages(args.peers, asked))}
+        for shape in SHAPES:
+            sides[shape] = (
+                addresses["warm"],
+                plant.GET_FEATURES,
+                [question(shape, keys).SerializeToString() for keys in asked],
+            )
+        peaks = {name: peak(*side, seconds=args.seconds)[0] for name, side in sides.items()}
+        seen: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+        for _ in range(max(3, args.rounds)):
+            for name, side in sides.items():
+                calls = drive(*side, rate=peaks[name] / 2, seconds=args.seconds)
+                seen[name].append(by_code([call for call in calls if call.code == "OK"])["OK"])
+        line: dict[str, Any] = {
+            "case": "half_load",
+            "rows": rows,
+            "peak_per_s": {n: round(p) for n, p in peaks.items()},
+        }
+        for quantile in ("p50_ms", "p99_ms"):
+            line[quantile] = {name: statistics.median(one[quantile] for one in all_) for name, all_ in seen.items()}
+        for shape in SHAPES:
+            ratios = [a["p99_ms"] / b["p99_ms"] for a, b in zip(seen[shape], seen["bare"], strict=True)]
+            line[f"{shape}_p99_over_bare"] = [round(ratio, 2) for ratio in sorted(ratios)]
+        yield line
+
+
 def endless(over: threading.Event) -> Iterator[int]:
     """Count until it is over."""
     number = 0
@@ -196,7 +239,9 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         addresses, pids = plant.started(stack, folder, args.peers, near={"warm": plant.ASSETS}, http=True)
-        for line in itertools.chain(streams(args, addresses["warm"]), throughput(args, addresses, pids)):
+        for line in itertools.chain(
+            half_load(args, addresses), streams(args, addresses["warm"]), throughput(args, addresses, pids)
+        ):
             plant.report(line)
 
 

@@ -66,11 +66,12 @@ class Scraped:
 
 @pytest.fixture
 def scraped(tmp_path: Path) -> Iterator[Scraped]:
-    """Serve pump `a`, measured 30 seconds ago."""
+    """Serve pump `a`, measured 30 seconds ago, and pump `old`, measured 50 seconds ago."""
     with EmbeddedValkey(tmp_path / "online") as valkey:
         online = RedisOnlineStore(valkey.url, project="dev", timeout_s=1.0)
         schema = row_schema(VIEW)
-        columns = (["a"], [70 * SECOND_US], [70 * SECOND_US], [1.0], [None])
+        times = [70 * SECOND_US, 50 * SECOND_US]
+        columns = (["a", "old"], times, times, [1.0, 1.0], [None, None])
         arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
         online.write(VIEW, pa.Table.from_arrays(arrays, schema=schema))
         plans = Plans(catalog=FixedCatalog(all_views=(VIEW,), all_services=(SERVICE,)))
@@ -137,6 +138,8 @@ def test_a_view_shows_how_new_its_rows_are_and_how_old_they_may_become(scraped: 
     scraped.client.features("health", asset_id=["a"], at_us=500 * SECOND_US)
 
     assert scraped.number("lineshaft_newest_row_timestamp_seconds", view="pumps") == 70
+    scraped.client.features("health", asset_id=["old"])
+    assert scraped.number("lineshaft_newest_row_timestamp_seconds", view="pumps") == 70  # an older row lowers nothing
     assert scraped.number("lineshaft_view_ttl_seconds", view="pumps") == 60
 
 

@@ -13,12 +13,17 @@ from typing import Any
 
 _ARENA_MAX = -8  # M_ARENA_MAX of <malloc.h>
 _HEAPS = 2
+_OF_DELTA = "narenas:1,tcache:false,dirty_decay_ms:1000,muzzy_decay_ms:0"
 _SLACK = 8 << 20
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def share_heaps() -> bool:
-    """Let all threads share two heaps; tell whether that could be said. Heaps that are there already stay."""
+    """Let all threads share two heaps; tell whether that could be said. Heaps that are there already stay.
+
+    delta-rs brings an allocator of its own, and up to a hundred threads: it is told the like before it is loaded.
+    """
+    os.environ.setdefault("_RJEM_MALLOC_CONF", _OF_DELTA)  # noqa: TID251 - it can be told in no other way
     mallopt = _of_libc("mallopt")
     return bool(mallopt is not None and mallopt(_ARENA_MAX, _HEAPS))
 
