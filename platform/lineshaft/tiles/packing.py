@@ -154,7 +154,7 @@ class RowCodec:
         """Add the CRCs."""
         width = matrix.shape[1]
         body = width - _CRC_WIDTH
-        bodies = chain.from_iterable(struct.iter_unpack(f"{body}s{_CRC_WIDTH}x", matrix))
+        bodies = chain.from_iterable(struct.iter_unpack(f"{body}s{_CRC_WIDTH}x", matrix.data))
         checks = list(map(zlib.crc32, bodies))  # a third of what slices in a loop take
         matrix[:, body:] = np.array(checks, "<u4").view(np.uint8).reshape(-1, _CRC_WIDTH)
         return matrix
