@@ -48,6 +48,7 @@ class Cluster:
         self._where = where
         self._nodes: dict[Place, Node] = {}
         self._lock = Lock()
+        self._closed = False
         self._watch = Watch(self._drawn, changed=self._leave, lease_s=lease_s)
 
     def values(self, keys: Sequence[bytes], *, budget_s: float) -> list[bytes | None]:
@@ -108,8 +109,10 @@ class Cluster:
         return UnavailableError(str(error), where=self._where)
 
     def close(self) -> None:
-        """Close idle connections."""
-        for node in list(self._nodes.values()):
+        """Close connections: those nobody uses at once, those in use when they come back."""
+        with self._lock:
+            self._closed, nodes = True, list(self._nodes.values())
+        for node in nodes:
             node.link.close()
 
     def _whole(self, replies: list[Any]) -> list[Any]:
@@ -198,6 +201,8 @@ class Cluster:
         with self._lock:
             if holder not in self._nodes:
                 self._nodes[holder] = Node(holder, self._link_of(holder))
+                if self._closed:  # who asks for the map in the background may have begun before
+                    self._nodes[holder].link.close()
             return self._nodes[holder]
 
     def _drawn(self, budget_s: float) -> ClusterMap:

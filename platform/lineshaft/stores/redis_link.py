@@ -159,6 +159,7 @@ class RedisLink:
         self._pid = os.getpid()
         self._primary: Primary | None = None
         self._out: WeakSet[Session] = WeakSet()
+        self._closed = False
         self._turns = 0  # how often all connections were ended
 
     def follow(self, primary: Primary) -> None:
@@ -211,7 +212,8 @@ class RedisLink:
             self._primary.heed(budget_s)
 
     def close(self) -> None:
-        """Close idle connections; those in use close when they come back broken."""
+        """Close connections: those nobody uses at once, those in use when they come back, on whatever thread."""
+        self._closed = True
         self.drop_idle()
         if self._primary is not None:
             self._primary.close()
@@ -303,7 +305,7 @@ class RedisLink:
 
     def give_back(self, session: Session) -> None:
         """Keep a connection for the next one; every reply was received over it."""
-        if len(self._idle) < _MAX_IDLE:
+        if len(self._idle) < _MAX_IDLE and not self._closed:
             self._idle.append(session)
         else:
             session.close()

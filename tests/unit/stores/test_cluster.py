@@ -195,6 +195,20 @@ def test_a_map_comes_from_whoever_is_left(fleet: Shared) -> None:
         servers_of("redis+cluster://127.0.0.1:1").call("PING", "x", budget_s=LONG_S)
 
 
+def test_what_is_under_way_when_all_is_closed_is_closed_when_it_comes_back(fleet: Shared) -> None:
+    """Somebody may be asking for the map in the background: his connection is not kept for a next one."""
+    link = RedisLink(f"redis://127.0.0.1:{fleet.primaries[0]}")
+    session = link.take(time.monotonic() + LONG_S)
+    assert session.call("PING") == b"PONG"
+
+    link.close()
+    link.give_back(session)
+
+    assert not link.connected
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        session.call("PING")
+
+
 @pytest.mark.parametrize("url", ["redis+cluster://", "redis+cluster://h:1/3", "redis+cluster://h:x"])
 def test_a_url_of_no_cluster_is_refused_with_the_forms_there_are(url: str) -> None:
     """No host, a database, or no port: the fault names the right form."""
