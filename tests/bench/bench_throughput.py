@@ -36,6 +36,7 @@ from open_loop import by_code, drive, peak  # type: ignore[import-not-found]  # 
 
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving import convert
+from lineshaft.serving.together import apart, together
 from lineshaft.tiles.keys import Keys
 
 CALLERS = 8
@@ -151,7 +152,8 @@ def streams(args: argparse.Namespace, address: str) -> Iterator[dict[str, Any]]:
             unary.append(steady(partial(stub.GetFeatures, asked), args.seconds))
             over = threading.Event()
             questions = (features_pb2.StreamFeaturesRequest(number=i, request=asked) for i in endless(over))
-            replies = stub.StreamFeatures(questions)
+            call = stub.StreamFeatures(together(questions, over))  # as the client sends them and takes them apart
+            replies = apart(call)
             stream.append(steady(partial(next, replies), args.seconds))
             over.set()
             for _ in replies:

@@ -6,20 +6,25 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import grpc
 import pyarrow as pa
 import pytest
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError, NotFoundError, RateError, UnavailableError
 from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
+from lineshaft.serving import convert
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.frames import FeatureFrame
 from lineshaft.serving.server import Handlers, Limits, background_server
+from lineshaft.serving.together import MOST, apart
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.memory_offline import MemoryOfflineStore
 from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.tiles.keys import Keys
 
 VIEW = View(
     name="pumps",
@@ -89,6 +94,28 @@ def test_a_refused_question_is_answered_by_its_error_and_ends_nothing(client: Cl
     assert "asset_id" in refused.what
     assert refused.fix
     assert [one.table[RMS].to_pylist() for one in (first, last) if isinstance(one, FeatureFrame)] == [[1.0], [2.0]]
+
+
+def test_questions_of_one_message_are_answered_each_by_itself(address: str) -> None:
+    """A wrong one, those beyond the most, one that holds others, and good ones between: an answer each, in order."""
+
+    def question(number: int, key: str = "asset_id") -> features_pb2.StreamFeaturesRequest:
+        entities = convert.entities_to(Keys({key: [f"p{number}"]}))
+        asked = features_pb2.GetFeaturesRequest(feature_service="health", entities=entities)
+        return features_pb2.StreamFeaturesRequest(number=number, request=asked)
+
+    message = question(0)
+    message.also.extend([question(1), question(2, "wrong_key"), *(question(n) for n in range(3, MOST + 2))])
+    message.also[4].also.append(question(99))
+    with grpc.insecure_channel(address) as channel:
+        (reply,) = features_pb2_grpc.FeatureServiceStub(channel).StreamFeatures(iter([message]))
+
+    answers = list(apart([reply]))
+    refused = {one.number: one.refusal for one in answers if one.WhichOneof("result") == "refusal"}
+    assert [one.number for one in answers] == list(range(MOST + 2))
+    assert sorted(refused) == [2, 5, MOST, MOST + 1]
+    assert "questions in one message" in refused[MOST].what == refused[5].what
+    assert all(refusal.fix for refusal in refused.values())
 
 
 def test_an_unknown_service_is_refused_each_time(client: Client) -> None:

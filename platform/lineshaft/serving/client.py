@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, pa
 from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, RETRY_KEY, WHERE_KEY
 from lineshaft.serving.retries import RetryBudget
 from lineshaft.serving.tls import bearer, channel
+from lineshaft.serving.together import apart, together
 from lineshaft.serving.watched import SILENCES, listened, may_go_on
 
 if TYPE_CHECKING:
@@ -98,11 +100,12 @@ class Client:
     ) -> Iterator[FeatureFrame | errors.LineshaftError]:
         """Answer question after question over one stream, in order: for callers who ask all the time.
 
-        questions: the keys of each, as `features` takes them; they are taken as fast as the server reads, so the next
-        may be on its way before an answer is back. A refused question is answered by its error, which is not raised.
+        questions: the keys of each, as `features` takes them; some are taken ahead, so that those that are ready travel
+        together. A refused question is answered by its error, which is not raised.
         budget_s: the most time the online store may take for each; the server's own limit unless given.
         """
         asked: deque[pa.Table] = deque()
+        over = threading.Event()
 
         def requests() -> Iterator[features_pb2.StreamFeaturesRequest]:
             for number, keys in enumerate(questions):
@@ -112,8 +115,9 @@ class Client:
                     number=number, request=_question(service, table), budget_us=round(budget_s * 1e6)
                 )
 
+        messages = self._features.StreamFeatures(together(requests(), over), metadata=self._who)
         try:
-            for reply in self._features.StreamFeatures(requests(), metadata=self._who):
+            for reply in apart(messages):
                 table = asked.popleft()
                 if reply.WhichOneof("result") == "response":
                     yield frame_from(table, reply.response)
@@ -122,6 +126,9 @@ class Client:
                     yield kind(no.what, where=no.where, fix=no.fix)
         except grpc.RpcError as error:
             self._raise(error)
+        finally:
+            over.set()
+            messages.cancel()
 
     def watch(
         self,

@@ -5,6 +5,7 @@ Work that may have to wait runs on threads, so that no call waits behind another
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import InputError, LineshaftError, NotFoundError, UnauthenticatedError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
-from lineshaft.serving import calls, convert
+from lineshaft.serving import calls, convert, together
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.outside_arrow import entity_rows_from
@@ -24,6 +25,8 @@ from lineshaft.serving.predict import Predictions
 from lineshaft.serving.watching import Pace, Watching
 from lineshaft.specs import Service
 
+_AT_A_STRETCH = 4
+"""Questions of one message that are answered before other calls have a turn."""
 _MESSAGE_BYTES = 4 << 20
 """About the size of one streamed message: large enough to fill the wire, small enough for any client's limit."""
 
@@ -69,20 +72,32 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
     async def StreamFeatures(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer question after question; a refused one is answered by its refusal, a lost identity ends the stream."""
         caller = self._caller()
-        async for asked in requests:
-            most_s = self._answers.timeout_s
-            limit_s = min(most_s, asked.budget_us / 1e6) if asked.budget_us > 0 else most_s
-            try:
-                caller = caller.again()
-                answer = await self._features_of(asked.request, limit_s, caller)
-            except UnauthenticatedError:
-                raise
-            except LineshaftError as error:
-                self._answers.refused(error)
-                refusal = features_pb2.Refusal(code=error.code, what=error.what, where=error.where, fix=error.fix)
-                yield features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
-            else:
-                yield features_pb2.StreamFeaturesResponse(number=asked.number, response=answer)
+        async for message in requests:
+            first = await self._answer_to(message, caller)
+            for place, asked in enumerate(message.also, start=1):
+                unfit = place >= together.MOST or asked.also
+                first.also.append(await self._answer_to(asked, caller, unfit=bool(unfit)))
+                if place % _AT_A_STRETCH == 0:
+                    await asyncio.sleep(0)  # other calls have their turn
+            yield first
+
+    async def _answer_to(self, asked: Any, caller: Caller, *, unfit: bool = False) -> Any:
+        """Return the answer to one question of a stream, or its refusal; a lost identity is raised."""
+        most_s = self._answers.timeout_s
+        limit_s = min(most_s, asked.budget_us / 1e6) if asked.budget_us > 0 else most_s
+        try:
+            caller = caller.again()
+            if unfit:
+                what = f"more than {together.MOST} questions in one message, or questions within them"
+                raise InputError(what, fix="send the rest in another message")
+            answer = await self._features_of(asked.request, limit_s, caller)
+        except UnauthenticatedError:
+            raise
+        except LineshaftError as error:
+            self._answers.refused(error)
+            refusal = features_pb2.Refusal(code=error.code, what=error.what, where=error.where, fix=error.fix)
+            return features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
+        return features_pb2.StreamFeaturesResponse(number=asked.number, response=answer)
 
     async def WatchFeatures(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer once, then after each change; a message without an answer is a sign of life."""

@@ -56,24 +56,28 @@ class GetFeaturesResponse(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., batch: _Optional[bytes] = ..., statuses: _Optional[_Iterable[_Union[ColumnStatuses, _Mapping]]] = ..., blocks: _Optional[_Iterable[_Union[Block, _Mapping]]] = ..., names: _Optional[_Iterable[str]] = ..., value_statuses: _Optional[bytes] = ...) -> None: ...
 
 class StreamFeaturesRequest(_message.Message):
-    __slots__ = ("number", "request", "budget_us")
+    __slots__ = ("number", "request", "budget_us", "also")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     BUDGET_US_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     number: int
     request: GetFeaturesRequest
     budget_us: int
-    def __init__(self, number: _Optional[int] = ..., request: _Optional[_Union[GetFeaturesRequest, _Mapping]] = ..., budget_us: _Optional[int] = ...) -> None: ...
+    also: _containers.RepeatedCompositeFieldContainer[StreamFeaturesRequest]
+    def __init__(self, number: _Optional[int] = ..., request: _Optional[_Union[GetFeaturesRequest, _Mapping]] = ..., budget_us: _Optional[int] = ..., also: _Optional[_Iterable[_Union[StreamFeaturesRequest, _Mapping]]] = ...) -> None: ...
 
 class StreamFeaturesResponse(_message.Message):
-    __slots__ = ("number", "response", "refusal")
+    __slots__ = ("number", "response", "refusal", "also")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     number: int
     response: GetFeaturesResponse
     refusal: Refusal
-    def __init__(self, number: _Optional[int] = ..., response: _Optional[_Union[GetFeaturesResponse, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+    also: _containers.RepeatedCompositeFieldContainer[StreamFeaturesResponse]
+    def __init__(self, number: _Optional[int] = ..., response: _Optional[_Union[GetFeaturesResponse, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., also: _Optional[_Iterable[_Union[StreamFeaturesResponse, _Mapping]]] = ...) -> None: ...
 
 class WatchFeaturesRequest(_message.Message):
     __slots__ = ("request", "min_interval_us", "heartbeat_us")
