@@ -37,7 +37,6 @@ _MOST_RACKS = 16
 _LEASE_S = 0.1
 _RETRY_S = 1.0
 _IDLE_S = 10.0
-_PROMPT_S = 0.001
 
 
 class Ask:
@@ -130,7 +129,7 @@ class NearCache:
             if not free:
                 return
             try:
-                self._session.allow(_PROMPT_S)
+                self._session.allow(self._lease_s)  # a few bytes go at once; this thread may be held up
                 for message in self._session.poll():
                     self._note(message)
                 now_s = time.monotonic()

@@ -268,6 +268,52 @@ def test_nothing_to_hear_is_no_fault_plain_or_encrypted(quiet: Any) -> None:
     assert Session(quiet).poll() == []
 
 
+class Sluggish(RedisLink):
+    """A link whose reader is held up each time it listens, as a thread is on a busy machine."""
+
+    def connect(self, *given: Any, **named: Any) -> Session:
+        """Return a session that takes its time."""
+        session = super().connect(*given, **named)
+        prompt = session.poll
+
+        def poll() -> list[Any]:
+            time.sleep(0.01)
+            return prompt()
+
+        session.poll = poll  # type: ignore[method-assign]
+        return session
+
+
+@pytest.mark.parametrize("kind", [RedisLink, Sluggish])
+def test_attending_keeps_rows_fresh_and_nobody_waits(
+    kind: type[RedisLink], url: str, raw: Any, store: RedisOnlineStore
+) -> None:
+    """Far longer than the lease, rows are answered from memory without a question, though the attendant was held up."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(kind(url), lease_s=0.2)
+    read(near, "a")
+    before = gets(raw), pings(raw)
+
+    for _ in range(30):
+        near.attend()
+        time.sleep(0.02)
+        asked = pings(raw)
+        assert read(near, "a") == [1.0]
+        assert pings(raw) == asked
+
+    assert gets(raw) == before[0]
+    assert pings(raw) > before[1]
+
+
+def test_nobody_attends_to_what_nobody_reads(url: str, raw: Any) -> None:
+    """Before the first read there is nothing to attend to."""
+    before = pings(raw)
+
+    NearCache(RedisLink(url)).attend()
+
+    assert pings(raw) == before
+
+
 def test_a_write_between_looking_and_asking_is_not_forgotten(url: str, raw: Any, store: RedisOnlineStore) -> None:
     """However often others write meanwhile, the next read asks for a sign of life sent after the last of them."""
     store.write(VIEW, rows("a"))
