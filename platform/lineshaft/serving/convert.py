@@ -13,13 +13,12 @@ from lineshaft.rpc.v1 import features_pb2, predictions_pb2, types_pb2
 from lineshaft.serving.features import Plan, Served
 from lineshaft.serving.predict import Predictions
 from lineshaft.specs.rows import ARROW_TYPES, PRESENT
-from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.buffers import blank, is_valid, one_piece, truths
 from lineshaft.tiles.keys import Column, Keys
 
-_CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
-_WIRE = {kind.id: _CODES[dtype] for dtype, kind in ARROW_TYPES.items()}  # by id: hashing a type costs more than a copy
-_ARROW = {_CODES[dtype]: kind for dtype, kind in ARROW_TYPES.items()}
+CODES = {dtype: types_pb2.DataType.Value(f"DATA_TYPE_{dtype.upper()}") for dtype in ARROW_TYPES}
+_WIRE = {kind.id: CODES[dtype] for dtype, kind in ARROW_TYPES.items()}  # by id: hashing a type costs more than a copy
+_ARROW = {CODES[dtype]: kind for dtype, kind in ARROW_TYPES.items()}
 _WIDTHS = {
     kind.id: kind.bit_width // 8
     for kind in ARROW_TYPES.values()
@@ -128,7 +127,7 @@ def ages_from(views: Iterable[types_pb2.ServedView]) -> dict[str, NDArray[np.int
 
 
 def features_to(served: Served, *, encoding: int = features_pb2.ENCODING_COLUMNS) -> features_pb2.GetFeaturesResponse:
-    """Return an answer as it goes over the wire."""
+    """Return an answer in columns or as Arrow; answers in blocks are `lineshaft.serving.written`."""
     answer = served.answer
     names = answer.sheet.names
     reply = features_pb2.GetFeaturesResponse(
@@ -137,31 +136,13 @@ def features_to(served: Served, *, encoding: int = features_pb2.ENCODING_COLUMNS
         served_at_us=served.at_us,
         degraded=served.degraded,
     )
-    if encoding == features_pb2.ENCODING_BLOCKS:
-        _blocks_to(reply, answer)
-    elif encoding == features_pb2.ENCODING_ARROW:
+    if encoding == features_pb2.ENCODING_ARROW:
         reply.batch = arrow_to(withheld(answer.columns))
         reply.statuses.extend(statuses_to(names, answer.status))
     else:
         cells = zip(names, answer.columns.columns, _by_column(answer.status), strict=True)
         reply.columns.extend([column_to(name, one_piece(column), statuses) for name, column, statuses in cells])
     return reply
-
-
-def _blocks_to(reply: features_pb2.GetFeaturesResponse, answer: Answer) -> None:
-    """Write an answer in blocks: what lies together in memory goes over the wire together."""
-    sheet = answer.sheet
-    reply.names.extend(sheet.names)
-    for block in sheet.parts.blocks:
-        message = reply.blocks.add(type=_CODES[block.dtype], places=block.places)
-        values, valid = block.values, block.valid
-        if valid is not None:
-            values = block.withheld(valid).values  # what is withheld does not leave under a null
-            message.validity = np.packbits(valid, axis=1, bitorder="little").tobytes()
-        message.values = values.tobytes()
-    reply.columns.extend([column_to(sheet.names[place], array, None) for place, array in sheet.parts.loose.items()])
-    if not answer.whole and (answer.status != PRESENT).any():
-        reply.value_statuses = answer.status.T.tobytes()
 
 
 def blocks_from(reply: features_pb2.GetFeaturesResponse) -> list[pa.Array]:
@@ -215,7 +196,7 @@ def summary_to(plan: Plan) -> features_pb2.FeatureServiceSummary:
         team=service.team,
         owner=service.owner,
         description=service.description,
-        join_keys=[features_pb2.JoinKey(name=name, type=_CODES[dtype]) for name, dtype in plan.join_keys.items()],
+        join_keys=[features_pb2.JoinKey(name=name, type=CODES[dtype]) for name, dtype in plan.join_keys.items()],
         columns=plan.columns,
         view_versions=versions_of(plan),
     )

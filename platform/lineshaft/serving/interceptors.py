@@ -94,7 +94,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             behaviour = _edged_stream(behaviour, method, self._told, self.calls, self.streams)
         else:
             behaviour = _edged(behaviour, method, self._told, self.calls)
-        return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, None, handler.response_serializer)
+        return getattr(grpc, f"{kind}_rpc_method_handler")(behaviour, None, _writing(handler.response_serializer))
 
 
 _KINDS = {
@@ -120,6 +120,13 @@ def _reading(behaviour: Any, reads: Callable[[bytes], Any], *, one: bool) -> Cal
 
     given = read if one else each
     return lambda raw, context: behaviour(given(raw), context)
+
+
+def _writing(writes: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] | None:
+    """Return what writes messages, and lets those pass that are written already."""
+    if writes is None:
+        return None
+    return lambda message: message if isinstance(message, bytes) else writes(message)
 
 
 def _guarded(guard: Guard, method: str, behaviour: Any) -> Callable[[Any, Any], Any]:

@@ -17,7 +17,7 @@ from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import InputError, LineshaftError, NotFoundError, UnauthenticatedError
 from lineshaft.ops.training_set import Chunk
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
-from lineshaft.serving import calls, convert, together
+from lineshaft.serving import calls, convert, together, written
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.outside_arrow import entity_rows_from
@@ -73,15 +73,15 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         """Answer question after question; a refused one is answered by its refusal, a lost identity ends the stream."""
         caller = self._caller()
         async for message in requests:
-            first = await self._answer_to(message, caller)
+            first, others = await self._answer_to(message, caller), []
             for place, asked in enumerate(message.also, start=1):
                 unfit = place >= together.MOST or asked.also
-                first.also.append(await self._answer_to(asked, caller, unfit=bool(unfit)))
+                others.append(await self._answer_to(asked, caller, unfit=bool(unfit)))
                 if place % _AT_A_STRETCH == 0:
                     await asyncio.sleep(0)  # other calls have their turn
-            yield first
+            yield written.with_others(first, others)
 
-    async def _answer_to(self, asked: Any, caller: Caller, *, unfit: bool = False) -> Any:
+    async def _answer_to(self, asked: Any, caller: Caller, *, unfit: bool = False) -> bytes:
         """Return the answer to one question of a stream, or its refusal; a lost identity is raised."""
         most_s = self._answers.timeout_s
         limit_s = min(most_s, asked.budget_us / 1e6) if asked.budget_us > 0 else most_s
@@ -96,8 +96,9 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         except LineshaftError as error:
             self._answers.refused(error)
             refusal = features_pb2.Refusal(code=error.code, what=error.what, where=error.where, fix=error.fix)
-            return features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal)
-        return features_pb2.StreamFeaturesResponse(number=asked.number, response=answer)
+            raw: bytes = features_pb2.StreamFeaturesResponse(number=asked.number, refusal=refusal).SerializeToString()
+            return raw
+        return written.on_stream(asked.number, answer)
 
     async def WatchFeatures(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer once, then after each change; a message without an answer is a sign of life."""
@@ -111,19 +112,19 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         answers = self._watching.of(
             asked.feature_service,
             convert.entities_from(asked.entities),
-            lambda served: convert.features_to(served, encoding=asked.encoding),
+            lambda served: written.features(served, asked.encoding),
             pace=Pace(**given),
             caller=self._caller(),
         )
         async for answer in answers:
-            yield features_pb2.WatchFeaturesResponse(response=answer)
+            yield b"" if answer is None else written.on_watch(answer)
 
-    async def _features_of(self, request: Any, limit_s: float, caller: Caller) -> features_pb2.GetFeaturesResponse:
+    async def _features_of(self, request: Any, limit_s: float, caller: Caller) -> bytes:
         entities, at_us = convert.entities_from(request.entities), request.at_us or None
         return await self._answers.of(
             request.feature_service,
             entities,
-            lambda served: convert.features_to(served, encoding=request.encoding),
+            lambda served: written.features(served, request.encoding),
             limit_s=limit_s,
             at_us=at_us,
             caller=caller,
