@@ -185,11 +185,8 @@ def bench_reads(args: argparse.Namespace, addresses: dict[str, str]) -> Iterator
 
         return read
 
-    everything = [f"asset_{i:07d}" for i in range(ASSETS)]
     for shape in SHAPES:
-        for _ in range(2):  # the first call of a service, and what it reads, goes by a thread
-            for first in range(0, ASSETS, 100):
-                raw("warm", shape)(everything[first : first + 100])
+        warm_up(raw("warm", shape))
         for way, theirs, ours in (("bytes", feast_bytes, raw), ("values", feast_values, decoded)):
             for n in args.sizes:
                 sides = {"feast": theirs, "bare": bare, "warm": ours("warm", shape), "cold": ours("cold", shape)}
@@ -197,6 +194,13 @@ def bench_reads(args: argparse.Namespace, addresses: dict[str, str]) -> Iterator
                 yield {"case": "get_features", "shape": shape, "to": way, "rows": n, **times}
     for channel in channels:
         channel.close()
+
+
+def warm_up(ask: Callable[[list[str]], Any]) -> None:
+    """Ask about every asset, twice: the first call of a service, and what it reads, goes by a thread."""
+    everything = [f"asset_{i:07d}" for i in range(ASSETS)]
+    for first in [*range(0, ASSETS, 100)] * 2:
+        ask(everything[first : first + 100])
 
 
 def feast_calls(peers: Path, address: str) -> tuple[Callable[[list[str]], Any], Callable[[list[str]], Any]]:

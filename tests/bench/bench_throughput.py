@@ -241,6 +241,10 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         addresses, pids = plant.started(stack, folder, args.peers, near={"warm": plant.ASSETS}, http=True)
+        with grpc.insecure_channel(addresses["warm"], plant.CHANNEL) as channel:
+            ask = features_pb2_grpc.FeatureServiceStub(channel).GetFeatures
+            for shape in SHAPES:
+                plant.warm_up(lambda keys, shape=shape: ask(question(shape, keys)))
         for line in itertools.chain(
             half_load(args, addresses), streams(args, addresses["warm"]), throughput(args, addresses, pids)
         ):
