@@ -220,6 +220,21 @@ def test_windows_are_computed_offline_and_online_alike(store: Any) -> None:
     assert (there["max_1m"].to_numpy() - there["mean_1m"].to_numpy()).tolist() == there["peak_over_mean"].to_pylist()
 
 
+def test_request_data_is_read_offline_and_online_alike(store: Any) -> None:
+    """A named function reads it from the entity rows, and a null is a null."""
+    features, expected = ["heat:mean_1m", "surplus:over"], [55.5, None]
+    rows = [{"asset_id": a, "expected": e} for a, e in zip(["fresh", "stale"], expected, strict=True)]
+    entities = pd.DataFrame({**pd.DataFrame(rows), "event_timestamp": [NOW] * 2})
+
+    there = store.get_online_features(features=features, entity_rows=rows).to_arrow()
+    here = store.get_historical_features(entity_df=entities, features=features).to_arrow()
+
+    mean = there["mean_1m"].to_pylist()
+    assert there["over"].to_pylist() == here["over"].to_pylist() == [mean[0] - 55.5, None]
+    with pytest.raises(InputError, match="expected"):
+        online(store, ["fresh"], features)
+
+
 def test_a_feature_service_is_answered_in_one_call(store: Any) -> None:
     """Plain, computed and on-demand features stand side by side under full names."""
     answer = store.get_online_features(

@@ -10,7 +10,7 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
-from lineshaft.cli.serve import Key, moment_us, parse_keys
+from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
 from lineshaft.errors import LineshaftError
 from lineshaft.ops.learning import RECIPES, lesson
 from lineshaft.ops.model_release import Origin, Release, release
@@ -48,11 +48,12 @@ def models_command(as_json: Json = False) -> None:
 def predict(
     model: str,
     key: Key,
+    data: Data = None,
     at: Annotated[str, typer.Option(help="Count ages to this moment (ISO), not to now: for recorded data.")] = "",
     as_json: Json = False,
 ) -> None:
     """Ask a model's champion about entities: score, version, and what moved it."""
-    entities = parse_keys(key)
+    entities = parse_keys(key, data or ())
     with connect() as parts:
         served = handlers(parts)
         if served.predictor is None or served.close is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +31,11 @@ from lineshaft.tiles.answer import UNKNOWN_AGE_US
 from lineshaft.wiring import connect, door, feature_handler, handlers, limits
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
+
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="name=value, once per number that on-demand features read from the request; empty: unknown."),
+]
 
 
 @app.command()
@@ -87,11 +92,12 @@ def _serve_with_crew(settings: Settings, where: str, count: int) -> None:
 def features(
     service: str,
     key: Key,
+    data: Data = None,
     at: Annotated[str, typer.Option(help="Count ages to this moment (ISO), not to now: for recorded data.")] = "",
     as_json: Json = False,
 ) -> None:
     """Ask for the newest values of a service: what a model would be given now."""
-    entities = parse_keys(key)
+    entities = parse_keys(key, data or ())
     with connect() as parts:
         served = feature_handler(parts).get(service, entities, at_us=moment_us(at) if at else None, budget_s=1.0)
     answer = served.answer
@@ -184,18 +190,23 @@ def _moments(texts: pa.ChunkedArray, *, what: str) -> pa.ChunkedArray:
     raise InputError(f"{what} is no moment", fix="write it like 2024-01-31T12:00:00 or 2024-01-31T12:00:00Z")
 
 
-def parse_keys(pairs: list[str]) -> pa.Table:
-    """Return entity rows from `name=value[,value…]` arguments.
+def parse_keys(pairs: Sequence[str], data: Sequence[str] = ()) -> pa.Table:
+    """Return entity rows from `name=value[,value…]` arguments: keys are texts, data of the request are numbers.
 
     >>> parse_keys(["asset_id=pump-1,pump-2", "position=de,de"]).to_pylist()[1]
     {'asset_id': 'pump-2', 'position': 'de'}
     """
-    columns = {}
-    for pair in pairs:
+    columns: dict[str, list[Any]] = {}
+    for pair in (*pairs, *data):
         name, equals, values = pair.partition("=")
         if not equals:
             raise InputError(f"{pair!r} is no key", fix="write name=value, e.g. --key asset_id=pump-001")
         columns[name] = values.split(",")
+    for name in (pair.partition("=")[0] for pair in data):
+        try:
+            columns[name] = [float(text) if text else None for text in columns[name]]
+        except ValueError as error:
+            raise InputError(f"data {name!r}: {error}", fix="write numbers, e.g. --data load=0.7") from error
     if len({len(values) for values in columns.values()}) > 1:
         raise InputError("the keys have different numbers of values", fix="give every key one value per entity")
     return pa.table(columns)

@@ -11,7 +11,7 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, show
-from lineshaft.cli.serve import Key, parse_keys, value_rows
+from lineshaft.cli.serve import Data, Key, parse_keys, value_rows
 from lineshaft.errors import InputError
 from lineshaft.serving.client import Client
 from lineshaft.settings import Settings
@@ -23,6 +23,7 @@ _AGELESS = ("value", "status")
 def watch(
     service: str,
     key: Key,
+    data: Data = None,
     address: Annotated[str, typer.Option(help="Server; LINESHAFT_GRPC_ADDRESS unless given.")] = "",
     token_file: Annotated[Path | None, typer.Option(help="File with the token to show.")] = None,
     ca: Annotated[str, typer.Option(help="PEM file of the server's authority, or `system`.")] = "",
@@ -33,7 +34,7 @@ def watch(
 
     What changed is shown; with --json all of each answer, a line each.
     """
-    entities = parse_keys(key)
+    entities = parse_keys(key, data or ())
     with Client(address or Settings().grpc_address, token=_token(token_file), ca=ca) as client:
         answers = client.watch(service, entities)
         shown: dict[tuple[Any, ...], Any] = {}

@@ -18,6 +18,7 @@ from lineshaft.definitions.compiler import (
     inputs_of,
     named,
     referenced,
+    request_fields,
     source_of,
 )
 from lineshaft.definitions.faults import Fault
@@ -27,6 +28,7 @@ from lineshaft.definitions.views import check_batch_view, check_channels, check_
 from lineshaft.definitions.words import nearest, parse_constants, parse_duration
 from lineshaft.errors import LineshaftError
 from lineshaft.tiles import ondemand
+from lineshaft.tiles.request_data import REQUEST_DTYPES
 
 _OWNED = (Entity, FeatureView, OnDemandFeatureView, FeatureService)
 _TEAMED = (FeatureView, OnDemandFeatureView, FeatureService)
@@ -90,7 +92,7 @@ def _body(repository: Repository, declared: Declared, known: Mapping[str, list[s
     elif isinstance(value, FeatureView):
         yield from check_batch_view(repository, declared)
     elif isinstance(value, OnDemandFeatureView):
-        yield from _on_demand(declared, known)
+        yield from _on_demand(repository, declared, known)
     elif isinstance(value, FeatureService):
         yield from _service(repository, declared, known)
 
@@ -106,7 +108,7 @@ def _entity(declared: Declared) -> Iterator[Fault]:
         )
 
 
-def _on_demand(declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+def _on_demand(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
     """Check that an on-demand view names functions and features that exist, and carries no code."""
     view = declared.value
     if view.feature_transformation is not None or not view.aggregations:
@@ -127,17 +129,52 @@ def _on_demand(declared: Declared, known: Mapping[str, list[str]]) -> Iterator[F
             yield declared.fault(
                 "LS-DEF-025", f"type {field.dtype} of {field.name} is not supported", fix="use Float64"
             )
+    yield from _request(repository, declared)
     for aggregation in view.aggregations:
         yield from _on_demand_inputs(declared, aggregation, known)
         yield from _on_demand_function(declared, aggregation)
 
 
+def _request(repository: Repository, declared: Declared) -> Iterator[Fault]:
+    """Check what an on-demand view reads of the request: numbers, each meaning one thing in the whole repository."""
+    demands = repository.of(OnDemandFeatureView)
+    types = {f.name: str(f.dtype) for d in reversed(demands) for f in request_fields(d.value)}  # the first one counts
+    taken = {entity.join_key for entity in repository.keys.values()} | {"event_time", "known_at"}
+    for field in request_fields(declared.value):
+        dtype, what = str(field.dtype), f'request field "{field.name}" '
+        if DTYPES.get(dtype) not in REQUEST_DTYPES:
+            what, fix = f"{what}is {dtype}, and no number", "use Float64 or Int64"
+        elif field.name in taken or "__" in field.name:
+            what, fix = (
+                f"{what}is called like a key, a time or a feature",
+                "give it a name of its own, with no __ in it",
+            )
+        elif types[field.name] != dtype:
+            what, fix = (
+                f"{what}is {dtype} here and {types[field.name]} elsewhere",
+                "declare one RequestSource, and share it",
+            )
+        else:
+            continue
+        yield declared.fault("LS-DEF-034", what, fix=fix, near=mentions(field.name))
+
+
 def _on_demand_inputs(declared: Declared, aggregation: Any, known: Mapping[str, list[str]]) -> Iterator[Fault]:
-    for text in inputs_of(aggregation):
+    given, inputs = {field.name for field in request_fields(declared.value)}, inputs_of(aggregation)
+    if inputs and all(text in given and "__" not in text for text in inputs):
+        what = f'on-demand feature "{aggregation.name}" reads nothing but the request'
+        yield declared.fault(
+            "LS-DEF-020", what, fix="let it read a feature too: view__feature", near=mentions(inputs[0])
+        )
+    for text in inputs:
+        if text in given:
+            continue
         view, _, feature = text.partition("__")
         sources = declared.value.source_feature_view_projections
         if view not in sources:
             fix = f"add {view} to its sources" if view in known else nearest(view, known)
+            if not feature:
+                fix = f'write view__feature, or add a RequestSource with a field "{text}"'
             yield declared.fault(
                 "LS-DEF-020", f'input "{text}" is of no source of the view', fix=fix, near=mentions(text)
             )

@@ -80,6 +80,7 @@ def compile_on_demand(view: OnDemandFeatureView, *, units: Mapping[str, str]) ->
     return OnDemandView(
         name=view.name,
         features=features,
+        request_fields=tuple((field.name, DTYPES[str(field.dtype)]) for field in request_fields(view)),
         team=view.tags.get(TEAM_TAG, ""),
         owner=view.owner,
         description=view.description,
@@ -97,12 +98,13 @@ def compile_service(
     demands = []
     for name, features in referenced(service):
         if name in on_demand:
-            demands.append(_only(on_demand[name], features))
+            whole = on_demand[name]
+            demands.append(whole.only(features) if features else whole)
         else:
             chosen = wanted.setdefault(name, [])
             chosen += [f for f in features or views[name].feature_names if f not in chosen]
     for demand in demands:
-        for reference in (text for feature in demand.features for text in feature.inputs):
+        for reference in (text for feature in demand.features for text in feature.features_read):
             name, feature = reference.split("__", 1)
             if name in views and feature not in wanted.setdefault(name, []):
                 wanted[name].append(feature)
@@ -143,6 +145,11 @@ def referenced(service: FeatureService) -> list[tuple[str, tuple[str, ...]]]:
 def inputs_of(aggregation: Any) -> tuple[str, ...]:
     """Return what an on-demand aggregation reads: "view__feature", comma separated in `column`."""
     return tuple(part.strip() for part in aggregation.column.split(",") if part.strip())
+
+
+def request_fields(view: OnDemandFeatureView) -> list[Any]:
+    """Return the fields of the request that an on-demand view reads: those of its `RequestSource`s."""
+    return [field for source in view.source_request_sources.values() for field in source.schema]
 
 
 def source_of(view: FeatureView) -> Any:
@@ -233,11 +240,6 @@ def _code_versions(features: Sequence[Feature]) -> tuple[tuple[str, int], ...]:
         used[entry.name] = entry.version
         used.update({aggregator.key: aggregator.version for aggregator in entry.needs})
     return tuple(sorted(used.items()))
-
-
-def _only(view: OnDemandView, features: Sequence[str]) -> OnDemandView:
-    chosen = tuple(f for f in view.features if not features or f.name in features)
-    return OnDemandView(name=view.name, features=chosen, team=view.team, owner=view.owner, description=view.description)
 
 
 def _microseconds(duration: Any) -> int:

@@ -75,4 +75,4 @@ def compile_repository(repository: Repository) -> Definitions:
 
 def _inputs(declared: Declared) -> set[str]:
     """Return the views that an on-demand view reads."""
-    return {text.partition("__")[0] for a in declared.value.aggregations for text in inputs_of(a)}
+    return {text.partition("__")[0] for a in declared.value.aggregations for text in inputs_of(a) if "__" in text}

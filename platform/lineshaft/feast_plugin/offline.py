@@ -173,7 +173,7 @@ def _join(parts: PluginParts, request: FeastRequest, entities: pa.Table, known_u
     """Return the entity rows with their features beside them, as known at their times unless others are given."""
     at_us = _times(entities)
     found = [_as_of(parts, part, entities, at_us, known_us) for part in request.parts]
-    judged = request.answer(found, at_us)
+    judged = request.answer(found, at_us, entities)
     for column in request.columns:
         entities = entities.append_column(column.outer, judged.columns[column.inner])
     return entities

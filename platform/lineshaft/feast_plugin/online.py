@@ -120,7 +120,8 @@ class LineshaftOnlineStore(OnlineStore):
             store = parts.online(part.view)
         found = store.read(wanted) if wanted else []
         rows = len(next(iter(columns.values()), ()))
-        judged = request.answer(found, np.full(rows, self.clock.now_us()))
+        given = pa.table({name: columns[name] for name in request.request_fields() if name in columns})
+        judged = request.answer(found, np.full(rows, self.clock.now_us()), given)
         keys = pa.table({name: pa.array(list(columns[name])) for name in request.key_names()})
         return LineshaftOnlineResponse(request=request, keys=keys, answer=judged, found=found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,16 +58,23 @@ class FeastRequest:
     on_demand: tuple[OnDemandView, ...]
     columns: tuple[Column, ...]
 
-    def answer(self, found: Sequence[Found], at_us: NDArray[np.int64]) -> Answer:
-        """Judge what a store found for `parts`, in order, by the code that answers serving and training."""
+    def answer(self, found: Sequence[Found], at_us: NDArray[np.int64], rows: pa.Table | None = None) -> Answer:
+        """Judge what a store found for `parts`, in order, by the code that answers serving and training.
+
+        rows: the entity rows, of which on-demand features read what they need of the request itself.
+        """
         views = tuple(ServiceView(view=p.name, version=p.view.version, features=p.features) for p in self.parts)
         service = Service(name="feast", views=views, on_demand=self.on_demand)
-        return answer(service, [part.view for part in self.parts], found, at_us)
+        return answer(service, [part.view for part in self.parts], found, at_us, rows)
 
     def key_names(self) -> tuple[str, ...]:
         """Return the request columns that are join keys, each once."""
         names = [part.key_names.get(name, name) for part in self.parts for name, _ in part.view.entity_keys]
         return tuple(dict.fromkeys(names))
+
+    def request_fields(self) -> tuple[str, ...]:
+        """Return the request columns that on-demand features read."""
+        return tuple(dict.fromkeys(name for view in self.on_demand for name, _ in view.request_fields))
 
 
 def resolve(
@@ -107,7 +114,7 @@ def resolve(
     )
     wanted = {column.inner for column in columns}
     on_demand = tuple(
-        OnDemandView(name=name, features=tuple(f for f in view.features if f"{name}__{f.name}" in wanted))
+        replace(view, name=name).only([f.name for f in view.features if f"{name}__{f.name}" in wanted])
         for name, view in compiled.items()
     )
     return FeastRequest(parts=parts, on_demand=on_demand, columns=columns)

@@ -79,7 +79,9 @@ class Audit:
                 self._excuse(recipe, rows, tally, wanted=wanted, claim=claim, lacking=lacking)
             behind |= self._behind(wanted, claim, _micros(rows["served_at"])) & ~degraded
         tally.behind = int(behind.sum())
-        self._compare(recipe, rows, tally, again=answer(recipe.service, recipe.views, found, asked_us), trusted=trusted)
+        given = _struct(rows["request"]) if recipe.service.request_fields else None
+        again = answer(recipe.service, recipe.views, found, asked_us, given)
+        self._compare(recipe, rows, tally, again=again, trusted=trusted)
         for used, claim in zip(recipe.service.views, claims, strict=True):
             age_us = np.where(claim.there, asked_us - claim.event_us, UNKNOWN_AGE_US)
             wrong = np.flatnonzero(age_us != claim.age_us)
@@ -194,7 +196,7 @@ def _usable(recipe: Recipe, trusted: Sequence[Bools]) -> dict[str, Bools]:
     }
     for demand in recipe.service.on_demand:
         made = {
-            f"{demand.name}__{f.name}": np.logical_and.reduce([usable[name] for name in f.inputs])
+            f"{demand.name}__{f.name}": np.logical_and.reduce([usable[name] for name in f.features_read])
             for f in demand.features
         }
         usable.update(made)

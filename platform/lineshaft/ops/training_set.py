@@ -17,6 +17,7 @@ from lineshaft.specs.rows import ARROW_TYPES
 from lineshaft.stores.ports import Found, FoundTogether, OfflineStore, Wanted
 from lineshaft.tiles.answer import Answer, answer_rows
 from lineshaft.tiles.joined import join
+from lineshaft.tiles.keys import Keys
 
 AT_COLUMN = "event_time"
 KNOWN_COLUMN = "known_at"
@@ -42,8 +43,9 @@ def training_set(
 ) -> Iterator[Chunk]:
     """Answer a service for every entity row, point in time, in the order given.
 
-    entities: join keys, `event_time` (timestamp, the moment asked about), and any further columns (labels), which are
-    carried along; an optional `known_at` column asks what was known at another moment than `event_time`.
+    entities: join keys, `event_time` (timestamp, the moment asked about), the fields of the request that on-demand
+    features read, and any further columns (labels); all are carried along. An optional `known_at` column asks what was
+    known at another moment than `event_time`.
     versions: pinned table versions by view name; none means the newest.
     """
     spec = catalog.service(service)
@@ -63,16 +65,26 @@ def training_set(
     start = 0
     for parts in _aligned(found):
         stop = start + parts[0].rows.num_rows
-        yield Chunk(entities=entities.slice(start, stop - start), answer=answer(spec, views, parts, at_us[start:stop]))
+        own = entities.slice(start, stop - start)
+        yield Chunk(entities=own, answer=answer(spec, views, parts, at_us[start:stop], own))
         start = stop
 
 
-def answer(service: Service, views: Sequence[View], found: Sequence[Found], at_us: NDArray[np.int64]) -> Answer:
-    """Answer a service from what a store found, whichever store that was."""
+def answer(
+    service: Service,
+    views: Sequence[View],
+    found: Sequence[Found],
+    at_us: NDArray[np.int64],
+    request: pa.Table | Keys | None = None,
+) -> Answer:
+    """Answer a service from what a store found, whichever store that was.
+
+    request: what was asked with, keys and the numbers beside them; None where the service reads none of these.
+    """
     if isinstance(found, FoundTogether):
-        return answer_rows(service, views, found.joined, at_us)
+        return answer_rows(service, views, found.joined, at_us, request)
     parts = [(one.sheet, one.status, used.features) for used, one in zip(service.views, found, strict=True)]
-    return answer_rows(service, views, join(parts), at_us)
+    return answer_rows(service, views, join(parts), at_us, request)
 
 
 def entity_keys(view: View, entities: pa.Table) -> pa.Table:

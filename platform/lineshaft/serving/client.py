@@ -45,6 +45,7 @@ class ServiceSummary:
     join_keys: Sequence[str]
     columns: Sequence[str]
     view_versions: Mapping[str, str]
+    request_fields: Sequence[str] = ()
 
 
 class Client:
@@ -90,6 +91,7 @@ class Client:
     ) -> FeatureFrame:
         """Return the newest features of entities, given as a table or by keyword: `asset_id=["pump-001"]`.
 
+        Numbers that on-demand features read from the request stand beside the keys: `load=[0.7]`, None where unknown.
         at_us: the moment that ages and times to live are counted to; the present unless given.
         """
         table = _entities(entities, keys)
@@ -211,9 +213,11 @@ class Client:
         **keys: Sequence[Any],
     ) -> predictions_pb2.PredictResponse:
         """Return the champion's prediction for each entity, with its largest contributions (-1: all of them)."""
+        asked, request_data = convert.request_to(_entities(entities, keys))
         request = predictions_pb2.PredictRequest(
             model=model,
-            entities=convert.entities_to(_entities(entities, keys)),
+            entities=asked,
+            request_data=request_data,
             at_us=at_us,
             contributions=contributions,
         )
@@ -270,9 +274,11 @@ class Client:
 
 
 def _question(service: str, table: pa.Table, at_us: int = 0) -> features_pb2.GetFeaturesRequest:
+    entities, request_data = convert.request_to(table)
     return features_pb2.GetFeaturesRequest(
         feature_service=service,
-        entities=convert.entities_to(table),
+        entities=entities,
+        request_data=request_data,
         at_us=at_us,
         encoding=features_pb2.ENCODING_BLOCKS,
     )
@@ -316,6 +322,7 @@ def _summary(one: features_pb2.FeatureServiceSummary) -> ServiceSummary:
         join_keys=[key.name for key in one.join_keys],
         columns=list(one.columns),
         view_versions=dict(one.view_versions),
+        request_fields=[field.name for field in one.request_fields],
     )
 
 

@@ -29,7 +29,7 @@ _WIDTHS = {
 # --- requests
 
 
-def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> Keys:
+def entities_from(columns: Iterable[types_pb2.EntityColumn], request_data: Sequence[types_pb2.Column] = ()) -> Keys:
     """Return the entity rows of a request; raises `InputError` when the columns do not fit together."""
     given: dict[str, Column] = {}
     for column in columns:
@@ -39,23 +39,58 @@ def entities_from(columns: Iterable[types_pb2.EntityColumn]) -> Keys:
         if column.name in given:
             raise InputError(f"entity column {column.name!r} is given twice", fix="send each join key once")
         given[column.name] = column.strings.values[:] if kind == "strings" else np.array(column.int64s.values, np.int64)
-    return Keys(given)
+    return Keys(given, _numbers_from(request_data)) if request_data else Keys(given)
+
+
+def _numbers_from(columns: Iterable[types_pb2.Column]) -> dict[str, pa.Array]:
+    """Return the data of a request: numbers as they are, of lengths that are what they say."""
+    given: dict[str, pa.Array] = {}
+    for column in columns:
+        kind = _ARROW.get(column.type)
+        if kind is None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError(f"request data {column.name!r} is no column of numbers", fix="send FLOAT64 or INT64")
+        rows, rest = divmod(len(column.values), _WIDTHS[kind.id])
+        if rest or len(column.validity) not in (0, (rows + 7) // 8):
+            what = f"request data {column.name!r} is cut off"
+            raise InputError(what, fix="send whole values, and one bit of validity for each or none")
+        if column.name in given:
+            raise InputError(f"request data {column.name!r} is given twice", fix="send each column once")
+        given[column.name] = column_from(column, rows)
+    return given
 
 
 def entities_to(entities: pa.Table | Keys) -> list[types_pb2.EntityColumn]:
     """Return entity rows as a request holds them; raises `InputError` for keys that are neither text nor whole."""
     if isinstance(entities, Keys):
         return [_column_to(name, values) for name, values in entities.columns.items()]
-    table, columns = entities, []
+    keys, data = request_to(entities)
+    for column in data:
+        kind = entities[column.name].type
+        raise InputError(f"entity key {column.name!r} is {kind}, or has nulls", fix="send texts or whole numbers")
+    return keys
+
+
+def request_to(table: pa.Table) -> tuple[list[types_pb2.EntityColumn], list[types_pb2.Column]]:
+    """Return entity rows as a request holds them: keys, and the numbers beside them that can be none.
+
+    Those have fractions or nulls; other whole numbers go as keys, and a server takes them as either.
+    """
+    keys: list[types_pb2.EntityColumn] = []
+    data: list[types_pb2.Column] = []
     for name in table.column_names:
         column = table[name]
-        if pa.types.is_integer(column.type):
-            columns.append(_column_to(name, np.array(column.to_pylist(), np.int64)))
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            columns.append(_column_to(name, column.to_pylist()))
+        kind = column.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            keys.append(_column_to(name, column.to_pylist()))
+        elif pa.types.is_integer(kind) and not column.null_count:
+            keys.append(_column_to(name, np.array(column.to_pylist(), np.int64)))
+        elif pa.types.is_integer(kind):
+            data.append(column_to(name, one_piece(column.cast(pa.int64())), None))
+        elif pa.types.is_floating(kind) or pa.types.is_null(kind):
+            data.append(column_to(name, one_piece(column.cast(pa.float64())), None))
         else:
-            raise InputError(f"entity key {name!r} is {column.type}", fix="send texts or whole numbers")
-    return columns
+            raise InputError(f"entity key {name!r} is {kind}", fix="send texts or whole numbers")
+    return keys, data
 
 
 def _column_to(name: str, values: Column) -> types_pb2.EntityColumn:
@@ -199,6 +234,9 @@ def summary_to(plan: Plan) -> features_pb2.FeatureServiceSummary:
         join_keys=[features_pb2.JoinKey(name=name, type=CODES[dtype]) for name, dtype in plan.join_keys.items()],
         columns=plan.columns,
         view_versions=versions_of(plan),
+        request_fields=[
+            features_pb2.RequestField(name=name, type=_CODES[dtype]) for name, dtype in service.request_fields.items()
+        ],
     )
 
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from lineshaft.errors import InputError
 from lineshaft.serving.answers import refuse_unknown_target
 from lineshaft.serving.feast_answers import FeastColumn, stamp
 from lineshaft.serving.features import Asked
+from lineshaft.tiles.buffers import number_array
 from lineshaft.tiles.keys import Column, Keys
 
 
@@ -55,7 +57,9 @@ def question(body: bytes) -> tuple[Asked, Keys, bool]:
         raise InputError("features are no list of texts", fix='send "features": ["view:feature"]')
     if service is not None and not isinstance(service, str):
         raise InputError("feature_service is no text", fix='send "feature_service": "name"')
-    keys = Keys({name: _key_column(name, values) for name, values in entities.items()})
+    given = {name: _column(name, values) for name, values in entities.items()}
+    numbers = {name: column for name, column in given.items() if isinstance(column, pa.Array)}
+    keys = Keys({name: column for name, column in given.items() if name not in numbers}, numbers)
     return service or tuple(references), keys, bool(request.get("full_feature_names"))
 
 
@@ -83,15 +87,17 @@ def _object(body: bytes) -> dict[str, Any]:
     return request
 
 
-def _key_column(name: str, values: list[Any]) -> Column:
-    """Return the values of a join key as texts or whole numbers."""
+def _column(name: str, values: list[Any]) -> Column | pa.Array:
+    """Return values as texts or whole numbers, which may be a join key, or as numbers that are none."""
     if all(type(value) is str for value in values):
         return values
-    if all(type(value) is int for value in values):
-        try:
+    try:
+        if all(type(value) is int for value in values):
             return np.array(values, np.int64)
-        except OverflowError as error:
-            raise InputError(f"entity key {name!r} holds a number beyond 64 bits", fix="send smaller ones") from error
+        if all(value is None or type(value) in (int, float) for value in values):
+            return number_array(values)
+    except OverflowError as error:
+        raise InputError(f"entity key {name!r} holds a number beyond 64 bits", fix="send smaller ones") from error
     if None in values:
         raise InputError(f"entity key {name!r} holds nothing in some rows", fix="give every row its key")
     raise InputError(f"entity key {name!r} is neither texts nor whole numbers", fix="send one of them in every row")

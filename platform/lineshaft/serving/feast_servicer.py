@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pyarrow as pa
 
 from lineshaft import __version__
 from lineshaft.access.guard import Caller
@@ -17,12 +18,15 @@ from lineshaft.rpc.feast.v1 import serving_pb2
 from lineshaft.serving.answers import Answers, budget_s, refuse_unknown_target
 from lineshaft.serving.feast_answers import FeastColumn, feast_columns, stamp
 from lineshaft.serving.features import Asked, Served
-from lineshaft.tiles.keys import Column, Keys
+from lineshaft.tiles.buffers import number_array
+from lineshaft.tiles.keys import Column, Keys, array_of
 
 DEGRADED_KEY = "lineshaft-degraded"
 """Trailing metadata of an answer made of rows known earlier: Feast's message has no place for it."""
 
 _WHOLE = {"int64_val", "int32_val"}
+_NUMBERS = {*_WHOLE, "double_val", "float_val"}
+_NOTHING = {None, "null_val"}
 _STATUSES: Mapping[str, int] = dict(serving_pb2.FieldStatus.items())
 
 
@@ -48,9 +52,7 @@ class FeastServicer:
 
     async def GetOnlineFeatures(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by Feast
         """Return the newest values of a feature service, or of features referred to, for many entities."""
-        refuse_request_data(request.request_context)
-        asked = _asked(request)
-        entities = Keys({name: key_column(name, values.val) for name, values in request.entities.items()})
+        asked, entities = _asked(request), entities_of(request)
 
         def convert(served: Served) -> serving_pb2.GetOnlineFeaturesResponse:
             if served.degraded:
@@ -91,24 +93,34 @@ def services_of(servicer: FeastServicer) -> dict[str, Any]:
     return {name: grpc.method_handlers_generic_handler(name, own) for name, own in methods.items()}
 
 
-def refuse_request_data(given: Iterable[str]) -> None:
-    """Raise `InputError` for data of the request itself: no on-demand feature here reads any."""
-    if names := sorted(given):
-        raise InputError(
-            f"request data is given ({', '.join(names)}), and no on-demand feature reads any",
-            where="request_context",
-            fix="leave it out; what a feature needs is written as a view, and read from there",
-        )
+def entities_of(request: Any) -> Keys:
+    """Return the entities of a request; data of the request itself stands in its context, or among them."""
+    columns: dict[str, Column] = {}
+    numbers: dict[str, pa.Array] = {}
+    for name, values in request.entities.items():
+        column = _column(name, values.val)
+        if isinstance(column, pa.Array):
+            numbers[name] = column
+        else:
+            columns[name] = column
+    for name, values in request.request_context.items():
+        if name in numbers:
+            raise InputError(f"{name!r} is given twice, as a key and as data", fix="send each column once")
+        numbers[name] = array_of(_column(name, values.val))
+    return Keys(columns, numbers)
 
 
-def key_column(name: str, values: Sequence[Any]) -> Column:
-    """Return the values of a join key as texts or whole numbers."""
+def _column(name: str, values: Sequence[Any]) -> Column | pa.Array:
+    """Return values as texts or whole numbers, which may be a join key, or as numbers that are none."""
     kinds = {value.WhichOneof("val") for value in values}
     if kinds <= {"string_val"}:
         return [value.string_val for value in values]
     if kinds <= _WHOLE:
         return np.array([getattr(value, value.WhichOneof("val")) for value in values], np.int64)
-    if None in kinds or "null_val" in kinds:
+    if kinds <= _NUMBERS | _NOTHING:
+        held = [(value, value.WhichOneof("val")) for value in values]
+        return number_array([None if kind in _NOTHING else getattr(value, kind) for value, kind in held])
+    if kinds & _NOTHING:
         raise InputError(f"entity key {name!r} holds nothing in some rows", fix="give every row its key")
     listed = ", ".join(sorted(kinds))
     raise InputError(f"entity key {name!r} is given as {listed}", fix="send string_val, or int64_val, in every row")

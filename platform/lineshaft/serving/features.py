@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -263,7 +263,7 @@ class FeatureHandler:
     ) -> Served:
         store_s = time.perf_counter() - read_at_s
         moment = int(at_us[0]) if len(at_us) else 0
-        judged = answer(plan.service, plan.views, found, at_us)
+        judged = answer(plan.service, plan.views, found, at_us, entities)
         served = Served(answer=judged, plan=plan, at_us=moment, degraded=degraded, store_s=store_s, read_at_s=read_at_s)
         if self.log is not None:
             self.log.append(served, entities=entities, found=found, at_us=at_us)
@@ -328,6 +328,8 @@ def must_read(caller: Caller, asked: Asked, plan: Plan) -> None:
 
 def wanted_of(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
     """Return what to ask the online store for; views keyed alike share their keys."""
+    if isinstance(entities, Keys) and entities.numbers:
+        _refuse_unread(plan, entities.numbers)
     wanted: list[Wanted] = []
     for view, used in zip(plan.views, plan.service.views, strict=True):
         for one in wanted:
@@ -339,6 +341,18 @@ def wanted_of(plan: Plan, entities: pa.Table | Keys) -> list[Wanted]:
             keys = entities if fits else entity_keys(view, table_of(entities))
         wanted.append(Wanted(view=view, features=used.features, keys=keys))
     return wanted
+
+
+def _refuse_unread(plan: Plan, numbers: Iterable[str]) -> None:
+    """Raise `InputError` for numbers beside the keys that nothing asked for reads: they are not dropped in silence."""
+    for name in numbers:
+        if name in plan.join_keys:
+            what = f"entity key {name!r} holds fractions, or nothing in some rows"
+            raise InputError(what, fix="give every row its key: a text or a whole number")
+        if name not in plan.service.request_fields:
+            what = f"request data is given ({name}), and no on-demand feature asked for reads it"
+            fields = ", ".join(plan.service.request_fields)
+            raise InputError(what, fix=f"leave it out; {f'what is read is {fields}' if fields else 'nothing is read'}")
 
 
 def page(plans: Sequence[Plan], *, size: int, token: str) -> tuple[list[Plan], str]:

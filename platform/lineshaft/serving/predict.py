@@ -21,6 +21,7 @@ from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion, ViewPin
 from lineshaft.specs import Service, Status
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.keys import Keys, table_of
 
 if TYPE_CHECKING:
     from lineshaft.models.scoring import Scorer
@@ -48,7 +49,7 @@ class Answered(Protocol):
 class FeatureSource(Protocol):
     """The part of the feature handler that predictions need."""
 
-    def answer(self, service: Service, keys: pa.Table, *, at_us: NDArray[np.int64]) -> Answered:
+    def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Answered:
         """Answer a service, with the view versions it names, for entity keys at a time."""
         ...
 
@@ -137,7 +138,7 @@ class Predictor:
     def predict(
         self,
         model: str,
-        keys: pa.Table,
+        keys: pa.Table | Keys,
         *,
         at_us: NDArray[np.int64] | None = None,
         allows: Callable[[Service], None] | None = None,
@@ -160,7 +161,7 @@ class Predictor:
             allows(loaded.service)
         asked_us = np.full(keys.num_rows, self.clock.now_us(), dtype=np.int64) if at_us is None else at_us
         answered = self.features.answer(loaded.service, keys, at_us=asked_us)
-        predictions = _score(loaded, keys, asked_us, answered)
+        predictions = _score(loaded, table_of(keys), asked_us, answered)
         if self.sink is not None:
             self.sink.append(predictions)
         return predictions

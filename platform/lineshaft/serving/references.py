@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.registry.catalog_values import Catalog
-from lineshaft.specs import OnDemandView, Service, ServiceView, View
+from lineshaft.specs import Service, ServiceView, View
 
 NAME = "by_reference"
 """What such a service is called, in numbers and logs: one name for all of them."""
@@ -45,8 +45,8 @@ def service_of(catalog: Catalog, references: Sequence[str]) -> Service:
             raise NotFoundError(what, where=reference, fix=_nearest(feature, names))
         group = wanted if name in views else demanded
         group.setdefault(name, []).append(feature)
-    demands = tuple(_only(on_demand[name], features) for name, features in demanded.items())
-    for text in (text for demand in demands for feature in demand.features for text in feature.inputs):
+    demands = tuple(on_demand[name].only(features) for name, features in demanded.items())
+    for text in (text for demand in demands for feature in demand.features for text in feature.features_read):
         name, _, feature = text.partition("__")
         if feature not in views[name].feature_names:
             what = f"{views[name].ref} has no feature {feature!r}, which an on-demand feature asked for reads"
@@ -96,11 +96,6 @@ def _pinned(split: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
 
 def _used(view: View, features: Iterable[str]) -> ServiceView:
     return ServiceView(view=view.name, version=view.version, features=tuple(dict.fromkeys(features)))
-
-
-def _only(view: OnDemandView, features: Iterable[str]) -> OnDemandView:
-    asked = set(features)
-    return OnDemandView(name=view.name, features=tuple(one for one in view.features if one.name in asked))
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

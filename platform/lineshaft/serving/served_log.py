@@ -23,6 +23,7 @@ from lineshaft.stores.ports import Found
 from lineshaft.stores.served_log import ServedLog, served_schema
 from lineshaft.tiles.buffers import one_piece, text_array
 from lineshaft.tiles.keys import Column, Keys, table_of
+from lineshaft.tiles.request_data import request_sheet
 from lineshaft.tiles.sheet import Block, stacked
 
 Ints = NDArray[np.int64]
@@ -111,6 +112,10 @@ def served_rows(recipe: Recipe, records: Sequence[Record]) -> pa.Table:
         "features": _struct([one_piece(column) for column in sheet.table.columns], schema.field("features").type),
         "statuses": _struct([_numbers(column) for column in status.T], schema.field("statuses").type),
     }
+    if fields := recipe.service.request_fields:
+        given = stacked([request_sheet(fields, record.entities)[0] for record in records])
+        arrays = [one_piece(column) for column in given.table.columns]
+        columns["request"] = _struct(arrays, schema.field("request").type)
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 

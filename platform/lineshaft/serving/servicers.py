@@ -24,6 +24,7 @@ from lineshaft.serving.outside_arrow import entity_rows_from
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.watching import Pace, Watching
 from lineshaft.specs import Service
+from lineshaft.tiles.keys import Keys
 
 _AT_A_STRETCH = 4
 """Questions of one message that are answered before other calls have a turn."""
@@ -37,7 +38,7 @@ class Predicts(Protocol):
     def predict(
         self,
         model: str,
-        keys: pa.Table,
+        keys: pa.Table | Keys,
         *,
         at_us: NDArray[np.int64] | None = None,
         allows: Callable[[Service], None] | None = None,
@@ -111,7 +112,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             given["silence_s"] = request.heartbeat_us / 1e6
         answers = self._watching.of(
             asked.feature_service,
-            convert.entities_from(asked.entities),
+            convert.entities_from(asked.entities, asked.request_data),
             lambda served: written.features(served, asked.encoding),
             pace=Pace(**given),
             caller=self._caller(),
@@ -120,13 +121,13 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
             yield b"" if answer is None else written.on_watch(answer)
 
     async def _features_of(self, request: Any, limit_s: float, caller: Caller) -> bytes:
-        entities, at_us = convert.entities_from(request.entities), request.at_us or None
+        entities = convert.entities_from(request.entities, request.request_data)
         return await self._answers.of(
             request.feature_service,
             entities,
             lambda served: written.features(served, request.encoding),
             limit_s=limit_s,
-            at_us=at_us,
+            at_us=request.at_us or None,
             caller=caller,
         )
 
@@ -175,7 +176,7 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
             caller.must_read(self._worded_now(service))
 
         def work() -> predictions_pb2.PredictResponse:
-            entities = convert.entities_from(request.entities).table
+            entities = convert.entities_from(request.entities, request.request_data)
             at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
             asked = None if caller is LOCAL else allows  # the host asks nobody: not even for how things are worded now
             predictions = self._predictor.predict(request.model, entities, at_us=at_us, allows=asked)

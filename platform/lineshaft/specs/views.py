@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 SECOND_US = 1_000_000
@@ -123,13 +124,21 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnDemandFeature:
-    """One feature computed from other features of the same request, by a named catalogue function."""
+    """One feature computed from other features of the same answer, or from what the request says, by a named function.
+
+    An input is a feature as it stands in the answer, "view__feature"; one without "__" is a field of the request.
+    """
 
     name: str
     function: str  # e.g. "ratio", "difference", "severity_zone[iso10816-3:group2:rigid]"
-    inputs: tuple[str, ...]  # feature names as they stand in the answer: "view__feature"
+    inputs: tuple[str, ...]
     dtype: str = "float64"
     unit: str = ""
+
+    @property
+    def features_read(self) -> tuple[str, ...]:
+        """Return the inputs that are features."""
+        return tuple(name for name in self.inputs if "__" in name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +150,19 @@ class OnDemandView:
     team: str = ""
     owner: str = ""
     description: str = ""
+    request_fields: tuple[tuple[str, str], ...] = ()  # (name, dtype): numbers that a request says beside its keys
 
     @property
     def version(self) -> str:
         """Return the hash of what the view computes: 12 hex digits."""
-        return _hash([(f.name, f.function, f.inputs, f.dtype, f.unit) for f in self.features])
+        features = [(f.name, f.function, f.inputs, f.dtype, f.unit) for f in self.features]
+        return _hash({"features": features, "request": self.request_fields} if self.request_fields else features)
+
+    def only(self, names: Collection[str]) -> OnDemandView:
+        """Return the same view with the features named, and the request fields that those read."""
+        chosen = tuple(feature for feature in self.features if feature.name in names)
+        read = {name for feature in chosen for name in feature.inputs}
+        return replace(self, features=chosen, request_fields=tuple(f for f in self.request_fields if f[0] in read))
 
     def to_json(self) -> str:
         """Write the view as JSON."""
@@ -194,6 +211,11 @@ class Service:
             meaning.append({"impute": self.impute})
         return _hash(meaning)
 
+    @property
+    def request_fields(self) -> dict[str, str]:
+        """Return the dtypes of the numbers that a request says beside its keys, by name."""
+        return {name: dtype for demand in self.on_demand for name, dtype in demand.request_fields}
+
     def to_json(self) -> str:
         """Write the service as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -213,7 +235,8 @@ class Service:
 def _on_demand_view(raw: dict[str, Any]) -> OnDemandView:
     """Return an on-demand view from its JSON object."""
     features = tuple(OnDemandFeature(**{**f, "inputs": tuple(f["inputs"])}) for f in raw["features"])
-    return OnDemandView(**{**raw, "features": features})
+    fields = tuple((name, dtype) for name, dtype in raw.get("request_fields", ()))
+    return OnDemandView(**{**raw, "features": features, "request_fields": fields})
 
 
 def _hash(meaning: object) -> str:

@@ -5,6 +5,7 @@ by the UTC day of serving; its description is the recipe as JSON, so that the lo
 Columns that belong together are structs, so that no name of a feature can be taken for another:
 `keys.<join key>`, `views.<view>.{version, found, event_time, known_at, age_us}`, `features.<view>__<feature>` and
 `statuses.<view>__<feature>`. `found` is a `Status`: PRESENT where the store had a row, whose two times follow.
+Services whose on-demand features read the request have `request.<field>` too: what the caller gave.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def served_schema(recipe: Recipe) -> pa.Schema:
         features.update({f"{used.view}__{name}": types[name] for name in used.features})
     for demand in recipe.service.on_demand:
         features.update({f"{demand.name}__{feature.name}": ARROW_TYPES[feature.dtype] for feature in demand.features})
+    fields = [(name, ARROW_TYPES[dtype]) for name, dtype in recipe.service.request_fields.items()]
     return pa.schema(
         [
             pa.field("served_at", TIMESTAMP, nullable=False),
@@ -54,6 +56,7 @@ def served_schema(recipe: Recipe) -> pa.Schema:
             pa.field("asked_at", TIMESTAMP, nullable=False),  # the moment asked about: ages count to it
             pa.field("degraded", pa.bool_(), nullable=False),
             pa.field("keys", pa.struct(list(keys.items()))),
+            *([pa.field("request", pa.struct(fields))] if fields else ()),
             pa.field("views", pa.struct([(used.view, FOUND) for used in recipe.service.views])),
             pa.field("features", pa.struct(list(features.items()))),
             pa.field("statuses", pa.struct([(name, pa.int8()) for name in features])),

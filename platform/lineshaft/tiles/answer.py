@@ -15,7 +15,9 @@ from lineshaft.specs.rows import PRESENT
 from lineshaft.tiles.buffers import is_valid, repeated, text_array, truth_array
 from lineshaft.tiles.imputation import imputed
 from lineshaft.tiles.joined import Joined, join
+from lineshaft.tiles.keys import Keys
 from lineshaft.tiles.ondemand import ondemand
+from lineshaft.tiles.request_data import request_sheet
 from lineshaft.tiles.sheet import Block, Parts, Sheet, beside
 
 UNKNOWN_AGE_US = -1
@@ -48,11 +50,18 @@ class Answer:
         return {s.name.lower(): int((self.status == s).sum()) for s in Status if (self.status == s).any()}
 
 
-def answer_rows(service: Service, views: Sequence[View], rows: Joined, at_us: NDArray[np.int64]) -> Answer:
+def answer_rows(
+    service: Service,
+    views: Sequence[View],
+    rows: Joined,
+    at_us: NDArray[np.int64],
+    request: pa.Table | Keys | None = None,
+) -> Answer:
     """Judge found rows at the time asked, all views of a service at once, and compute its on-demand features.
 
     rows: of each view PRESENT, NOT_FOUND, CORRUPT or UNAVAILABLE per entity; at_us: int64 microseconds per entity. A
     row older than its view's ttl, or than the service's own limit, is STALE: its values are withheld, its age is given.
+    request: what was asked with, of which the fields that on-demand features read are taken.
     """
     layout = _layout_of(service, views)
     row_status, whole = rows.status, rows.whole
@@ -72,8 +81,8 @@ def answer_rows(service: Service, views: Sequence[View], rows: Joined, at_us: ND
         by_column = row_status[layout.owner]  # features x n: a run of each column
         sheet = _withheld(sheet, None if whole else by_column == PRESENT, by_column)
         status = by_column.T
-    for demand in service.on_demand:
-        sheet, status = _on_demand(demand, sheet, status)
+    if service.on_demand:
+        sheet, status = _computed(service.on_demand, layout.asked, sheet, status, request)
     if service.impute:
         sheet, status = imputed(service.impute, sheet, status)
     return Answer(sheet=sheet, status=status, age_us=ages)
@@ -106,6 +115,7 @@ class _Layout:
     views: tuple[str, ...]
     owner: NDArray[np.intp]  # of each column, the view it comes from
     oldest_us: NDArray[np.int64]  # views x 1
+    asked: Mapping[str, str]  # fields of the request, with their dtypes
 
 
 _LAYOUTS: dict[int, tuple[Service, Sequence[View], _Layout]] = {}
@@ -124,6 +134,7 @@ def _layout_of(service: Service, views: Sequence[View]) -> _Layout:
             views=tuple(used.view for used in service.views),
             owner=np.repeat(np.arange(len(views)), [len(used.features) for used in service.views]),
             oldest_us=np.array(limits, np.int64)[:, None],
+            asked=service.request_fields,
         )
         entry = _LAYOUTS[id(service)] = service, views, layout  # holds both: their identities cannot be taken over
     return entry[2]
@@ -150,12 +161,35 @@ def _withheld(sheet: Sheet, usable: NDArray[np.bool_] | None, status: NDArray[np
     return Sheet(names=sheet.names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
 
 
+def _computed(
+    demands: Sequence[OnDemandView],
+    asked: Mapping[str, str],
+    sheet: Sheet,
+    status: NDArray[np.int8],
+    request: pa.Table | Keys | None,
+) -> tuple[Sheet, NDArray[np.int8]]:
+    """Add the columns of on-demand views, which read the answer and the request; the request is not answered."""
+    read, read_status = sheet, status
+    if asked:
+        given, worth = request_sheet(asked, request)
+        read, read_status = beside([(sheet.names, sheet), (given.names, given)]), np.concatenate([status.T, worth]).T
+    sheets, statuses = [(sheet.names, sheet)], [status.T]
+    for demand in demands:
+        added, worth = _on_demand(demand, read, read_status)
+        sheets.append((added.names, added))
+        statuses.append(worth)
+    return beside(sheets), np.concatenate(statuses).T
+
+
 def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> tuple[Sheet, NDArray[np.int8]]:
-    """Add one on-demand view's columns; a value whose inputs are not all present takes the worst input's status."""
+    """Return one on-demand view's columns, and their statuses by column.
+
+    A value whose inputs are not all present takes the worst input's status.
+    """
     index = {name: i for i, name in enumerate(sheet.names)}
     blocks: list[Block] = []
     loose: dict[int, pa.Array] = {}
-    statuses = [status.T]
+    statuses = np.empty((len(demand.features), sheet.rows), np.int8)
     for place, feature in enumerate(demand.features):
         inputs = [index[name] for name in feature.inputs]
         worst = status[:, inputs].max(axis=1)
@@ -169,7 +203,6 @@ def _on_demand(demand: OnDemandView, sheet: Sheet, status: NDArray[np.int8]) -> 
             texts = [value if ok and value else None for value, ok in zip(values.tolist(), usable, strict=True)]
             loose[place] = text_array(texts)
             usable = is_valid(loose[place])
-        statuses.append(np.where((worst == PRESENT) & ~usable, np.int8(Status.NULL), worst).astype(np.int8)[None])
+        statuses[place] = np.where((worst == PRESENT) & ~usable, _NULL, worst)
     names = tuple(f"{demand.name}__{feature.name}" for feature in demand.features)
-    added = Sheet(names=names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose))
-    return beside([(sheet.names, sheet), (names, added)]), np.concatenate(statuses).T
+    return Sheet(names=names, rows=sheet.rows, parts=Parts(blocks=blocks, loose=loose)), statuses

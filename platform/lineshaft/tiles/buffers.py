@@ -94,6 +94,19 @@ def blank(kind: pa.DataType) -> pa.Scalar:
     return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(nothing)])[0]
 
 
+def number_array(values: Sequence[float | None]) -> pa.Array:
+    """Return whole numbers as int64, others as float64; raises `OverflowError` for what takes more than 64 bits.
+
+    >>> number_array([1, None]).type, number_array([1, 0.5, None]).to_pylist()
+    (DataType(int64), [1.0, 0.5, None])
+    """
+    whole = all(value is None or isinstance(value, int) for value in values)
+    cells = np.array([0 if value is None else value for value in values], np.int64 if whole else np.float64)
+    valid = np.array([value is not None for value in values], bool)
+    kind = pa.int64() if whole else pa.float64()
+    return pa.Array.from_buffers(kind, len(cells), [_packed(valid), pa.py_buffer(cells)])
+
+
 def _cut(kind: pa.DataType, raw: Sequence[bytes], values: Sequence[object]) -> pa.Array:
     """Return an array of pieces of one run of bytes, null where `values` holds nothing."""
     ends = np.zeros(len(raw) + 1, "<i4")

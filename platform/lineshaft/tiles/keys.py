@@ -1,8 +1,9 @@
-"""The join keys of a request, as they came: texts and whole numbers, an Arrow table only where somebody needs one."""
+"""What a request gives, as it came: join keys and the numbers beside them; an Arrow table only where one is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -12,24 +13,32 @@ from lineshaft.errors import InputError
 from lineshaft.tiles.buffers import text_array
 
 Column = Sequence[str] | NDArray[np.int64]
+_NOTHING: Mapping[str, pa.Array] = MappingProxyType({})
 
 
 class Keys:
     """Columns of texts or int64 for n entities, none of them null; raises `InputError` for columns of several lengths.
 
+    numbers: columns that are no keys, since they are fractions or have nulls, or were given as data of the request.
+
     >>> Keys({"asset_id": ["pump-1", "pump-2"]}).num_rows
     2
     """
 
-    __slots__ = ("_table", "columns", "num_rows")
+    __slots__ = ("_table", "columns", "num_rows", "numbers")
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
+    def __init__(self, columns: Mapping[str, Column], numbers: Mapping[str, pa.Array] = _NOTHING) -> None:
         self.columns = columns
+        self.numbers = numbers
         sizes = {len(column) for column in columns.values()}
+        if numbers:
+            sizes |= {len(column) for column in numbers.values()}
+            if twice := sorted(columns.keys() & numbers.keys()):
+                raise InputError(f"{twice[0]!r} is given twice, as a key and as data", fix="send each column once")
         if len(sizes) > 1:
-            lengths = {name: len(column) for name, column in columns.items()}
+            lengths = {name: len(column) for name, column in [*columns.items(), *numbers.items()]}
             raise InputError(
-                f"entity columns of different length: {lengths}", fix="send one value of each key for each row"
+                f"entity columns of different length: {lengths}", fix="send one value of each column for each entity"
             )
         self.num_rows = sizes.pop() if sizes else 0
         self._table: pa.Table | None = None
@@ -42,14 +51,13 @@ class Keys:
     def table(self) -> pa.Table:
         """Return them as an Arrow table."""
         if self._table is None:
-            self._table = pa.Table.from_arrays(
-                [_array(column) for column in self.columns.values()], names=list(self.columns)
-            )
+            arrays = [*(array_of(column) for column in self.columns.values()), *self.numbers.values()]
+            self._table = pa.Table.from_arrays(arrays, names=[*self.columns, *self.numbers])
         return self._table
 
 
 def table_of(keys: pa.Table | Keys) -> pa.Table:
-    """Return join keys, however they came, as an Arrow table."""
+    """Return the columns of a request, however they came, as an Arrow table."""
     return keys.table if isinstance(keys, Keys) else keys
 
 
@@ -59,8 +67,10 @@ def _dtype(column: Column | None) -> str:
     return "int64" if isinstance(column, np.ndarray) else "string"
 
 
-def _array(column: Column) -> pa.Array:
+def array_of(column: Column | pa.Array) -> pa.Array:
     """Return a column as Arrow has it."""
+    if isinstance(column, pa.Array):
+        return column
     if isinstance(column, np.ndarray):
         return pa.Array.from_buffers(pa.int64(), len(column), [None, pa.py_buffer(column)])
     return text_array(column)

@@ -12,6 +12,7 @@ from feast import (
     FileSource,
     OnDemandFeatureView,
     PushSource,
+    RequestSource,
     StreamFeatureView,
     ValueType,
 )
@@ -64,5 +65,13 @@ excess = OnDemandFeatureView(
     schema=[Field(name="peak_over_mean", dtype=Float64)],
     **OWNED,
     aggregations=[Aggregation(column="heat__max_1m,heat__mean_1m", function="difference", name="peak_over_mean")],
+)
+operator = RequestSource(name="operator", schema=[Field(name="expected", dtype=Float64)])
+surplus = OnDemandFeatureView(
+    name="surplus",
+    sources=[heat, operator],
+    schema=[Field(name="over", dtype=Float64)],
+    **OWNED,
+    aggregations=[Aggregation(column="heat__mean_1m,expected", function="difference", name="over")],
 )
 health = FeatureService(name="health", features=[lab, heat, excess], **OWNED)

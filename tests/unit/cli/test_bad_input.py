@@ -192,3 +192,12 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 def test_keys_are_read_up_to_the_first_equals_sign(pairs: list[str], rows: list[dict[str, str]]) -> None:
     """What follows is the value, commas apart."""
     assert parse_keys(pairs).to_pylist() == rows
+
+
+def test_data_of_a_request_is_read_as_numbers() -> None:
+    """Beside the keys, empty where it is not known; what is no number is quoted back."""
+    rows = parse_keys(["asset_id=7,8"], ["load=0.5,", "count=3,4"]).to_pylist()
+
+    assert rows == [{"asset_id": "7", "load": 0.5, "count": 3.0}, {"asset_id": "8", "load": None, "count": 4.0}]
+    with pytest.raises(InputError, match="much"):
+        parse_keys(["asset_id=7"], ["load=much"])

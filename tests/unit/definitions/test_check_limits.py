@@ -12,10 +12,10 @@ from lineshaft.definitions.reader import Definitions, read_repo
 REPO = """
 from datetime import timedelta
 from feast import (
-    Aggregation, Entity, FeatureService, FeatureView, Field, FileSource, OnDemandFeatureView, PushSource,
+    Aggregation, Entity, FeatureService, FeatureView, Field, FileSource, OnDemandFeatureView, PushSource, RequestSource,
     StreamFeatureView, ValueType,
 )
-from feast.types import Float64, String
+from feast.types import Float32, Float64, Int64, String
 
 machine = Entity(name="machine", join_keys=["asset_id"], value_type=ValueType.STRING, owner="a@x")
 rows = FileSource(name="readings_rows", path="none.parquet", timestamp_field="event_time")
@@ -33,6 +33,12 @@ lab = FeatureView(
     name="lab", entities=[machine], owner="a@x", tags={"team": "a"},
     schema=[Field(name="purity", dtype=Float64, tags={"unit": "%"})],
     source=FileSource(name="lab_file", path="lab.parquet", timestamp_field="at"),
+)
+operator = RequestSource(name="operator", schema=[Field(name="load", dtype=Float64), Field(name="count", dtype=Int64)])
+other = RequestSource(name="other", schema=[Field(name="load", dtype=Float32)])
+strain = OnDemandFeatureView(
+    name="strain", sources=[heat, operator], schema=[Field(name="per_load", dtype=Float64)], owner="a@x",
+    tags={"team": "a"}, aggregations=[Aggregation(column="heat__level,load", function="ratio", name="per_load")],
 )
 excess = OnDemandFeatureView(
     name="excess", sources=[heat, lab], schema=[Field(name="over", dtype=Float64)], owner="a@x", tags={"team": "a"},
@@ -124,6 +130,41 @@ REFUSED: dict[str, tuple[tuple[tuple[str, str], ...], str, str]] = {
         "LS-DEF-020",
         "did you mean purity?",
     ),
+    "an input that neither a view nor the request has": (
+        (('column="heat__level,load"', 'column="heat__level,laod"'),),
+        "LS-DEF-020",
+        'a RequestSource with a field "laod"',
+    ),
+    "a feature of the request alone": (
+        (('column="heat__level,load"', 'column="count,load"'),),
+        "LS-DEF-020",
+        "nothing but the request",
+    ),
+    "a text in the request": (
+        (('Field(name="load", dtype=Float64)', 'Field(name="load", dtype=String)'),),
+        "LS-DEF-034",
+        "no number",
+    ),
+    "a field called like a key": (
+        (('Field(name="count", dtype=Int64)', 'Field(name="asset_id", dtype=Int64)'),),
+        "LS-DEF-034",
+        "called like a key",
+    ),
+    "a field called like a time": (
+        (('Field(name="count", dtype=Int64)', 'Field(name="known_at", dtype=Int64)'),),
+        "LS-DEF-034",
+        "called like a key, a time",
+    ),
+    "a field called like a feature": (
+        (('Field(name="count", dtype=Int64)', 'Field(name="heat__level", dtype=Int64)'),),
+        "LS-DEF-034",
+        "or a feature",
+    ),
+    "a field of two types": (
+        (("sources=[heat, lab]", "sources=[heat, lab, other]"),),
+        "LS-DEF-034",
+        "is Float32 here and Float64 elsewhere",
+    ),
     "an input too many": (((COLUMN, 'column="heat__level,lab__purity,heat__level"'),), "LS-DEF-022", "2 inputs, not 3"),
     "a feature of a view that it has not": (
         (("features=[lab]", 'features=[lab, "heat:levle"]'),),
@@ -184,9 +225,15 @@ DEPENDENTS: dict[str, tuple[tuple[str, str], tuple[list[str], list[str], list[st
     "a view": ((MEAN, 'function="meen"'), (["lab"], [], ["bench"])),
     "its source": (("x [g]", "x [gg]"), (["lab"], [], ["bench"])),
     "the entity": (("value_type=ValueType.STRING", "value_type=ValueType.DOUBLE"), ([], [], [])),
-    "another view": (('dtype=Float64, tags={"unit": "%"}', 'dtype=Float64, tags={"unit": "%%"}'), (["heat"], [], [])),
-    "an on-demand view": (('function="difference"', 'function="diff"'), (["heat", "lab"], [], ["bench"])),
-    "a service": (('name="bench", features', 'name="ben-ch", features'), (["heat", "lab"], ["excess"], ["health"])),
+    "another view": (
+        ('dtype=Float64, tags={"unit": "%"}', 'dtype=Float64, tags={"unit": "%%"}'),
+        (["heat"], ["strain"], []),
+    ),
+    "an on-demand view": (('function="difference"', 'function="diff"'), (["heat", "lab"], ["strain"], ["bench"])),
+    "a service": (
+        ('name="bench", features', 'name="ben-ch", features'),
+        (["heat", "lab"], ["strain", "excess"], ["health"]),
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from lineshaft.specs.rows import ARROW_TYPES
 REPO = """
 from datetime import timedelta
 from feast import (
-    Aggregation, Entity, FeatureService, FeatureView, Field, FileSource, OnDemandFeatureView, PushSource,
+    Aggregation, Entity, FeatureService, FeatureView, Field, FileSource, OnDemandFeatureView, PushSource, RequestSource,
     StreamFeatureView, ValueType,
 )
 from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
@@ -52,6 +52,15 @@ lab = FeatureView(
     source=FileSource(name="lab_file", path="lab.parquet", timestamp_field="at", created_timestamp_column="made",
                       field_mapping={"Reinheit": "purity"}),
 )
+operator = RequestSource(name="operator", schema=[Field(name="load", dtype=Float32), Field(name="count", dtype=Int64)])
+strain = OnDemandFeatureView(
+    name="strain", sources=[heat, operator], owner="x@x", tags={"team": "process"},
+    schema=[Field(name="per_load", dtype=Float64), Field(name="steps", dtype=Float64)],
+    aggregations=[
+        Aggregation(column="heat__mean_5m,load", function="ratio", name="per_load"),
+        Aggregation(column="count,heat__mean_5m", function="difference", name="steps"),
+    ],
+)
 excess = OnDemandFeatureView(
     name="excess", sources=[heat, lab], owner="x@x", tags={"team": "process"}, description="Too hot.",
     schema=[Field(name="over", dtype=Float64), Field(name="share", dtype=Float64)],
@@ -65,6 +74,7 @@ whole = FeatureService(name="whole", features=[heat, lab, excess], owner="s@x", 
 chosen = FeatureService(name="chosen", features=[heat[["max_1d", "mean_5m"]], excess[["over"]]], owner="s@x",
                         tags={"team": "process", "lineshaft.max_age": "10m", "lineshaft.impute": "heat__max_1d=-1",
                               "lineshaft.required": "heat__mean_5m, excess__over"})
+loaded = FeatureService(name="loaded", features=[strain[["per_load"]]], owner="s@x", tags={"team": "process"})
 pulled = FeatureService(name="pulled", features=[excess], owner="s@x",
                         tags={"team": "process", "readers": "power,lab ,, power"})
 """
@@ -95,9 +105,8 @@ def service(read: Definitions) -> Callable[[str], Service]:
 
 @pytest.fixture
 def demand(read: Definitions) -> OnDemandView:
-    """Return the one on-demand view."""
-    (only,) = read.on_demand
-    return only
+    """Return the on-demand view that reads features alone."""
+    return next(view for view in read.on_demand if view.name == "excess")
 
 
 def test_times_are_microseconds(view: Callable[[str], View]) -> None:
@@ -216,6 +225,23 @@ def test_what_on_demand_features_read_is_part_of_the_service(service: Callable[[
     assert [(v.view, v.features) for v in pulled.views] == [("heat", ("max_1d", "mean_5m")), ("lab", ("purity",))]
 
 
+def test_what_is_read_of_the_request_is_part_of_the_service(
+    read: Definitions, service: Callable[[str], Service], demand: OnDemandView
+) -> None:
+    """The view names all of its fields with their types, a service those that its features read."""
+    strain = next(view for view in read.on_demand if view.name == "strain")
+
+    assert strain.request_fields == (("load", "float32"), ("count", "int64"))
+    assert [(f.inputs, f.features_read) for f in strain.features] == [
+        (("heat__mean_5m", "load"), ("heat__mean_5m",)),
+        (("count", "heat__mean_5m"), ("heat__mean_5m",)),
+    ]
+    assert service("loaded").request_fields == {"load": "float32"}
+    assert [(v.view, v.features) for v in service("loaded").views] == [("heat", ("mean_5m",))]
+    assert demand.request_fields == ()
+    assert service("whole").request_fields == {}
+
+
 def test_every_type_of_ours_has_its_name_in_feast() -> None:
     """None is unreachable, and keys are of types that have one spelling."""
     assert set(DTYPES.values()) == set(ARROW_TYPES)
@@ -240,5 +266,6 @@ def test_a_service_names_the_teams_that_may_read_it(read: Definitions) -> None:
     assert {service.name: service.readers for service in read.services} == {
         "whole": (),
         "chosen": (),
+        "loaded": (),
         "pulled": ("lab", "power"),
     }

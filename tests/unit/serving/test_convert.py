@@ -84,6 +84,26 @@ def test_entities_cross_the_wire() -> None:
         convert.entities_to(pa.table({"asset_id": [1.5]}))
 
 
+def test_a_request_crosses_the_wire() -> None:
+    """Texts and whole numbers as keys; fractions, and numbers with nulls, as the data that they are."""
+    columns = {
+        "asset_id": ["a", "b"],
+        "count": [1, 2],
+        "load": [0.5, None],
+        "steps": [2**53 + 1, None],
+        "none": [None] * 2,
+    }
+    table = pa.table(columns)
+
+    keys, data = convert.request_to(table)
+    back = convert.entities_from(keys, data)
+
+    assert list(back.columns) == ["asset_id", "count"]
+    assert back.table.equals(table.cast(pa.schema([*list(table.schema)[:4], pa.field("none", pa.float64())])))
+    with pytest.raises(InputError, match="bool"):
+        convert.request_to(pa.table({"on": [True]}))
+
+
 def test_entity_columns_of_different_length_are_refused() -> None:
     """A ragged request names the lengths it has."""
     columns = [*convert.entities_to(pa.table({"a": ["x"]})), *convert.entities_to(pa.table({"b": ["x", "y"]}))]

@@ -18,25 +18,27 @@ from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.server import Handlers, background_server
 from lineshaft.specs import Status
+from lineshaft.tiles.keys import Keys, table_of
 
 
 class KnownPredictor:
-    """Answers two entities of one model: the second lacks an input."""
+    """Answers two entities of one model: the second lacks an input. A load that is given comes back as the base."""
 
     def predict(
-        self, model: str, keys: pa.Table, *, at_us: NDArray[np.int64] | None = None, allows: Any = None
+        self, model: str, keys: pa.Table | Keys, *, at_us: NDArray[np.int64] | None = None, allows: Any = None
     ) -> Predictions:
         """Return what the test expects."""
         if model != "bearing_failure":
             raise NotFoundError(f"model {model!r} has no champion here", fix="promote a version")
-        n = keys.num_rows
+        n, given = keys.num_rows, table_of(keys)
+        load = given["load"].to_pylist() if "load" in given.column_names else [-1.0, -1.0]
         return Predictions(
             model=model,
             number=3,
             task="failure",
             service="health",
             pins=(ViewPin(view="pumps", version="abcdef012345", table_version=7),),
-            keys=keys,
+            keys=given,
             at_us=np.full(n, 99, np.int64) if at_us is None else at_us,
             scores=np.array([0.75, np.nan]),
             statuses=np.array([Status.PRESENT, Status.STALE], np.int8),
@@ -44,7 +46,7 @@ class KnownPredictor:
             values=np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]], np.float32),
             input_statuses=np.ones((n, 3), np.int8),
             contributions=np.array([[0.1, -0.9, 0.5], [0.0, 0.2, -0.1]]),
-            base=np.array([-1.0, -1.0]),
+            base=np.array(load, np.float64),
             ages_us={"pumps": np.array([5, -1], np.int64)},
         )
 
@@ -90,6 +92,15 @@ def test_all_or_no_contributions_may_be_asked_for(client: Client) -> None:
     assert [len(p.contributions) for p in whole.predictions] == [3, 3]
     assert [len(p.contributions) for p in bare.predictions] == [0, 0]
     assert whole.served_at_us == 7
+
+
+def test_request_data_reaches_the_predictor(client: Client) -> None:
+    """Numbers beside the keys, a null as a null."""
+    reply = client.predict("bearing_failure", asset_id=["a", "b"], load=[0.5, None])
+
+    first, second = reply.predictions
+    assert first.base == 0.5
+    assert np.isnan(second.base)
 
 
 def test_a_model_without_a_champion_is_not_found(client: Client) -> None:

@@ -126,6 +126,11 @@ def test_an_on_demand_view_is_versioned_by_what_it_computes(changes: dict[str, A
     changed = replace(EXCESS, features=(replace(EXCESS.features[0], **changes),))
 
     assert changed.version != EXCESS.version
+    assert replace(EXCESS, request_fields=(("load", "float64"),)).version != EXCESS.version
+    assert (
+        replace(EXCESS, request_fields=(("load", "int64"),)).version
+        != replace(EXCESS, request_fields=(("load", "float64"),)).version
+    )
     assert replace(EXCESS, name="more", team="a", owner="b", description="c").version == EXCESS.version
 
 
@@ -202,6 +207,7 @@ on_demand = st.builds(
     team=names,
     owner=names,
     description=names,
+    request_fields=st.lists(pairs, max_size=2).map(tuple),
 )
 services = st.builds(
     Service,
@@ -214,6 +220,16 @@ services = st.builds(
     owner=names,
     description=names,
 )
+
+
+def test_an_on_demand_view_written_before_there_were_request_fields_is_read() -> None:
+    """It has none, and the version that it had then."""
+    written = json.loads(EXCESS.to_json())
+    assert written.pop("request_fields") == []
+
+    again = OnDemandView.from_json(json.dumps(written))
+
+    assert (again, again.version) == (EXCESS, "ef35073287f4")
 
 
 @given(views)

@@ -20,16 +20,18 @@ ENCODING_ARROW: Encoding
 ENCODING_BLOCKS: Encoding
 
 class GetFeaturesRequest(_message.Message):
-    __slots__ = ("feature_service", "entities", "at_us", "encoding")
+    __slots__ = ("feature_service", "entities", "at_us", "encoding", "request_data")
     FEATURE_SERVICE_FIELD_NUMBER: _ClassVar[int]
     ENTITIES_FIELD_NUMBER: _ClassVar[int]
     AT_US_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_DATA_FIELD_NUMBER: _ClassVar[int]
     feature_service: str
     entities: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityColumn]
     at_us: int
     encoding: Encoding
-    def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
+    request_data: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
+    def __init__(self, feature_service: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., request_data: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ...) -> None: ...
 
 class GetFeaturesResponse(_message.Message):
     __slots__ = ("rows", "columns", "views", "served_at_us", "degraded", "batch", "statuses", "blocks", "names", "value_statuses")
@@ -173,7 +175,7 @@ class ListFeatureServicesResponse(_message.Message):
     def __init__(self, feature_services: _Optional[_Iterable[_Union[FeatureServiceSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class FeatureServiceSummary(_message.Message):
-    __slots__ = ("name", "team", "owner", "description", "join_keys", "columns", "view_versions")
+    __slots__ = ("name", "team", "owner", "description", "join_keys", "columns", "view_versions", "request_fields")
     class ViewVersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +190,7 @@ class FeatureServiceSummary(_message.Message):
     JOIN_KEYS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     VIEW_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     team: str
     owner: str
@@ -195,7 +198,16 @@ class FeatureServiceSummary(_message.Message):
     join_keys: _containers.RepeatedCompositeFieldContainer[JoinKey]
     columns: _containers.RepeatedScalarFieldContainer[str]
     view_versions: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., team: _Optional[str] = ..., owner: _Optional[str] = ..., description: _Optional[str] = ..., join_keys: _Optional[_Iterable[_Union[JoinKey, _Mapping]]] = ..., columns: _Optional[_Iterable[str]] = ..., view_versions: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    request_fields: _containers.RepeatedCompositeFieldContainer[RequestField]
+    def __init__(self, name: _Optional[str] = ..., team: _Optional[str] = ..., owner: _Optional[str] = ..., description: _Optional[str] = ..., join_keys: _Optional[_Iterable[_Union[JoinKey, _Mapping]]] = ..., columns: _Optional[_Iterable[str]] = ..., view_versions: _Optional[_Mapping[str, str]] = ..., request_fields: _Optional[_Iterable[_Union[RequestField, _Mapping]]] = ...) -> None: ...
+
+class RequestField(_message.Message):
+    __slots__ = ("name", "type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: _types_pb2.DataType
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[_types_pb2.DataType, str]] = ...) -> None: ...
 
 class JoinKey(_message.Message):
     __slots__ = ("name", "type")

@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("model", "entities", "at_us", "contributions")
+    __slots__ = ("model", "entities", "at_us", "contributions", "request_data")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ENTITIES_FIELD_NUMBER: _ClassVar[int]
     AT_US_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_DATA_FIELD_NUMBER: _ClassVar[int]
     model: str
     entities: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityColumn]
     at_us: int
     contributions: int
-    def __init__(self, model: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., contributions: _Optional[int] = ...) -> None: ...
+    request_data: _containers.RepeatedCompositeFieldContainer[_types_pb2.Column]
+    def __init__(self, model: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., contributions: _Optional[int] = ..., request_data: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
     __slots__ = ("model", "model_version", "predictions", "views", "served_at_us", "degraded")
