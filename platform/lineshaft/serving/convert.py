@@ -235,7 +235,7 @@ def summary_to(plan: Plan) -> features_pb2.FeatureServiceSummary:
         columns=plan.columns,
         view_versions=versions_of(plan),
         request_fields=[
-            features_pb2.RequestField(name=name, type=_CODES[dtype]) for name, dtype in service.request_fields.items()
+            features_pb2.RequestField(name=name, type=CODES[dtype]) for name, dtype in service.request_fields.items()
         ],
     )
 
