@@ -283,22 +283,30 @@ def test_a_service_that_reads_nothing_of_the_request_refuses_data(place: Place) 
 def test_bytes_that_lie_about_their_length_are_refused(place: Place) -> None:
     """Values cut off, validity of another length, a column twice, a column of text, one that is a key as well."""
     sound = column_to("rated", pa.array([4.0]), None)
+    others = [column_to(name, pa.array([1.0]), None) for name in ("expected", "count")]
     lies = [
-        types_pb2.Column(name="rated", type=sound.type, values=sound.values[:7]),
+        types_pb2.Column(name="rated", type=sound.type, values=sound.values + b"\0"),
         types_pb2.Column(name="rated", type=sound.type, values=sound.values, validity=b"\1\1"),
         types_pb2.Column(name="rated", type=types_pb2.DATA_TYPE_STRING, values=b"4", offsets=b"\0" * 8),
         types_pb2.Column(name="rated", type=cast("Any", 99), values=sound.values),
-        types_pb2.Column(name="asset_id", type=sound.type, values=sound.values),
     ]
     asked = entities_to(pa.table({"asset_id": ["d0"]}))
+    key = types_pb2.Column(name="asset_id", type=sound.type, values=sound.values)
     with grpc.insecure_channel(place.address) as channel:
         stub = features_pb2_grpc.FeatureServiceStub(channel)
-        for given in ([sound, sound], *([lie] for lie in lies)):
+
+        def ask(*given: types_pb2.Column) -> Any:
+            request = features_pb2.GetFeaturesRequest(
+                feature_service="drive", entities=asked, request_data=[*others, *given]
+            )
+            return stub.GetFeatures(request)
+
+        assert ask(sound).rows == 1
+        for given in ([sound, sound], [sound, key], *([lie] for lie in lies)):
             with pytest.raises(grpc.RpcError) as caught:
-                stub.GetFeatures(
-                    features_pb2.GetFeaturesRequest(feature_service="drive", entities=asked, request_data=given)
-                )
+                ask(*given)
             assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert given[-1].name in str(caught.value)
 
 
 def test_what_was_served_is_made_again_from_what_was_given(place: Place) -> None:
