@@ -215,7 +215,7 @@ class FeatureHandler:
             return None
         must_read(caller, asked, plan)
         if self.breaker.state != "closed":  # whoever tries does so on a thread
-            return None
+            budget_s = 0.0
         start = time.perf_counter()
         found = self._prompt.read_at_once(wanted_of(plan, entities), budget_s=budget_s)
         if found is None:

@@ -117,6 +117,24 @@ class NearCache:
         finally:
             self._lock.release()
 
+    def standing(self, asks: Sequence[Ask]) -> Sequence[Found] | None:
+        """Return the rows asked for if they are held and known to be fresh, else None. Never waits.
+
+        A server, or a machine, that is too busy to answer in time is not asked for what is known anyway.
+        """
+        if self._session is None or self._pid != os.getpid() or not self._lock.acquire(blocking=False):
+            return None
+        self._asked_for_s = time.monotonic()
+        try:
+            self._session.allow(self._lease_s)
+            self._hear(self._session)
+            return self._ready_made(asks)
+        except (OSError, hiredis.HiredisError):
+            self.forget()
+            return None
+        finally:
+            self._lock.release()
+
     def attend(self) -> None:
         """Take in what the server has said, and ask it for a sign of life before one is missed. Never waits.
 
@@ -130,20 +148,19 @@ class NearCache:
                 return
             try:
                 self._session.allow(self._lease_s)  # a few bytes go at once; this thread may be held up
-                for message in self._session.poll():
-                    self._note(message)
-                now_s = time.monotonic()
-                if not self._owed and not self._asked_s and now_s - self._confirmed_s > self._lease_s / 4:
-                    self._ask_for_life(self._session, now_s)
+                self._hear(self._session)
             except (OSError, hiredis.HiredisError):
                 self.forget()
 
     def remember(self, ask: Ask, values: Sequence[bytes | None]) -> Found:
         """Keep values read over another connection, for when the server cannot be asked; return them unpacked."""
         with self._lock:
+            shelf = self._shelf(ask)
+            found = shelf.remember(ask.codec, ask.keys, values, ask.features)
+            changed = shelf.doubtful(ask.keys)
             for rack in self._racks_of(ask.prefix):
-                rack.doubt(ask.keys)
-            return self._shelf(ask).remember(ask.codec, ask.keys, values, ask.features)
+                rack.doubt(changed)
+            return found
 
     def known(self, asks: Sequence[Ask]) -> list[Found] | None:
         """Return what was last read of the rows asked for, fresh or not; None where nothing was.
@@ -204,19 +221,35 @@ class NearCache:
         for message in session.poll():
             self._note(message)
         if self._owed:
-            return None
+            return self._ready_made(asks)
         self._confirm(session)
-        rack = self._rack(asks)
-        ready = rack.take(asks[0].keys) if rack is not None else None
+        ready = self._ready_made(asks)
         if ready is not None:
-            self.held += len(asks) * len(asks[0].keys)
             return ready
-        answers = self._fetched(session, asks)
+        answers, rack = self._fetched(session, asks), self._rack(asks)
         if rack is not None:
             known_us = np.stack([found.sheet.integers("known_at") for found in answers])
             parts = [(found.sheet, found.status, ask.features) for ask, found in zip(asks, answers, strict=True)]
             rack.put(asks[0].keys, join(parts), known_us)
         return answers
+
+    def _ready_made(self, asks: Sequence[Ask]) -> Sequence[Found] | None:
+        """Return rows held side by side, if the server has spoken within the lease and since the last doubt."""
+        if self._doubts != self._settled or time.monotonic() - self._confirmed_s > self._lease_s:
+            return None
+        rack = self._rack(asks)
+        ready = rack.take(asks[0].keys) if rack is not None else None
+        if ready is not None:
+            self.held += len(asks) * len(asks[0].keys)
+        return ready
+
+    def _hear(self, session: Session) -> None:
+        """Take in what the server has said, and ask for the next sign of life; without waiting for it."""
+        for message in session.poll():
+            self._note(message)
+        now_s = time.monotonic()
+        if not self._owed and not self._asked_s and now_s - self._confirmed_s > self._lease_s / 4:
+            self._ask_for_life(session, now_s)
 
     def _fetched(self, session: Session, asks: Sequence[Ask]) -> list[Found]:
         """Return the rows asked for: those that are fresh from here, the others from the server."""

@@ -131,15 +131,15 @@ class RedisOnlineStore:
     def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float = _AT_ONCE_S) -> Sequence[Found] | None:
         """Return what `read` returns if the server is quick; None where it is slow or away.
 
-        Rows that were read before and have not changed since are not asked for again. After a slow answer the next
-        ones are not tried for a while: whoever asks must not be held up each time.
+        Rows that were read before and have not changed since are not asked for again. After a slow answer, or without
+        a budget, they are all that is answered: whoever asks must not be held up each time.
         """
-        if time.monotonic() < self._slow_until:
-            return None
-        budget_s = min(budget_s, _AT_ONCE_S)
         asks = self._asks(wanted)
+        near = self._near_of(asks)
+        if budget_s <= 0 or time.monotonic() < self._slow_until:
+            return near.standing(asks) if near is not None else None
+        budget_s = min(budget_s, _AT_ONCE_S)
         try:
-            near = self._near_of(asks)
             held = near.read(asks, budget_s=budget_s) if near is not None else None
             return self._read(asks, budget_s) if held is None else held
         except UnavailableError:

@@ -116,7 +116,10 @@ class PromptStore(Protocol):
     """An online store that can be asked without a thread to wait on."""
 
     def read_at_once(self, wanted: Sequence[Wanted], *, budget_s: float) -> Sequence[Found] | None:
-        """Return what `read` returns if that takes a few milliseconds, and the budget, at most; else None."""
+        """Return what `read` returns if that takes a few milliseconds, and the budget, at most; else None.
+
+        Without a budget only what is known without asking is returned.
+        """
         ...
 
     def attend(self) -> None:

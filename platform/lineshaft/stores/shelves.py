@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,14 +80,26 @@ class Shelf:
     def put(
         self, keys: Sequence[bytes], rows: NDArray[np.uint8], status: NDArray[np.int8], *, tracked: bool = True
     ) -> None:
-        """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time."""
+        """Keep rows just read; fresh if the server tracks them, but corrupt ones are read again each time.
+
+        One that is not tracked leaves a fresh one fresh if it is the same.
+        """
         self.changes += 1
+        fresh = status != Status.CORRUPT
+        if not tracked:
+            known = np.array([-1 if place is None else place for place in self._places.some(keys)], np.intp)
+            same = (self._rows[known] == rows).all(axis=1) & (self._status[known] == status)
+            fresh = (known >= 0) & (self._fresh[known] == 1) & same
         at = self._places.give(keys)
         if len(self._rows) < self._places.size:
             self._rows, self._status = self._places.grown(self._rows), self._places.grown(self._status)
             self._fresh = self._places.grown(self._fresh)
         self._rows[at], self._status[at] = rows, status
-        self._fresh[at] = tracked & (status != Status.CORRUPT)
+        self._fresh[at] = fresh
+
+    def doubtful(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return those of the keys whose rows are not here or not fresh."""
+        return list(compress(keys, self.find(keys)[1]))
 
     def doubt(self, key: bytes | None = None) -> None:
         """Take a row, or every row, as no longer fresh."""
@@ -129,6 +142,10 @@ class TextShelf:
         """Return the keys and values of all rows there are."""
         there = [(key, value) for key, value in self._values.items() if value is not None]
         return [key for key, _ in there], [value for _, value in there]
+
+    def doubtful(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return all of them."""
+        return list(keys)
 
     def doubt(self, key: bytes | None = None) -> None:
         """Do nothing: what is never fresh cannot be doubted."""

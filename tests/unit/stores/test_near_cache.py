@@ -31,6 +31,7 @@ VIEW = View(
     features=(Feature(name="rms"), Feature(name="starts", dtype="int64")),
 )
 LONG_S = 10.0
+P = Status.PRESENT
 
 
 @pytest.fixture
@@ -201,15 +202,70 @@ def test_a_slow_reply_costs_its_reader_and_nobody_after(url: str, raw: Any, stor
 
     with pytest.raises(UnavailableError):
         near.read(ask("b"), budget_s=0.02)
-    meanwhile = near.read(ask("a"), budget_s=LONG_S)
+    held, other = read(near, "a"), near.read(ask("b"), budget_s=LONG_S)
     time.sleep(0.2)
     before = gets(raw)
 
-    assert meanwhile is None
+    assert (held, other) == ([1.0], None)
     assert read(near, "a", "b") == [1.0, 2.0]
     assert gets(raw) == before + 1
     assert read(near, "b", "a") == [2.0, 1.0]
     assert gets(raw) == before + 1
+
+
+def test_what_stands_is_answered_without_waiting_while_the_lease_lasts(
+    url: str, raw: Any, store: RedisOnlineStore
+) -> None:
+    """A server that does not answer holds nobody up, be it held rows or others; after the lease nothing stands."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url), lease_s=1.0)
+    before_any = near.standing(ask("a"))
+    read(near, "a")
+    raw.execute_command("CLIENT", "PAUSE", "1500", "ALL")
+    start = time.monotonic()
+
+    held, other = near.standing(ask("a")), near.standing(ask("b"))
+    took_s = time.monotonic() - start
+    assert until(lambda: near.standing(ask("a")) is None)
+    ended_s = time.monotonic() - start
+
+    assert before_any is None
+    assert held is not None
+    assert held[0].rows["rms"].to_pylist() == [1.0]
+    assert other is None
+    assert took_s < 0.5 < ended_s < 1.4
+
+
+def test_who_has_just_written_is_not_told_what_stood_before(url: str, store: RedisOnlineStore) -> None:
+    """A doubt ends what stands, until the server has spoken."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url), lease_s=LONG_S)
+    read(near, "a")
+
+    near.doubt()
+    doubted = near.standing(ask("a"))
+    again = read(near, "a")
+
+    assert doubted is None
+    assert again == [1.0]
+    assert near.standing(ask("a")) is not None
+
+
+@pytest.mark.parametrize(("rms", "asked_again"), [(1.0, 0), (2.0, 1)])
+def test_rows_read_over_another_connection_end_only_what_they_differ_from(
+    url: str, raw: Any, store: RedisOnlineStore, rms: float, asked_again: int
+) -> None:
+    """The same row read elsewhere leaves the held one fresh; another one does not."""
+    store.write(VIEW, rows("a"))
+    near = NearCache(RedisLink(url), lease_s=LONG_S)
+    read(near, "a")
+    elsewhere = next(codec_of(VIEW).pack(rows("a", rms=rms), batch=1))
+    before = gets(raw)
+
+    near.remember(ask("a")[0], [value for _, value in elsewhere.rows()])
+    read(near, "a")
+
+    assert gets(raw) == before + asked_again
 
 
 def test_a_corrupt_row_is_not_held(url: str, store: RedisOnlineStore) -> None:
@@ -290,11 +346,11 @@ def test_attending_keeps_rows_fresh_and_nobody_waits(
 ) -> None:
     """Far longer than the lease, rows are answered from memory without a question, though the attendant was held up."""
     store.write(VIEW, rows("a"))
-    near = NearCache(kind(url), lease_s=0.2)
+    near = NearCache(kind(url), lease_s=1.0)
     read(near, "a")
     before = gets(raw), pings(raw)
 
-    for _ in range(30):
+    for _ in range(60):
         near.attend()
         time.sleep(0.02)
         asked = pings(raw)
@@ -345,7 +401,7 @@ def test_views_not_asked_for_make_room(url: str, store: RedisOnlineStore) -> Non
 
 
 KEYS = st.lists(st.integers(0, 12).map(lambda i: b"k%d" % i), min_size=1, max_size=8, unique=True)
-STEPS = st.lists(st.tuples(st.sampled_from(["put", "doubt", "doubt all"]), KEYS), max_size=40)
+STEPS = st.lists(st.tuples(st.sampled_from(["put", "put untracked", "doubt", "doubt all"]), KEYS), max_size=40)
 
 
 @settings(max_examples=150, deadline=None)
@@ -358,10 +414,15 @@ def test_a_shelf_holds_the_last_of_each_and_no_more_than_it_may(
 
     for number, (what, keys) in enumerate(steps):
         if what == "put":
-            cells = np.full((len(keys), 4), number % 256, np.uint8)
-            shelf.put(keys, cells, np.full(len(keys), Status.PRESENT, np.int8))
-            last.update(dict.fromkeys(keys, number % 256))
+            cells = np.full((len(keys), 4), number % 3, np.uint8)
+            shelf.put(keys, cells, np.full(len(keys), P, np.int8))
+            last.update(dict.fromkeys(keys, number % 3))
             doubted -= set(keys)
+        elif what == "put untracked":  # of one value for all: what is the same stays as it was
+            before = [None if place is None else int(shelf.take([place])[0][0][0]) for place in shelf.find(keys)[0]]
+            shelf.put(keys, np.full((len(keys), 4), 0, np.uint8), np.full(len(keys), P, np.int8), tracked=False)
+            doubted |= {key for key, value in zip(keys, before, strict=True) if value != 0}
+            last.update(dict.fromkeys(keys, 0))
         elif what == "doubt":
             shelf.doubt(keys[0])
             doubted.add(keys[0])
