@@ -30,6 +30,7 @@ LINESHAFT_OFFLINE_URL: {{ .Values.connections.offlineUrl | quote }}
 LINESHAFT_HOME: /var/lib/lineshaft
 LINESHAFT_GRPC_ADDRESS: "0.0.0.0:7700"
 LINESHAFT_WEB_ADDRESS: "0.0.0.0:7701"
+LINESHAFT_WEB_PROXIED: "true"
 {{- range $name, $value := .Values.settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}

@@ -12,8 +12,15 @@ import typer
 
 from lineshaft.cli.app import app
 from lineshaft.cli.output import notes
+from lineshaft.serving.addresses import refuse_open_address
 from lineshaft.serving.http_port import http_port
 from lineshaft.wiring import Parts, connect, governance
+
+_SETTING = "LINESHAFT_WEB_ADDRESS"
+_MISSING = {
+    "authentication on this page": "keep it on this machine and reach it by `ssh -L 7701:127.0.0.1:7701 <machine>`; "
+    "or put a proxy that authenticates in front of it, let nothing else reach it, and set LINESHAFT_WEB_PROXIED=true"
+}
 
 
 @app.command()
@@ -37,8 +44,10 @@ def stopped_by_signal() -> threading.Event:
 def admin_page(parts: Parts, *, address: str = "") -> Iterator[str]:
     """Serve the admin page from a thread; yield its address, the port filled in where it was 0.
 
-    Raises `InputError` for an address that is no host:port, `EnvironmentFault` where nothing can listen there.
+    Raises `InputError` for an address that is no host:port, and for one that other machines reach though no proxy that
+    authenticates is said to stand there; `EnvironmentFault` where nothing can listen.
     """
     where = address or parts.settings.web_address
-    with governance(parts) as checks, http_port(checks.web(parts), where, setting="LINESHAFT_WEB_ADDRESS") as bound:
+    refuse_open_address(where, setting=_SETTING, missing={} if parts.settings.web_proxied else _MISSING)
+    with governance(parts) as checks, http_port(checks.web(parts), where, setting=_SETTING) as bound:
         yield bound

@@ -58,10 +58,31 @@ def test_an_address_that_is_none_is_refused_in_words(lineshaft: Lineshaft, addre
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.0.0.4:7701", "plant.example:7701"])
+def test_an_address_that_others_reach_is_refused(lineshaft: Lineshaft, address: str) -> None:
+    """The page asks nobody who they are: the error says so, and how to reach it from elsewhere."""
+    said = lineshaft("web", "--address", address)
+
+    assert said.code == 1
+    assert said.err.startswith(f"LS-INP  {address} can be reached from other machines")
+    assert "http://" not in said.err + said.out
+    assert all(words in said.err for words in ("LINESHAFT_WEB_ADDRESS", "ssh -L", "LINESHAFT_WEB_PROXIED=true"))
+
+
+def test_a_page_behind_a_proxy_may_listen_everywhere(home: Path) -> None:
+    """Who says that a proxy authenticates callers decides where it is reached from."""
+    with (
+        connect(Settings(home=home, web_proxied=True, web_address="0.0.0.0:0")) as parts,
+        admin_page(parts) as bound,
+        urllib.request.urlopen(f"http://127.0.0.1:{bound.rpartition(':')[2]}/views") as got,
+    ):
+        assert got.status == 200
+
+
 def test_a_host_that_is_not_ours_is_refused(home: Path) -> None:
     """An address of another machine cannot be listened on."""
     with (
-        connect(Settings(home=home)) as parts,
+        connect(Settings(home=home, web_proxied=True)) as parts,
         pytest.raises(EnvironmentFault, match=r"cannot listen on 192\.0\.2\.1:7701"),
         admin_page(parts, address="192.0.2.1:7701"),
     ):
