@@ -24,6 +24,7 @@ from lineshaft.definitions.compiler import (
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
+from lineshaft.definitions.tags import check_tags
 from lineshaft.definitions.views import check_batch_view, check_channels, check_stream_view, feature_names
 from lineshaft.definitions.words import nearest, parse_constants, parse_duration
 from lineshaft.errors import LineshaftError
@@ -61,7 +62,7 @@ def _place(where: str) -> tuple[str, int]:
 
 
 def _naming(repository: Repository, declared: Declared) -> Iterator[Fault]:
-    """Check what every object must have: a name of its own, an owner, a team."""
+    """Check what every object must have: a name of its own, an owner, a team, tags that somebody reads."""
     value, kind = declared.value, _kind(declared)
     twins = [d for d in repository.declared if _kind(d) == kind and d.value.name == value.name]
     if twins[0] is not declared:
@@ -78,6 +79,7 @@ def _naming(repository: Repository, declared: Declared) -> Iterator[Fault]:
         yield declared.fault("LS-DEF-005", f'{kind} "{value.name}" has no owner', fix='add owner="team@company"')
     if isinstance(value, _TEAMED) and not value.tags.get(TEAM_TAG):
         yield declared.fault("LS-DEF-006", f'{kind} "{value.name}" has no team', fix='add tags={"team": "…"}')
+    yield from check_tags(declared, kind)
 
 
 def _body(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:

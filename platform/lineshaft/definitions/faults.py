@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "LS-DEF-032": "the repository declares nothing, and an apply would remove all there is",
     "LS-DEF-033": "a service imputes a value that does not fit, or in a column that it requires or does not have",
     "LS-DEF-034": "a field of the request is no number, or its name means something else",
+    "LS-DEF-035": "a tag is named like one of ours and is none, or none of this kind of object",
 }
 """Every code with its meaning. Codes are never reused; 003 was given up before the first release."""
 

@@ -1,0 +1,49 @@
+"""Tags of ours on Feast objects: nobody reads a misspelt one, or one on another kind of object."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from feast import FeatureService, KafkaSource, PushSource, StreamFeatureView
+
+from lineshaft.definitions.compiler import (
+    CHANNELS_TAG,
+    GRACE_TAG,
+    IMPUTE_TAG,
+    LATENESS_TAG,
+    MAX_AGE_TAG,
+    REQUIRED_TAG,
+)
+from lineshaft.definitions.faults import Fault
+from lineshaft.definitions.loader import Declared
+from lineshaft.definitions.places import mentions
+from lineshaft.definitions.views import RATE_TAG
+from lineshaft.definitions.words import nearest
+
+_PREFIX = "lineshaft."
+_READ: tuple[tuple[str, tuple[type[Any], ...], tuple[str, ...]], ...] = (
+    ("a stream's source", (PushSource, KafkaSource), (CHANNELS_TAG, RATE_TAG)),
+    ("a stream view", (StreamFeatureView,), (GRACE_TAG, LATENESS_TAG)),
+    ("a feature service", (FeatureService,), (MAX_AGE_TAG, REQUIRED_TAG, IMPUTE_TAG)),
+)
+
+
+def check_tags(declared: Declared, kind: str) -> Iterator[Fault]:
+    """Check that every tag named like ours is one that is read of this kind of object."""
+    own = [tag for _, kinds, tags in _READ if isinstance(declared.value, kinds) for tag in tags]
+    places = {tag: place for place, _, tags in _READ for tag in tags}
+    for tag in declared.value.tags or ():
+        if not tag.casefold().startswith(_PREFIX) or tag in own:
+            continue
+        fix = f"it belongs to {places[tag]}" if tag in places else _meant(tag, own or list(places))
+        what = f'nobody reads tag "{tag}" of {kind} "{declared.value.name}"'
+        yield declared.fault("LS-DEF-035", what, fix=fix, near=mentions(tag))
+
+
+def _meant(tag: str, choices: Sequence[str]) -> str:
+    """Return the nearest of our tags; what all of them begin with makes none of them near."""
+    names = {choice.removeprefix(_PREFIX): choice for choice in choices}
+    close = difflib.get_close_matches(tag[len(_PREFIX) :].casefold(), names, n=1)
+    return nearest(tag, [names[name] for name in close] or choices)
