@@ -1,0 +1,49 @@
+"""Rows on a shelf: the last one put, fresh until it is doubted, and no more of them than there may be."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lineshaft.specs import Status
+from lineshaft.stores.shelves import Shelf
+
+P = Status.PRESENT
+KEYS = st.lists(st.integers(0, 12).map(lambda i: b"k%d" % i), min_size=1, max_size=8, unique=True)
+STEPS = st.lists(st.tuples(st.sampled_from(["put", "put untracked", "doubt", "doubt all"]), KEYS), max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.integers(8, 16))
+def test_a_shelf_holds_the_last_of_each_and_no_more_than_it_may(
+    steps: list[tuple[str, list[bytes]]], most: int
+) -> None:
+    """Whatever is put, doubted and pushed out: a fresh row is the last one put, and there are never too many."""
+    shelf, last, doubted = Shelf(4, most=most), dict[bytes, int](), set[bytes]()
+
+    for number, (what, keys) in enumerate(steps):
+        if what == "put":
+            cells = np.full((len(keys), 4), number % 3, np.uint8)
+            shelf.put(keys, cells, np.full(len(keys), P, np.int8))
+            last.update(dict.fromkeys(keys, number % 3))
+            doubted -= set(keys)
+        elif what == "put untracked":  # of one value for all: what is the same stays as it was
+            before = [None if place is None else int(shelf.take([place])[0][0][0]) for place in shelf.find(keys)[0]]
+            shelf.put(keys, np.full((len(keys), 4), 0, np.uint8), np.full(len(keys), P, np.int8), tracked=False)
+            doubted |= {key for key, value in zip(keys, before, strict=True) if value != 0}
+            last.update(dict.fromkeys(keys, 0))
+        elif what == "doubt":
+            shelf.doubt(keys[0])
+            doubted.add(keys[0])
+        else:
+            shelf.doubt()
+            doubted |= set(last)
+        places, missing = shelf.find(keys)
+        held, _ = shelf.take(places)
+        absent = missing or [False] * len(keys)
+        assert len(shelf) <= most
+        assert all(gone or row.tolist() == [last[key]] * 4 for key, row, gone in zip(keys, held, absent, strict=True))
+        assert all(gone for key, gone in zip(keys, absent, strict=True) if key in doubted or key not in last)
+        if what == "put":
+            assert not absent[-1]  # earlier ones may have had to make room
