@@ -145,6 +145,8 @@ def commands_page() -> str:
 def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Walk the commands of a group, alphabetically, groups opened."""
     if hasattr(command, "commands"):
+        if command.invoke_without_command:
+            yield path, command
         for name in sorted(command.commands):
             yield from walk(command.commands[name], f"{path} {name}")
     elif not command.hidden:

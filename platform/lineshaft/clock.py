@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -41,3 +42,12 @@ class ManualClock:
     def advance(self, *, seconds: float) -> None:
         """Move forward."""
         self.time_us += round(seconds * 1_000_000)
+
+
+def moment(at_us: int) -> str:
+    """Return a time as people read it.
+
+    >>> moment(0)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(at_us / 1e6, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

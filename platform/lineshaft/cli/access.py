@@ -6,7 +6,6 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from lineshaft.access.principal import grant_texts, grants_of
 from lineshaft.access.tokens import Token
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import show
-from lineshaft.clock import SystemClock
+from lineshaft.clock import SystemClock, moment
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.settings import Settings
@@ -63,7 +62,7 @@ def audit(
     settings = Settings()
     rows: list[dict[str, Any]] = [asdict(denial) for denial in recorded(settings.home / "audit", most=last)]
     if not as_json:
-        rows = [{"at": _moment(row.pop("at_us")), **row} for row in rows]
+        rows = [{"at": moment(row.pop("at_us")), **row} for row in rows]
     show(rows, title="denials", as_json=as_json)
 
 
@@ -85,12 +84,8 @@ def _row(token: Token) -> dict[str, Any]:
         "name": token.name,
         "grants": ", ".join(grant_texts(token.grants)),
         "state": token.state(SystemClock().now_us()),
-        "created": _moment(token.created_us),
+        "created": moment(token.created_us),
         "by": token.created_by,
-        "expires": _moment(token.expires_us),
-        "revoked": _moment(token.revoked_us) if token.revoked_us is not None else None,
+        "expires": moment(token.expires_us),
+        "revoked": moment(token.revoked_us) if token.revoked_us is not None else None,
     }
-
-
-def _moment(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

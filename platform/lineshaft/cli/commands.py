@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lineshaft.cli import access, data, demo, doctor, drill, models, repo, serve, up, verify, watch, web
+from lineshaft.cli import access, data, demo, doctor, drill, models, promotion, repo, serve, up, verify, watch, web
 from lineshaft.cli.app import app
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "doctor",
     "drill",
     "models",
+    "promotion",
     "repo",
     "serve",
     "up",

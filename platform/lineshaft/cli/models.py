@@ -1,4 +1,4 @@
-"""Commands about models: train, promote, predict, models."""
+"""Commands about models: train, predict, models."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
-from lineshaft.errors import LineshaftError
 from lineshaft.ops.learning import RECIPES, lesson
 from lineshaft.ops.model_release import Origin, Release, release
+from lineshaft.registry.records import Slot
 from lineshaft.specs import Status
 from lineshaft.wiring import Parts, connect, governance, handlers
 
@@ -26,21 +26,24 @@ def train(name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}
     show(release_rows(outcome), title=f"{outcome.version.ref}: {outcome.judgement.outcome}", as_json=as_json)
 
 
-@app.command("models")
-def models_command(as_json: Json = False) -> None:
-    """List models with their versions and champions."""
+models = typer.Typer(invoke_without_command=True, help="Models: which there are, who may answer, and who decided it.")
+app.add_typer(models, name="models")
+
+
+@models.callback()
+def models_command(context: typer.Context, as_json: Json = False) -> None:
+    """List models with their versions and the slots they hold; the commands below change and prove who holds them."""
+    if context.invoked_subcommand is not None:
+        return
     with connect() as parts:
         registry = parts.registry
         rows = []
         for model in registry.models():
-            try:
-                champion = registry.champion(model.name, parts.settings.project).number
-            except LineshaftError:
-                champion = None
+            held = {slot: registry.held(model.name, parts.settings.project, slot) for slot in Slot}
             for version in registry.versions(model.name):
                 figures = ", ".join(f"{k} {v:.4g}" for k, v in list(version.metrics.items())[:3])
-                state = "champion" if version.number == champion else ""
-                rows.append({"model": version.ref, "task": version.task, "role": state, "metrics": figures})
+                role = ", ".join(slot for slot, one in held.items() if one is not None and one.number == version.number)
+                rows.append({"model": version.ref, "task": version.task, "role": role, "metrics": figures})
     show(rows, title="models", as_json=as_json)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from lineshaft.errors import ConflictError
 from lineshaft.models.gate import GatePolicy, Judgement, judge
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.training import TrainedModel, train
@@ -71,9 +72,7 @@ def release(
     """
     trained = train(spec, table)
     version = registry.register(candidate(spec, trained, origin), actor=origin.actor, reason=f"{trained.rows} rows")
-    judgement = judge(policy, version.metrics)
-    verdict = Verdict(gate=policy.name, outcome=judgement.outcome, detail=judgement.detail, policy_sha256=policy.sha256)
-    version = registry.judge(version.model, version.number, verdict, actor=origin.actor)
+    version, judgement = _judged(registry, version, policy, actor=origin.actor)
     assignment = None
     if judgement.outcome == "pass":
         reason = f"{policy.name}: {judgement.detail}"
@@ -81,3 +80,24 @@ def release(
             version.model, version.number, environment=environment, actor=origin.actor, reason=reason
         )
     return Release(version=version, judgement=judgement, assignment=assignment)
+
+
+def pass_gate(registry: ModelRegistry, version: ModelVersion, policy: GatePolicy, *, actor: str) -> Judgement:
+    """Judge a version by a policy, for the record; raises `ConflictError` for every outcome but a pass."""
+    _, judgement = _judged(registry, version, policy, actor=actor)
+    if judgement.outcome != "pass":
+        raise ConflictError(
+            f"{version.ref} does not pass {policy.name!r}: {judgement.outcome}; {judgement.detail}",
+            where=f"{version.model} for {version.task}",
+            fix="train a better version or hold out more assets; a shadow needs no pass",
+        )
+    return judgement
+
+
+def _judged(
+    registry: ModelRegistry, version: ModelVersion, policy: GatePolicy, *, actor: str
+) -> tuple[ModelVersion, Judgement]:
+    """Judge a version and write down the verdict."""
+    judgement = judge(policy, version.metrics)
+    verdict = Verdict(gate=policy.name, outcome=judgement.outcome, detail=judgement.detail, policy_sha256=policy.sha256)
+    return registry.judge(version.model, version.number, verdict, actor=actor), judgement

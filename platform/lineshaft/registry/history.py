@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from lineshaft.errors import CorruptError
-from lineshaft.registry.records import Transition
+from lineshaft.registry.records import Head, ModelVersion, Transition, Verdict
 
 
 def genesis(model: str) -> str:
@@ -27,11 +27,24 @@ def seal(line: Transition) -> str:
     """
     fields = asdict(line)
     del fields["digest"]
+    if not line.evidence:  # lines of before there was evidence are sealed as they were
+        del fields["evidence"]
+    return _digest(fields)
+
+
+def evidence(record: ModelVersion | Verdict) -> str:
+    """Return the digest of what an act rests on: all of a verdict; all of a version but its state, which moves."""
+    fields = asdict(record)
+    fields.pop("state", None)
+    return _digest(fields)
+
+
+def _digest(fields: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def verify(model: str, lines: Sequence[Transition]) -> None:
-    """Raise CorruptError at the first line that does not follow from the one before."""
+def verify(model: str, lines: Sequence[Transition], head: Head | None) -> None:
+    """Raise CorruptError at the first line that does not follow from the one before, or where the end is cut off."""
     previous = genesis(model)
     for position, line in enumerate(lines):
         if line.previous_digest != previous or seal(line) != line.digest:
@@ -40,3 +53,10 @@ def verify(model: str, lines: Sequence[Transition]) -> None:
                 fix="compare with a backup of the table ls_transition; do not promote until it is explained",
             )
         previous = line.digest
+    kept = Head(length=0, digest=genesis(model)) if head is None else head
+    if (kept.length, kept.digest) != (len(lines), previous):
+        raise CorruptError(
+            f"history of model {model!r} has {len(lines)} lines and does not end where it ended: after {kept.length}",
+            where=f"newest digest {kept.digest}",
+            fix="compare with a backup of the table ls_transition; do not promote until it is explained",
+        )

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import Clock
 from lineshaft.errors import ConflictError, InputError, NotFoundError
-from lineshaft.registry import ledger
+from lineshaft.registry import ledger, slots
 from lineshaft.registry.artifacts import ArtifactStore
+from lineshaft.registry.audit import Account
 from lineshaft.registry.engine import connected, open_engine
-from lineshaft.registry.history import verify
+from lineshaft.registry.history import evidence, verify
+from lineshaft.registry.notes import HeadNotes
 from lineshaft.registry.records import (
     MOVES,
     Assignment,
     Candidate,
+    Head,
     ModelVersion,
     RegisteredModel,
+    Slot,
     State,
     Transition,
     Verdict,
-    ViewPin,
 )
 from lineshaft.registry.tables import ASSIGNMENT, GENERATION, MODEL, PIN, VERDICT, VERSION
+from lineshaft.registry.versions import verdicts_of, version_of, version_values, versions_of
 
 
 def open_registry(*, database_url: str, artifacts: Path, clock: Clock) -> ModelRegistry:
@@ -45,6 +48,11 @@ class ModelRegistry:
     artifacts: ArtifactStore
     clock: Clock
 
+    @property
+    def notes(self) -> HeadNotes:
+        """Return the heads of chains as noted outside the database."""
+        return HeadNotes(self.artifacts.root / "heads")
+
     def register(self, candidate: Candidate, *, actor: str, reason: str = "") -> ModelVersion:
         """Store a trained model under the next number of its name.
 
@@ -55,10 +63,10 @@ class ModelRegistry:
             raise InputError(f"model {candidate.model!r} pins no feature view", fix="train it on a feature service")
         digest = self.artifacts.put(candidate.artifact, artifact_format=candidate.artifact_format)
         now = self.clock.now_us()
-        with self._transaction() as connection:
+        with self._acting(candidate.model) as connection:
             self._ensure_model(connection, candidate, now)
             number = ledger.next_number(connection, candidate.model)
-            connection.execute(insert(VERSION).values(_version_values(candidate, number, digest, actor, now)))
+            connection.execute(insert(VERSION).values(version_values(candidate, number, digest, actor, now)))
             pins = [
                 {
                     "model": candidate.model,
@@ -70,76 +78,114 @@ class ModelRegistry:
                 for p in candidate.pins
             ]
             connection.execute(insert(PIN), pins)
-            line = ledger.Line(action="register", before="", after=State.REGISTERED, actor=actor, reason=reason)
-            ledger.append(connection, candidate.model, number, line, at_us=now)
-        return self.get(candidate.model, number)
+            version = versions_of(connection, candidate.model)[0]
+            told = {"action": "register", "before": "", "after": State.REGISTERED, "evidence": evidence(version)}
+            line = ledger.Line(**told, actor=actor, reason=reason)
+            head = ledger.append(connection, candidate.model, number, line, at_us=now)
+        self.notes.note(candidate.model, head)
+        return version
 
     def judge(self, model: str, number: int, verdict: Verdict, *, actor: str) -> ModelVersion:
-        """Record a gate's verdict: pass validates the version, fail rejects it, unknown leaves it where it is."""
-        version = self.get(model, number)
-        after = {"pass": State.VALIDATED, "fail": State.REJECTED, "unknown": version.state}[verdict.outcome]
+        """Record a gate's verdict: pass validates the version, fail rejects it, all else leaves it where it is."""
         now = self.clock.now_us()
-        with self._transaction() as connection:
+        with self._acting(model) as connection:
+            version = version_of(connection, model, number)
+            after = {"pass": State.VALIDATED, "fail": State.REJECTED}.get(verdict.outcome, version.state)
             row = {"gate": verdict.gate, "outcome": verdict.outcome, "detail": verdict.detail}
             row["policy_sha256"] = verdict.policy_sha256
             connection.execute(insert(VERDICT).values(model=model, number=number, at_us=now, **row))
             if after is not version.state:
                 self._move(connection, version, after)
             reason = f"{verdict.gate}: {verdict.outcome}; {verdict.detail}"
-            line = ledger.Line(action="judge", before=version.state, after=after, actor=actor, reason=reason)
-            ledger.append(connection, model, number, line, at_us=now)
+            told = {"action": "judge", "before": version.state, "after": after, "evidence": evidence(verdict)}
+            head = ledger.append(connection, model, number, ledger.Line(**told, actor=actor, reason=reason), at_us=now)
+        self.notes.note(model, head)
         return replace(version, state=after)
 
     def promote(
-        self, model: str, number: int, *, environment: str, actor: str, reason: str, expected: int | None = None
+        self,
+        model: str,
+        number: int,
+        *,
+        environment: str,
+        actor: str,
+        reason: str,
+        slot: Slot = Slot.CHAMPION,
+        expected: int | None = None,
     ) -> Assignment:
-        """Make a validated version champion of an environment; going back to an earlier one is the same act.
+        """Give a slot of an environment, champion unless said, to a version that passed its gate; shadow to any.
 
-        `expected` is the environment's generation the caller decided on. Raises `ConflictError` when it has changed
-        since, and when the version did not pass its gate.
+        `expected` is the id of the assignment that the caller saw there, 0 for none. Raises `ConflictError` naming who
+        was faster where it is another by now, and when the version did not pass its gate.
         """
-        version = self.get(model, number)
-        if version.state is not State.VALIDATED:
+        with self._acting(model) as connection:
+            version = version_of(connection, model, number)
+            free = {State.VALIDATED, State.REGISTERED} if slot is Slot.SHADOW else {State.VALIDATED}
+            if version.state not in free:
+                raise ConflictError(
+                    f"{version.ref} is {version.state}, not validated", fix="train a version that passes its gate"
+                )
+            line = ledger.Line(action="promote", before="", after="", actor=actor, reason=reason)
+            made, head = self._hand_over(connection, version, environment, slot, line, expected)
+        self.notes.note(model, head)
+        return made
+
+    def rollback(
+        self, model: str, *, environment: str, actor: str, reason: str, expected: int | None = None
+    ) -> Assignment:
+        """Give an environment back to the champion before this one; once more, to the one before that.
+
+        Raises `NotFoundError` where there is none that may still serve, `ConflictError` as `promote` does.
+        """
+        with self._acting(model) as connection:
+            before = slots.earlier(ledger.chain(connection, model)[1], environment, Slot.CHAMPION)
+            found = [one for one in map(partial(version_of, connection, model), before) if one.state is State.VALIDATED]
+            if not found:
+                fix = "promote another version: `lineshaft models promote`"
+                raise NotFoundError(f"{model!r} has no earlier champion in {environment!r} to go back to", fix=fix)
+            line = ledger.Line(action="rollback", before="", after="", actor=actor, reason=reason)
+            made, head = self._hand_over(connection, found[0], environment, Slot.CHAMPION, line, expected)
+        self.notes.note(model, head)
+        return made
+
+    def clear(self, model: str, *, environment: str, slot: Slot, actor: str, reason: str) -> None:
+        """Leave a slot empty; a champion can only be followed by another.
+
+        Raises `NotFoundError` where it is empty already.
+        """
+        if slot is Slot.CHAMPION:
             raise ConflictError(
-                f"{version.ref} is {version.state}, not validated", fix="train a version that passes its gate"
+                f"{environment!r} cannot be left without a champion of {model!r}", fix="promote another"
             )
-        seen = self.generation(environment) if expected is None else expected
         now = self.clock.now_us()
-        with self._transaction() as connection:
-            ledger.advance(connection, environment, seen, now)
-            open_now = (ASSIGNMENT.c.model == model) & (ASSIGNMENT.c.environment == environment)
-            open_now &= ASSIGNMENT.c.valid_to_us.is_(None)
-            before = connection.execute(select(ASSIGNMENT.c.number).where(open_now)).scalar()
-            connection.execute(update(ASSIGNMENT).where(open_now).values(valid_to_us=now))
-            row = {"model": model, "environment": environment, "number": number, "valid_from_us": now}
-            connection.execute(insert(ASSIGNMENT).values(row))
-            was = "" if before is None else f"{environment}:champion={before}"
-            is_now = f"{environment}:champion={number}"
-            line = ledger.Line(action="promote", before=was, after=is_now, actor=actor, reason=reason)
-            ledger.append(connection, model, number, line, at_us=now)
-        return Assignment(model=model, environment=environment, number=number, valid_from_us=now, valid_to_us=None)
+        with self._acting(model) as connection:
+            was = slots.held(connection, model, environment, slot)
+            if was is None:
+                raise NotFoundError(f"{model!r} has no {slot} in {environment!r}", fix="see `lineshaft models`")
+            slots.end(connection, was, at_us=now)
+            before = slots.told(environment, slot, was.number)
+            line = ledger.Line(action="clear", before=before, after="", actor=actor, reason=reason)
+            head = ledger.append(connection, model, was.number, line, at_us=now)
+            ledger.advance(connection, environment, now)
+        self.notes.note(model, head)
 
     def get(self, model: str, number: int) -> ModelVersion:
         """Return one version with its pins."""
-        found = [version for version in self.versions(model) if version.number == number]
-        if not found:
-            raise NotFoundError(f"model {model!r} has no version {number}", fix="see `lineshaft models`")
-        return found[0]
+        with connected(self.engine) as connection:
+            return version_of(connection, model, number)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Return the versions of a model, newest first."""
         with connected(self.engine) as connection:
-            query = select(VERSION, MODEL.c.task).join(MODEL, MODEL.c.name == VERSION.c.model)
-            rows = connection.execute(query.where(VERSION.c.model == model).order_by(VERSION.c.number.desc())).all()
-            pins = connection.execute(select(PIN).where(PIN.c.model == model).order_by(PIN.c.view)).all()
-        return [_version(row, [pin for pin in pins if pin.number == row.number]) for row in rows]
+            return versions_of(connection, model)
 
     def models(self) -> list[RegisteredModel]:
         """Return every model with its champions."""
         with connected(self.engine) as connection:
             rows = connection.execute(select(MODEL).order_by(MODEL.c.name)).all()
             numbers = connection.execute(select(VERSION.c.model)).scalars().all()
-            champions = connection.execute(select(ASSIGNMENT).where(ASSIGNMENT.c.valid_to_us.is_(None))).all()
+            serving = ASSIGNMENT.c.valid_to_us.is_(None) & (ASSIGNMENT.c.slot == str(Slot.CHAMPION))
+            champions = connection.execute(select(ASSIGNMENT).where(serving)).all()
         return [
             RegisteredModel(
                 name=row.name,
@@ -154,43 +200,53 @@ class ModelRegistry:
         ]
 
     def champion(self, model: str, environment: str, *, at_us: int | None = None) -> ModelVersion:
-        """Return the champion now, or the one that was champion at a time.
+        """Return the champion now, whatever the clock says, or the one that was champion at a time.
 
         Raises `NotFoundError` when there is none.
         """
-        at = self.clock.now_us() if at_us is None else at_us
-        table = ASSIGNMENT.c
-        running = (table.valid_from_us <= at) & or_(table.valid_to_us.is_(None), table.valid_to_us > at)
-        query = select(table.number).where((table.model == model) & (table.environment == environment) & running)
+        place = {"environment": environment, "slot": Slot.CHAMPION, "at_us": at_us, "ended": at_us is not None}
         with connected(self.engine) as connection:
-            number = connection.execute(query.order_by(table.id.desc())).scalar()
-        if number is None:
-            fix = f"promote a version of {model}"
-            raise NotFoundError(f"model {model!r} has no champion in {environment!r}", fix=fix)
-        return self.get(model, number)
+            found = slots.assignments(connection, model, **place)  # type: ignore[arg-type]
+            if not found:
+                fix = f"promote a version of {model}"
+                raise NotFoundError(f"model {model!r} has no champion in {environment!r}", fix=fix)
+            return version_of(connection, model, found[0].number)
+
+    def held(self, model: str, environment: str, slot: Slot = Slot.CHAMPION) -> Assignment | None:
+        """Return who holds a slot: what a caller decides on, whose id it then expects."""
+        with connected(self.engine) as connection:
+            return slots.held(connection, model, environment, slot)
 
     def assignments(self, model: str) -> list[Assignment]:
-        """Return who was champion where and when, newest first."""
+        """Return who held which slot where and when, newest first."""
         with connected(self.engine) as connection:
-            rows = connection.execute(
-                select(ASSIGNMENT).where(ASSIGNMENT.c.model == model).order_by(ASSIGNMENT.c.id.desc())
-            )
-            fields = ("model", "environment", "number", "valid_from_us", "valid_to_us")
-            return [Assignment(**{name: getattr(row, name) for name in fields}) for row in rows]
+            return slots.assignments(connection, model)
 
     def verdicts(self, model: str, number: int) -> list[Verdict]:
         """Return what the gates said of a version, newest first."""
-        query = select(VERDICT).where((VERDICT.c.model == model) & (VERDICT.c.number == number))
         with connected(self.engine) as connection:
-            rows = connection.execute(query.order_by(VERDICT.c.id.desc())).all()
-        return [Verdict(gate=r.gate, outcome=r.outcome, detail=r.detail, policy_sha256=r.policy_sha256) for r in rows]
+            return [verdict for about, verdict in reversed(verdicts_of(connection, model)) if about == number]
 
     def history(self, model: str) -> list[Transition]:
-        """Return every act on a model, oldest first; `CorruptError` when a line was altered."""
+        """Return every act on a model, oldest first; `CorruptError` when a line was altered or the end is missing."""
         with connected(self.engine) as connection:
-            lines = ledger.lines(connection, model)
-        verify(model, lines)
+            head, lines = ledger.chain(connection, model)
+        verify(model, lines, head)
         return lines
+
+    def account(self, model: str) -> Account:
+        """Return all that is recorded of a model at one moment, to be audited."""
+        with self._acting(model) as connection:
+            head, lines = ledger.chain(connection, model)
+            return Account(
+                model=model,
+                head=head,
+                lines=lines,
+                versions=versions_of(connection, model)[::-1],
+                verdicts=verdicts_of(connection, model),
+                assignments=slots.assignments(connection, model)[::-1],
+                noted=self.notes.read(model),
+            )
 
     def generation(self, environment: str) -> int:
         """Return how often champions of an environment have changed: what a server polls.
@@ -211,6 +267,7 @@ class ModelRegistry:
         if known is None:
             row = {"name": candidate.model, "task": candidate.task, "team": candidate.team, "owner": candidate.owner}
             connection.execute(insert(MODEL).values(description=candidate.description, created_us=now, **row))
+            ledger.begin(connection, candidate.model)
         elif known != candidate.task:
             raise ConflictError(f"model {candidate.model!r} is {known}, not {candidate.task}", fix="use another name")
 
@@ -226,51 +283,49 @@ class ModelRegistry:
         if connection.execute(update(VERSION).where(same).values(state=str(after))).rowcount != 1:
             raise ConflictError(f"somebody else judged {version.ref} first", fix="look at it again")
 
+    def _hand_over(
+        self,
+        connection: Connection,
+        version: ModelVersion,
+        environment: str,
+        slot: Slot,
+        line: ledger.Line,
+        expected: int | None,
+    ) -> tuple[Assignment, Head]:
+        """End whoever holds a slot, if it is who the caller expects, and begin a version; servers are told."""
+        model, number, now = version.model, version.number, self.clock.now_us()
+        was = slots.held(connection, model, environment, slot)
+        if expected is not None and expected != (0 if was is None else was.id):
+            slots.refuse_late(connection, model, slot, was)
+        if was is not None:
+            slots.end(connection, was, at_us=now)
+        wanted = Assignment(
+            id=0,
+            model=model,
+            environment=environment,
+            slot=slot,
+            number=number,
+            valid_from_us=now,
+            valid_to_us=None,
+        )
+        made = slots.assign(connection, wanted)
+        judged = [one for one in ledger.chain(connection, model)[1] if one.action == "judge" and one.number == number]
+        full = replace(
+            line,
+            before=slots.told(environment, slot, None if was is None else was.number),
+            after=slots.told(environment, slot, number),
+            evidence=judged[-1].digest if judged else "",
+        )
+        head = ledger.append(connection, model, number, full, at_us=now)
+        ledger.advance(connection, environment, now)
+        return made, head
+
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """Commit all or nothing; a lost race is a ConflictError."""
+    def _acting(self, model: str) -> Iterator[Connection]:
+        """Hold a model, commit all or nothing; a lost race is a ConflictError."""
         try:
             with connected(self.engine, writing=True) as connection:
+                ledger.hold(connection, model)
                 yield connection
         except IntegrityError as error:
             raise ConflictError("somebody else changed the registry first", fix="look again and repeat") from error
-
-
-def _version_values(candidate: Candidate, number: int, digest: str, actor: str, now: int) -> dict[str, Any]:
-    """Return the row of a new version."""
-    return {
-        "model": candidate.model,
-        "number": number,
-        "state": str(State.REGISTERED),
-        "service": candidate.service,
-        "service_json": candidate.service_json,
-        "features_json": json.dumps(candidate.features),
-        "training_set": candidate.training_set,
-        "rows": candidate.rows,
-        "artifact_sha256": digest,
-        "artifact_format": candidate.artifact_format,
-        "artifact_bytes": len(candidate.artifact),
-        "params_json": json.dumps(dict(candidate.params), sort_keys=True),
-        "metrics_json": json.dumps(dict(candidate.metrics), sort_keys=True),
-        "seed": candidate.seed,
-        "library": candidate.library,
-        "lock_sha256": candidate.lock_sha256,
-        "actor": actor,
-        "created_us": now,
-    }
-
-
-def _version(row: Row[Any], pins: list[Row[Any]]) -> ModelVersion:
-    """Read a version back from its row."""
-    same = (
-        *("model", "number", "task", "service", "service_json", "training_set", "rows", "artifact_sha256"),
-        *("artifact_format", "artifact_bytes", "seed", "library", "lock_sha256", "actor", "created_us"),
-    )
-    return ModelVersion(
-        **{name: getattr(row, name) for name in same},
-        state=State(row.state),
-        features=tuple(json.loads(row.features_json)),
-        pins=tuple(ViewPin(view=p.view, version=p.version, table_version=p.table_version) for p in pins),
-        params=json.loads(row.params_json),
-        metrics=json.loads(row.metrics_json),
-    )

@@ -16,6 +16,14 @@ class State(StrEnum):
     RETIRED = "retired"
 
 
+class Slot(StrEnum):
+    """What a version does in an environment; each slot holds one version at a time."""
+
+    CHAMPION = "champion"  # answers
+    CHALLENGER = "challenger"  # is compared with the champion
+    SHADOW = "shadow"  # answers nobody: a version may gather evidence here before its gate has enough
+
+
 MOVES: Mapping[State, frozenset[State]] = {
     State.REGISTERED: frozenset({State.VALIDATED, State.REJECTED, State.RETIRED}),
     State.VALIDATED: frozenset({State.RETIRED, State.REJECTED}),
@@ -91,10 +99,10 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a gate said of a version; `unknown` (too little evidence) never counts as a pass."""
+    """What a gate said of a version; `unknown` (too little evidence) and `error` never count as a pass."""
 
     gate: str
-    outcome: str  # "pass", "fail" or "unknown"
+    outcome: str  # "pass", "fail", "unknown", or "error" where the gate itself could not judge
     detail: str
     policy_sha256: str = ""
 
@@ -105,7 +113,7 @@ class Transition:
 
     model: str
     number: int
-    action: str  # "register", "judge", "promote", "retire"
+    action: str  # "register", "judge", "promote", "rollback", "clear"
     before: str
     after: str
     actor: str
@@ -113,14 +121,25 @@ class Transition:
     at_us: int
     previous_digest: str
     digest: str
+    evidence: str = ""  # digest of what the act rests on: a version's record, a verdict, the line of that verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of a model's chain: how many lines it has, and the digest of the last."""
+
+    length: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Which version was champion of a model in an environment, and when. Open while `valid_to_us` is None."""
+    """Which version held a slot of a model in an environment, and when. Open while `valid_to_us` is None."""
 
+    id: int  # what a compare-and-swap compares: each assignment has its own, even of a version that was here before
     model: str
     environment: str
+    slot: Slot
     number: int
     valid_from_us: int
     valid_to_us: int | None

@@ -77,7 +77,7 @@ VERDICT = Table(
     Column("policy_sha256", String(64), nullable=False),
     Column("at_us", BigInteger, nullable=False),
     ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
-    CheckConstraint("outcome in ('pass', 'fail', 'unknown')", name="outcome"),
+    CheckConstraint("outcome in ('pass', 'fail', 'unknown', 'error')", name="outcome"),
 )
 
 TRANSITION = Table(
@@ -87,15 +87,26 @@ TRANSITION = Table(
     Column("model", String(200), ForeignKey("ls_model.name"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("action", String(20), nullable=False),
-    Column("before", String(40), nullable=False),
-    Column("after", String(40), nullable=False),
+    Column("before", String(200), nullable=False),
+    Column("after", String(200), nullable=False),
     Column("actor", String(200), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("evidence", String(64), nullable=False),
     Column("at_us", BigInteger, nullable=False),
     Column("previous_digest", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     # Two writers that read the same end of the chain cannot both append to it.
     UniqueConstraint("previous_digest"),
+)
+
+HEAD = Table(
+    "ls_chain_head",
+    METADATA,
+    # Every act on a model changes its row first: writers of one model wait here for one another, and what is cut off
+    # the end of the chain is missed.
+    Column("model", String(200), ForeignKey("ls_model.name"), primary_key=True),
+    Column("length", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
 )
 
 ASSIGNMENT = Table(
@@ -104,13 +115,15 @@ ASSIGNMENT = Table(
     Column("id", Integer, primary_key=True),
     Column("model", String(200), nullable=False),
     Column("environment", String(80), nullable=False),
+    Column("slot", String(20), nullable=False),
     Column("number", Integer, nullable=False),
     Column("valid_from_us", BigInteger, nullable=False),
     Column("valid_to_us", BigInteger),
+    CheckConstraint("slot in ('champion', 'challenger', 'shadow')", name="slot"),
     ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
-    # One of them is open: the migration adds `WHERE valid_to_us IS NULL`. Said here, it would load every server with
+    # One of a slot is open: the migration adds `WHERE valid_to_us IS NULL`. Said here, it would load every server with
     # SQLAlchemy's dialect of a database that it does not use.
-    Index("uq_ls_assignment_open_champion", "model", "environment", unique=True),
+    Index("uq_ls_assignment_open_slot", "model", "environment", "slot", unique=True),
 )
 
 GENERATION = Table(

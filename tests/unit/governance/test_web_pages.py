@@ -15,7 +15,16 @@ from starlette.testclient import TestClient
 from lineshaft.clock import ManualClock
 from lineshaft.errors import CorruptError, UnavailableError
 from lineshaft.registry.catalog import FixedCatalog
-from lineshaft.registry.records import Assignment, ModelVersion, RegisteredModel, State, Transition, Verdict, ViewPin
+from lineshaft.registry.records import (
+    Assignment,
+    ModelVersion,
+    RegisteredModel,
+    Slot,
+    State,
+    Transition,
+    Verdict,
+    ViewPin,
+)
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_offline import MemoryOfflineStore
 from lineshaft_governance.results import ResultFolder
@@ -85,7 +94,8 @@ class Shelf:
 
     def assignments(self, _name: str) -> list[Assignment]:
         """Return one assignment, still open."""
-        return [Assignment(model="failure", environment="demo", number=2, valid_from_us=NOW, valid_to_us=None)]
+        open_one = {"model": "failure", "environment": "demo", "number": 2, "valid_from_us": NOW, "valid_to_us": None}
+        return [Assignment(id=1, slot=Slot.CHAMPION, **open_one)]  # type: ignore[arg-type]
 
     def history(self, _name: str) -> list[Transition]:
         """Return a line of history, or find its seal broken."""

@@ -13,7 +13,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from lineshaft.registry.history import genesis, seal, verify
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import MOVES, Candidate, State, Transition, Verdict, ViewPin
+from lineshaft.registry.records import MOVES, Candidate, Head, State, Transition, Verdict, ViewPin
 from lineshaft.registry.tables import MODEL, TRANSITION, VERSION
 
 CANDIDATE = Candidate(
@@ -135,14 +135,15 @@ def test_an_act_is_one_line_with_what_was_before_and_after(champion: ModelRegist
 def test_no_column_of_the_history_can_be_changed_unseen(column: str) -> None:
     """Each is under the seal, the seals themselves included; so is the name of the model."""
     lines = chain(3)
+    head = Head(length=3, digest=lines[-1].digest)
     value: Any = 5 if column in {"number", "at_us"} else "0" * 64
     lines[1] = replace(lines[1], **{column: value})
 
     with pytest.raises(CorruptError, match="history of model 'rul' was altered at line 2"):
-        verify("rul", lines)
+        verify("rul", lines, head)
     with pytest.raises(CorruptError, match="history of model 'wear' was altered at line 1"):
-        verify("wear", chain(3))
-    verify("rul", chain(3))
+        verify("wear", chain(3), head)
+    verify("rul", chain(3), head)
 
 
 def test_a_line_taken_out_is_missed(champion: ModelRegistry) -> None:
@@ -225,7 +226,7 @@ def test_a_number_taken_by_another_is_a_conflict(registry: ModelRegistry) -> Non
 
     with (
         pytest.raises(ConflictError, match="somebody else changed the registry first"),
-        registry._transaction() as connection,  # noqa: SLF001  the race itself cannot be timed
+        registry._acting("rul") as connection,  # noqa: SLF001  the race itself cannot be timed
     ):
         connection.execute(insert(MODEL).values(row))
 

@@ -1,0 +1,147 @@
+"""Commands about who may answer: models promote, rollback, clear, history, verify."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lineshaft.cli.app import Json
+from lineshaft.cli.models import models
+from lineshaft.cli.output import show
+from lineshaft.clock import moment
+from lineshaft.errors import CorruptError, InputError
+from lineshaft.ops.model_release import pass_gate
+from lineshaft.registry.audit import faults
+from lineshaft.registry.models import ModelRegistry
+from lineshaft.registry.records import Assignment, Slot
+from lineshaft.wiring import connect, governance
+
+Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
+InsteadOf = Annotated[
+    int | None,
+    typer.Option(help="The version you believe is there: where it is another by now, nothing changes."),
+]
+Which = Annotated[Slot, typer.Option(help="What it is to do: answer, be compared, or watch.")]
+
+
+@models.command("promote")
+def promote(
+    version: Annotated[str, typer.Argument(help="MODEL@NUMBER")],
+    reason: Reason,
+    slot: Which = Slot.CHAMPION,
+    instead_of: InsteadOf = None,
+    as_json: Json = False,
+) -> None:
+    """Give a version a slot, champion unless said; its gate judges it first, by the policy of today.
+
+    Servers follow within a second.
+    """
+    model, number = parse_version(version)
+    actor = _actor(reason)
+    with connect() as parts:
+        registry, environment = parts.registry, parts.settings.project
+        expected = _expected(registry.held(model, environment, slot), instead_of)
+        if slot is not Slot.SHADOW:
+            with governance(parts) as checks:
+                policy = checks.promotion(registry.get(model, number).task)
+            pass_gate(registry, registry.get(model, number), policy, actor=actor)
+        where = {"environment": environment, "actor": actor, "reason": reason}
+        made = registry.promote(model, number, **where, slot=slot, expected=expected)
+        _tell(registry, made, as_json=as_json)
+
+
+@models.command("rollback")
+def rollback(model: str, reason: Reason, instead_of: InsteadOf = None, as_json: Json = False) -> None:
+    """Give a model back to the champion before this one; once more, to the one before that."""
+    actor = _actor(reason)
+    with connect() as parts:
+        registry, environment = parts.registry, parts.settings.project
+        expected = _expected(registry.held(model, environment), instead_of)
+        made = registry.rollback(model, environment=environment, actor=actor, reason=reason, expected=expected)
+        _tell(registry, made, as_json=as_json)
+
+
+@models.command("clear")
+def clear(model: str, slot: Which, reason: Reason) -> None:
+    """Leave the slot of a challenger or a shadow empty."""
+    actor = _actor(reason)
+    with connect() as parts:
+        parts.registry.clear(model, environment=parts.settings.project, slot=slot, actor=actor, reason=reason)
+
+
+@models.command("history")
+def history(model: str, as_json: Json = False) -> None:
+    """Show every act on a model, oldest first: who, when, why, and the digest that seals it."""
+    with connect() as parts:
+        lines = [asdict(line) for line in parts.registry.history(model)]
+    if not as_json:
+        shown = ("action", "number", "before", "after", "actor", "reason")
+        lines = [
+            {"at": moment(line["at_us"]), **{name: line[name] for name in shown}, "digest": line["digest"][:12]}
+            for line in lines
+        ]
+    show(lines, title=f"history of {model}", as_json=as_json)
+
+
+@models.command("verify")
+def verify(
+    model: Annotated[str, typer.Argument(help="One model; every model unless said.")] = "",
+    head: Annotated[str, typer.Option(help="A digest you kept: it must be a line of the model's history.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Prove that histories are whole and unaltered, and that all the registry says follows from them."""
+    if head and not model:
+        raise InputError("a digest is of one model's history", where="--head", fix="name the model")
+    rows, found = [], []
+    with connect() as parts:
+        for name in [model] if model else [one.name for one in parts.registry.models()]:
+            account = parts.registry.account(name)
+            wrong = faults(account)
+            if head and not any(line.digest.startswith(head) for line in account.lines):
+                wrong.append(f"no line of {name!r} has the digest {head}: its history was rewritten or cut off")
+            if model and not account.versions and not account.lines:
+                parts.registry.get(name, 1)  # says that there is no such model
+            end = account.lines[-1].digest if account.lines else ""
+            rows.append({"model": name, "lines": len(account.lines), "faults": len(wrong), "head": end})
+            found.extend(wrong)
+    show(rows, title="histories", as_json=as_json)
+    if found:
+        raise CorruptError(
+            "; ".join(found), where="the registry", fix="compare with a backup; promote nothing until it is explained"
+        )
+
+
+def parse_version(text: str) -> tuple[str, int]:
+    """Read MODEL@NUMBER.
+
+    >>> parse_version("bearing_failure@7")
+    ('bearing_failure', 7)
+    """
+    model, _, number = text.rpartition("@")
+    if not model or not number.isdecimal():
+        raise InputError(f"{text!r} names no version", fix="write MODEL@NUMBER, as `lineshaft models` lists them")
+    return model, int(number)
+
+
+def _actor(reason: str) -> str:
+    """Return who acts; whoever gives no reason does not."""
+    if not reason.strip():
+        raise InputError("a change needs a reason", where="--reason", fix="say why, for whoever reads the history")
+    return getpass.getuser()
+
+
+def _expected(held: Assignment | None, instead_of: int | None) -> int:
+    """Return the assignment to take over from: none that there is, where the caller believed in another version."""
+    seen = 0 if held is None else held.id
+    believed = instead_of is None or (held is not None and held.number == instead_of)
+    return seen if believed else -1
+
+
+def _tell(registry: ModelRegistry, made: Assignment, *, as_json: bool) -> None:
+    """Show what an act led to, with the digest to keep."""
+    line = registry.history(made.model)[-1]
+    row = {"model": f"{made.model}@{made.number}", "slot": made.slot, "environment": made.environment}
+    show([{**row, "instead_of": line.before, "head": line.digest}], title=line.action, as_json=as_json)

@@ -1,0 +1,75 @@
+"""Versions and verdicts as rows, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from lineshaft.errors import NotFoundError
+from lineshaft.registry.records import Candidate, ModelVersion, State, Verdict, ViewPin
+from lineshaft.registry.tables import MODEL, PIN, VERDICT, VERSION
+
+
+def version_values(candidate: Candidate, number: int, digest: str, actor: str, now: int) -> dict[str, Any]:
+    """Return the row of a new version."""
+    return {
+        "model": candidate.model,
+        "number": number,
+        "state": str(State.REGISTERED),
+        "service": candidate.service,
+        "service_json": candidate.service_json,
+        "features_json": json.dumps(candidate.features),
+        "training_set": candidate.training_set,
+        "rows": candidate.rows,
+        "artifact_sha256": digest,
+        "artifact_format": candidate.artifact_format,
+        "artifact_bytes": len(candidate.artifact),
+        "params_json": json.dumps(dict(candidate.params), sort_keys=True),
+        "metrics_json": json.dumps(dict(candidate.metrics), sort_keys=True),
+        "seed": candidate.seed,
+        "library": candidate.library,
+        "lock_sha256": candidate.lock_sha256,
+        "actor": actor,
+        "created_us": now,
+    }
+
+
+def versions_of(connection: Connection, model: str) -> list[ModelVersion]:
+    """Read the versions of a model, newest first."""
+    query = select(VERSION, MODEL.c.task).join(MODEL, MODEL.c.name == VERSION.c.model)
+    rows = connection.execute(query.where(VERSION.c.model == model).order_by(VERSION.c.number.desc())).all()
+    pins = connection.execute(select(PIN).where(PIN.c.model == model).order_by(PIN.c.view)).all()
+    return [_version(row, [pin for pin in pins if pin.number == row.number]) for row in rows]
+
+
+def version_of(connection: Connection, model: str, number: int) -> ModelVersion:
+    """Read one version; NotFoundError where there is none."""
+    found = [version for version in versions_of(connection, model) if version.number == number]
+    if not found:
+        raise NotFoundError(f"model {model!r} has no version {number}", fix="see `lineshaft models`")
+    return found[0]
+
+
+def verdicts_of(connection: Connection, model: str) -> list[tuple[int, Verdict]]:
+    """Read what the gates said of a model's versions, oldest first."""
+    rows = connection.execute(select(VERDICT).where(VERDICT.c.model == model).order_by(VERDICT.c.id)).all()
+    names = Verdict.__slots__
+    return [(row.number, Verdict(**{name: getattr(row, name) for name in names})) for row in rows]
+
+
+def _version(row: Row[Any], pins: list[Row[Any]]) -> ModelVersion:
+    """Read a version back from its row."""
+    same = (
+        *("model", "number", "task", "service", "service_json", "training_set", "rows", "artifact_sha256"),
+        *("artifact_format", "artifact_bytes", "seed", "library", "lock_sha256", "actor", "created_us"),
+    )
+    return ModelVersion(
+        **{name: getattr(row, name) for name in same},
+        state=State(row.state),
+        features=tuple(json.loads(row.features_json)),
+        pins=tuple(ViewPin(view=p.view, version=p.version, table_version=p.table_version) for p in pins),
+        params=json.loads(row.params_json),
+        metrics=json.loads(row.metrics_json),
+    )

@@ -1,0 +1,168 @@
+"""Slots: who may hold them, who takes them from whom, and what the slower of two is told; on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from lineshaft.clock import ManualClock
+from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.registry.audit import faults
+from lineshaft.registry.models import ModelRegistry
+from lineshaft.registry.records import Candidate, Slot, Verdict, ViewPin
+from lineshaft.registry.tables import ASSIGNMENT
+
+CANDIDATE = Candidate(
+    model="rul",
+    task="regression",
+    service="turbofan",
+    service_json="{}",
+    features=("a",),
+    pins=(ViewPin(view="ant", version="1" * 12),),
+    training_set="e" * 64,
+    rows=7,
+    artifact=b"{}",
+    artifact_format="json",
+    params={},
+    metrics={},
+    seed=11,
+    library="xgboost 3.2.0",
+)
+PROD: dict[str, Any] = {"environment": "prod", "actor": "ben"}
+
+
+@pytest.fixture
+def three(registry: ModelRegistry) -> ModelRegistry:
+    """Return a registry with three versions that passed."""
+    for _ in range(3):
+        number = registry.register(CANDIDATE, actor="ana").number
+        registry.judge("rul", number, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
+    return registry
+
+
+def test_slots_are_held_side_by_side(three: ModelRegistry, clock: ManualClock) -> None:
+    """One version answers, one is compared, one watches; each has its own time, and only the champion is champion."""
+    for number, slot in ((1, Slot.CHAMPION), (2, Slot.CHALLENGER), (3, Slot.SHADOW), (2, Slot.SHADOW)):
+        clock.advance(seconds=1)
+        three.promote("rul", number, **PROD, reason="try", slot=slot)
+
+    holders = {slot: (held.number if (held := three.held("rul", "prod", slot)) else None) for slot in Slot}
+    assert holders == {Slot.CHAMPION: 1, Slot.CHALLENGER: 2, Slot.SHADOW: 2}
+    assert three.champion("rul", "prod").number == 1
+    assert {m.name: dict(m.champions) for m in three.models()} == {"rul": {"prod": 1}}
+    told = [(one.number, one.slot, one.valid_from_us, one.valid_to_us) for one in three.assignments("rul")]
+    assert told[:2] == [(2, Slot.SHADOW, 5_000_000, None), (3, Slot.SHADOW, 4_000_000, 5_000_000)]
+    assert three.generation("prod") == 4
+
+
+@pytest.mark.parametrize("slot", list(Slot))
+def test_the_database_lets_one_version_hold_a_slot(three: ModelRegistry, slot: Slot) -> None:
+    """A second open row is refused by the index, whoever writes it."""
+    three.promote("rul", 1, **PROD, reason="first", slot=slot)
+    row = {"model": "rul", "environment": "prod", "slot": str(slot), "number": 2, "valid_from_us": 1}
+
+    with three.engine.begin() as connection, pytest.raises(IntegrityError):
+        connection.execute(insert(ASSIGNMENT).values(row))
+
+
+def test_the_slower_is_told_who_was_faster(three: ModelRegistry, clock: ManualClock) -> None:
+    """By whom, when and why, although the version is the one that was there when they looked."""
+    seen = three.promote("rul", 1, **PROD, reason="first")
+    three.promote("rul", 2, **PROD, reason="second")
+    clock.advance(seconds=8)
+    three.promote("rul", 1, environment="prod", actor="eve", reason="second was worse")
+
+    with pytest.raises(ConflictError) as late:
+        three.promote("rul", 3, **PROD, reason="third", expected=seen.id)
+
+    assert late.value.what == (
+        "champion of 'prod' changed since you looked: it is rul@1, by eve at 1970-01-01T00:00:09Z: second was worse"
+    )
+    with pytest.raises(ConflictError, match="it is rul@1, by eve"):
+        three.rollback("rul", **PROD, reason="back", expected=0)
+    held = three.held("rul", "prod")
+    assert held is not None
+    assert three.promote("rul", 3, **PROD, reason="third", expected=held.id).number == 3
+
+
+def test_another_models_promotion_takes_nobodys_turn(three: ModelRegistry) -> None:
+    """What was decided on is the slot, not the environment."""
+    seen = three.promote("rul", 1, **PROD, reason="first")
+    three.register(replace(CANDIDATE, model="wear"), actor="ana")
+    three.judge("wear", 1, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
+    three.promote("wear", 1, **PROD, reason="first", expected=0)
+
+    assert three.promote("rul", 2, **PROD, reason="next", expected=seen.id).number == 2
+
+
+def test_rollbacks_go_down_the_promotions(three: ModelRegistry) -> None:
+    """Twice back is two versions back, not forth again; below the first there is nothing."""
+    for number in (1, 2, 3):
+        three.promote("rul", number, **PROD, reason="newer")
+
+    back = [three.rollback("rul", **PROD, reason="worse").number for _ in range(2)]
+
+    assert back == [2, 1]
+    with pytest.raises(NotFoundError, match="no earlier champion in 'prod'"):
+        three.rollback("rul", **PROD, reason="worse")
+    assert [line.action for line in three.history("rul")[-3:]] == ["promote", "rollback", "rollback"]
+    assert three.history("rul")[-1].after == "prod:champion=1"
+    assert faults(three.account("rul")) == []
+
+
+def test_a_rollback_passes_over_what_was_rejected_since(three: ModelRegistry) -> None:
+    """A version whose gate took its word back does not return."""
+    for number in (1, 2, 3):
+        three.promote("rul", number, **PROD, reason="newer")
+    three.judge("rul", 2, Verdict(gate="bar", outcome="fail", detail="leaked labels"), actor="gate")
+
+    assert three.rollback("rul", **PROD, reason="worse").number == 1
+
+
+def test_a_slot_can_be_left_but_not_the_champions(three: ModelRegistry, clock: ManualClock) -> None:
+    """The challenger goes and its time is kept; an environment is not left without a champion."""
+    three.promote("rul", 1, **PROD, reason="first")
+    three.promote("rul", 2, **PROD, reason="compare", slot=Slot.CHALLENGER)
+    clock.advance(seconds=1)
+    three.clear("rul", **PROD, slot=Slot.CHALLENGER, reason="enough")
+
+    assert three.held("rul", "prod", Slot.CHALLENGER) is None
+    assert three.assignments("rul")[0].valid_to_us == 2_000_000
+    with pytest.raises(NotFoundError, match="no challenger in 'prod'"):
+        three.clear("rul", **PROD, slot=Slot.CHALLENGER, reason="enough")
+    with pytest.raises(ConflictError, match="cannot be left without a champion"):
+        three.clear("rul", **PROD, slot=Slot.CHAMPION, reason="holiday")
+    assert three.champion("rul", "prod").number == 1
+    with pytest.raises(ConflictError, match="'rul' has no challenger there any more"):
+        three.promote("rul", 3, **PROD, reason="late", slot=Slot.CHALLENGER, expected=2)
+
+
+def test_what_lacks_evidence_may_watch_and_no_more(registry: ModelRegistry) -> None:
+    """Unknown and error are no pass; in the shadow a version answers nobody and may gather what is missing."""
+    registry.register(CANDIDATE, actor="ana")
+    for outcome in ("unknown", "error"):
+        registry.judge("rul", 1, Verdict(gate="bar", outcome=outcome, detail=""), actor="gate")
+
+    for slot in (Slot.CHAMPION, Slot.CHALLENGER):
+        with pytest.raises(ConflictError, match="rul@1 is registered, not validated"):
+            registry.promote("rul", 1, **PROD, reason="hope", slot=slot)
+    assert registry.promote("rul", 1, **PROD, reason="watch", slot=Slot.SHADOW).slot is Slot.SHADOW
+
+
+def test_a_clock_that_is_behind_does_not_hide_the_champion(three: ModelRegistry, clock: ManualClock) -> None:
+    """A server asks who holds the slot, not who did by its own clock; and no reign ends before it began."""
+    three.promote("rul", 1, **PROD, reason="first")
+    clock.advance(seconds=-0.5)
+    three.promote("rul", 2, **PROD, reason="from a machine that is late")
+    clock.advance(seconds=-0.4)
+
+    assert three.champion("rul", "prod").number == 2
+    assert [(one.valid_from_us, one.valid_to_us) for one in three.assignments("rul")] == [
+        (500_000, None),
+        (1_000_000, 1_000_000),
+    ]
+    assert faults(three.account("rul")) == []
