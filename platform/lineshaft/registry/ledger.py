@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lineshaft.errors import CorruptError
 from lineshaft.registry.history import genesis, seal
@@ -86,7 +87,19 @@ def chain(connection: Connection, model: str) -> tuple[Head | None, list[Transit
             select(HEAD.c.length, HEAD.c.digest).where(HEAD.c.model == model)
         ).first() or (None, None)
     head = None if length is None else Head(length=length, digest=digest)
-    return head, [Transition(**{name: getattr(row, name) for name in Transition.__slots__}) for row in rows]
+    return head, [_transition(row) for row in rows]
+
+
+def latest(connection: Connection, model: str, **fields: str | int) -> Transition | None:
+    """Return the newest line of a model with these values."""
+    same = [TRANSITION.c[name] == value for name, value in fields.items()]
+    query = select(TRANSITION).where(TRANSITION.c.model == model, *same).order_by(TRANSITION.c.id.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else _transition(row)
+
+
+def _transition(row: Row[Any]) -> Transition:
+    return Transition(**{name: getattr(row, name) for name in Transition.__slots__})
 
 
 def advance(connection: Connection, environment: str, at_us: int) -> None:

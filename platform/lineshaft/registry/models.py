@@ -309,12 +309,12 @@ class ModelRegistry:
             valid_to_us=None,
         )
         made = slots.assign(connection, wanted)
-        judged = [one for one in ledger.chain(connection, model)[1] if one.action == "judge" and one.number == number]
+        judged = ledger.latest(connection, model, action="judge", number=number)
         full = replace(
             line,
             before=slots.told(environment, slot, None if was is None else was.number),
             after=slots.told(environment, slot, number),
-            evidence=judged[-1].digest if judged else "",
+            evidence="" if judged is None else judged.digest,
         )
         head = ledger.append(connection, model, number, full, at_us=now)
         ledger.advance(connection, environment, now)

@@ -80,8 +80,8 @@ def refuse_late(connection: Connection, model: str, slot: Slot, now: Assignment 
     if now is None:
         raise ConflictError(f"{model!r} has no {slot} there any more", fix="look again and repeat")
     here = told(now.environment, slot, now.number)
-    won = [line for line in ledger.chain(connection, model)[1] if line.after == here][-1:]
-    by = "".join(f", by {line.actor} at {moment(line.at_us)}: {line.reason}" for line in won)
+    line = ledger.latest(connection, model, after=here)
+    by = "" if line is None else f", by {line.actor} at {moment(line.at_us)}: {line.reason}"
     raise ConflictError(
         f"{slot} of {now.environment!r} changed since you looked: it is {model}@{now.number}{by}",
         fix="look again (`lineshaft models history`) and repeat if you still want it",
