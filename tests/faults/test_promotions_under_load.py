@@ -1,0 +1,83 @@
+"""A server under load follows every promotion and rollback within a second, and no call fails of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from lineshaft.clock import SystemClock
+from lineshaft.registry.audit import faults
+from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.registry.records import Candidate, Verdict
+from lineshaft.settings import Settings
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
+SWAPS = int(os.environ.get("PROMOTION_SWAPS", "100"))  # noqa: TID251  the length of a run is no setting of the product
+FOLLOWED_S = 1.0
+Target = Any
+"""The server under load: see `conftest.py`."""
+
+
+@pytest.fixture
+def registry(target: Target) -> Iterator[ModelRegistry]:
+    """Return the registry of the server's home, with a second version of its model that passed."""
+    home = Path(psutil.Process(target.process.pid).environ()["LINESHAFT_HOME"])
+    url = Settings(home=home).database()
+    opened = open_registry(database_url=url, artifacts=home / "artifacts", clock=SystemClock())
+    first = opened.champion("wear", "dev")
+    same = {name: getattr(first, name) for name in set(Candidate.__slots__) & set(first.__slots__)}
+    opened.register(Candidate(**same, artifact=opened.load(first)), actor="ann")
+    opened.judge("wear", 2, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
+    yield opened
+    opened.engine.dispose()
+
+
+def test_every_swap_is_followed_within_a_second_and_no_call_fails(target: Target, registry: ModelRegistry) -> None:
+    """Promotions and rollbacks by turns, each waited for; callers ask all the while and each is answered."""
+    registry.promote("wear", 2, environment="dev", actor="ann", reason="second")
+    target.client.predict("wear", asset_id=["p0"], timeout_s=30.0)  # the first one loads XGBoost
+    over = threading.Event()
+    failures: list[Exception] = []
+    asked: list[int] = []
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                target.client.predict("wear", asset_id=["p0", "p1"], timeout_s=5.0)
+                asked.append(1)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is a failure
+                failures.append(error)
+
+    callers = [threading.Thread(target=ask) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    took: list[float] = []
+    try:
+        for swap in range(SWAPS):
+            if swap % 2:
+                made = registry.promote("wear", 2, environment="dev", actor="ann", reason=f"swap {swap}")
+            else:
+                made = registry.rollback("wear", environment="dev", actor="ann", reason=f"swap {swap}")
+            start = time.monotonic()
+            while target.client.predict("wear", asset_id=["p0"], timeout_s=5.0).model_version != f"wear@{made.number}":
+                assert time.monotonic() - start < 30 * FOLLOWED_S
+                time.sleep(0.005)
+            took.append(time.monotonic() - start)
+    finally:
+        over.set()
+        for caller in callers:
+            caller.join()
+
+    print(f"{SWAPS} swaps: median {np.median(took):.3f} s, slowest {max(took):.3f} s; {len(asked)} calls")  # noqa: T201
+    assert failures == []
+    assert len(asked) > SWAPS
+    assert max(took) <= FOLLOWED_S
+    assert faults(registry.account("wear")) == []
