@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -145,15 +145,14 @@ def refill(parts: Parts) -> None:
     fill(stored, parts.offline, parts.online)
 
 
-def scratch(parts: Parts, folder: Path) -> Parts:
-    """Return parts that write elsewhere: an offline store in `folder`, and the online store under another project."""
-    settings = parts.settings.model_copy(update={"project": f"{parts.settings.project}.scratch"})
-    return replace(
-        parts,
-        settings=settings,
-        offline=DeltaOfflineStore(str((folder / "offline").resolve())),
-        online=RedisOnlineStore(parts.redis_url, project=settings.project, timeout_s=settings.redis_timeout_s),
-    )
+@contextmanager
+def scratch(parts: Parts, folder: Path) -> Iterator[Parts]:
+    """Return parts that keep all in `folder`, and rows online on the same server under another project's name."""
+    settings = parts.settings.model_copy(update={"project": f"{parts.settings.project}.scratch", "home": folder})
+    online = RedisOnlineStore(parts.redis_url, project=settings.project, timeout_s=settings.redis_timeout_s)
+    offline = DeltaOfflineStore(str((folder / "offline").resolve()))
+    with closing(online):
+        yield replace(parts, settings=settings, offline=offline, online=online)
 
 
 @contextmanager

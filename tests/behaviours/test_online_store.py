@@ -5,18 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft.drills.fleets import shared, watched
 from lineshaft.errors import InputError
 from lineshaft.specs import Feature, Source, Status, View, row_schema
-from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.memory_online import MemoryOnlineStore
 from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.online_rows import digest_of
@@ -40,42 +36,6 @@ EVERY_TYPE = View(
         for dtype in ("float64", "float32", "int64", "int32", "bool", "string", "bytes", "timestamp")
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start one Valkey for the module."""
-    with embedded_server(tmp_path_factory.mktemp("valkey")) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a primary, a replica and three sentinels for the module."""
-    with watched(tmp_path_factory.mktemp("watched")) as fleet:
-        yield fleet.url
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start three servers for the module that share the keys."""
-    with shared(tmp_path_factory.mktemp("shared")) as fleet:
-        yield fleet.url
-
-
-@pytest.fixture(params=["memory", "server", "sentinels", "cluster"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Return an empty store of each kind."""
-    if request.param == "memory":
-        yield MemoryOnlineStore()
-        return
-    redis_store = RedisOnlineStore(
-        request.getfixturevalue(request.param), project=f"test-{tmp_path.name}", timeout_s=5.0
-    )
-    yield redis_store
-    for view in (PUMPS, MOTORS, EVERY_TYPE):
-        redis_store.clear(view)
-    redis_store.close()
 
 
 def pumps(*rows: tuple[str, str, int, int, float | None]) -> pa.Table:

@@ -137,8 +137,8 @@ def faults(checks: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.usefixtures("printed")
-def test_one_bit_turned_online_fails_the_proof_and_is_mended_by_it(shell: Shell) -> None:
-    """A served value that is wrong in its last bit is found by exit code 1; the rebuild within puts it right."""
+def test_one_bit_turned_online_fails_the_proof_and_is_mended_by_a_rebuild(shell: Shell) -> None:
+    """A served value that is wrong in its last bit is found by exit code 1; a rebuild puts it right."""
     with shell.parts() as parts:
         view = parts.catalog.view("process_condition")
         row = one_row(parts, view)
@@ -149,6 +149,7 @@ def test_one_bit_turned_online_fails_the_proof_and_is_mended_by_it(shell: Shell)
 
     assert found["backfill, online"] == (1, 0)
     assert set(found) == {"backfill, online", "served", "online rebuilt"}
+    assert shell.run("lineshaft", "online", "rebuild", "process_condition", "--json")[0]["changed"] == 1
     assert faults(shell.run("lineshaft", "verify", "process_condition", "--no-stream")) == {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -141,32 +141,39 @@ def run_proof(
         told("served answers against training sets")
         fed = [view for view in views if oracles[view.name].num_rows]  # some of the assets may have no such sensor
         checks += served_checks(parts, fed, oracles)
-        if stream and fed:
-            folder = parts.settings.home / "verify"
-            shutil.rmtree(folder, ignore_errors=True)
-            other = scratch(parts, folder)
-            for view in fed:
-                other.online.clear(view)
-            target = Target(
-                offline=other.offline, redis_url=parts.redis_url, project=other.settings.project, work=folder / "work"
-            )
-            told("stream: starting")
-            run_stream(
-                fed,
-                oracles,
-                raw=parts.offline,
-                jobs=jobs(),
-                target=target,
-                assets=assets,
-                told=told,
-            )
-            checks += prove_stored(
-                fed, oracles, offline=other.offline, online=other.online, path="stream", assets=assets
-            )
-        if not assets:
-            told("rebuilding the online store")
-            checks += prove_rebuild(views, offline=parts.offline, online=parts.online)
+        folder = parts.settings.home / "verify"
+        shutil.rmtree(folder, ignore_errors=True)
+        with scratch(parts, folder) as other:
+            if stream and fed:
+                checks += stream_checks(parts, other, fed, oracles, assets=assets, told=told)
+            if not assets:
+                told("filling another online store from offline")
+                checks += prove_rebuild(views, offline=parts.offline, online=parts.online, scratch=other.online)
     return checks
+
+
+def stream_checks(
+    parts: Parts,
+    other: Parts,
+    views: Sequence[View],
+    oracles: dict[str, pa.Table],
+    *,
+    assets: Sequence[str],
+    told: Callable[[str], None],
+) -> list[Check]:
+    """Stream the blocks into the stores of `other` and hold these against the oracle; no row of it stays online."""
+    target = Target(offline=other.offline, redis_url=parts.redis_url, project=other.settings.project, work=other.work)
+    for view in views:
+        other.online.clear(view)
+    try:
+        told("stream: starting")
+        run_stream(views, oracles, raw=parts.offline, jobs=jobs(), target=target, assets=assets, told=told)
+        return list(
+            prove_stored(views, oracles, offline=other.offline, online=other.online, path="stream", assets=assets)
+        )
+    finally:
+        for view in views:
+            other.online.clear(view)
 
 
 def served_checks(parts: Parts, views: Sequence[View], oracles: dict[str, pa.Table]) -> list[Check]:

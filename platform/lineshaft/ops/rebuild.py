@@ -1,47 +1,38 @@
-"""Restore the online store from offline, byte for byte."""
+"""Make the online store what offline says, byte for byte, while it is read and written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from lineshaft.specs import View
-from lineshaft.stores.ports import OfflineStore, OnlineStore
+from lineshaft.stores.ports import OfflineStore, OnlineStore, Replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """One view rebuilt: rows written, and the digest of its bytes before, while cleared, and after."""
+    """One view rebuilt: what became of its rows online."""
 
     view: str
-    rows: int
-    before: str
-    cleared: str
-    after: str
+    rows: Replaced
 
     @property
     def found(self) -> str:
         """Say what lay online before: the same bytes, nothing (as after a loss), or other bytes."""
-        if self.before == self.after:
+        if not self.rows.changed and not self.rows.removed:
             return "the same bytes"
-        return "nothing" if self.before == self.cleared else "other bytes"
+        return "other bytes" if self.rows.before else "nothing"
 
 
 def rebuild(views: Iterable[View], offline: OfflineStore, online: OnlineStore) -> list[Rebuilt]:
-    """Clear each view online and write the newest row of each entity from offline."""
-    results = []
-    for view in views:
-        before = online.digest(view)
-        online.clear(view)
-        cleared = online.digest(view)
-        rows = fill([view], offline, online)
-        results.append(Rebuilt(view=view.name, rows=rows, before=before, cleared=cleared, after=online.digest(view)))
-    return results
+    """Make each view online the newest row of each entity from offline; who reads meanwhile misses none."""
+    return [Rebuilt(view=view.name, rows=online.replace(view, partial(offline.latest, view))) for view in views]
 
 
 def fill(views: Iterable[View], offline: OfflineStore, online: OnlineStore) -> int:
     """Write the newest row of each entity from offline; return how many were kept.
 
-    Nothing is cleared: what is newer online stays.
+    Nothing is removed: what is newer online stays.
     """
     return sum(online.write(view, table).kept for view in views for table in offline.latest(view))

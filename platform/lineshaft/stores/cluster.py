@@ -18,9 +18,10 @@ import hiredis
 from lineshaft.errors import UnavailableError
 from lineshaft.stores.cluster_map import ClusterMap, asked, place, slot_of
 from lineshaft.stores.exchange import Node, Talk, together
-from lineshaft.stores.one_server import SCRIPT, SHA
+from lineshaft.stores.one_server import IF_UNCHANGED, SCRIPT, SHA
 from lineshaft.stores.online_rows import Packed
 from lineshaft.stores.redis_link import Place, RedisLink, Session, packed, refused
+from lineshaft.stores.replacement import Swap
 from lineshaft.stores.servers import PartlyAwayError, scanned
 from lineshaft.stores.votes import latest
 from lineshaft.stores.watch import Watch
@@ -71,6 +72,11 @@ class Cluster:
                 commands.append(b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n" % (head, len(full), full, len(value), value))
             replies += self._exchange(keys, commands, budget_s=step_s)
         return sum(self._whole(replies))
+
+    def swap(self, swaps: Sequence[Swap], *, budget_s: float) -> int:
+        """Make each swap whose old value is still there; where a server is away, all on the others before that."""
+        commands = [packed("EVAL", IF_UNCHANGED, 1, *swap) for swap in swaps]
+        return sum(self._whole(self._exchange([swap.key for swap in swaps], commands, budget_s=budget_s)))
 
     def call(self, *command: bytes | str | int, budget_s: float) -> Any:
         """Send a command about one key to the server that holds it; return its reply."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from lineshaft.specs import View
 from lineshaft.stores.online_rows import codec_of, digest_of
-from lineshaft.stores.ports import Found, Wanted, Written
+from lineshaft.stores.ports import Found, Replaced, Wanted, Written
+from lineshaft.stores.replacement import Swap, replace_rows
 from lineshaft.tiles.packing import TIMES
 
 _SCHEMA = slice(0, TIMES.start)
@@ -39,8 +40,7 @@ class MemoryOnlineStore:
         answers = []
         for one in wanted:
             codec = codec_of(one.view)
-            stored = self._views.get(codec.ref, {})
-            answers.append(codec.unpack([stored.get(key) for key in codec.keys.encode(one.keys)], one.features))
+            answers.append(codec.unpack(self.values(one.view, codec.keys.encode(one.keys)), one.features))
         return answers
 
     def remove(self, view: View, keys: pa.Table) -> int:
@@ -54,16 +54,41 @@ class MemoryOnlineStore:
         with self._lock:
             return len(self._views.pop(codec_of(view).ref, {}))
 
+    def replace(self, view: View, latest: Callable[[], Iterable[pa.Table]]) -> Replaced:
+        """Hold what `latest` returns, whatever is there; no row that stays is ever missing."""
+        return replace_rows(view, latest, self)
+
     def scan(self, view: View) -> Iterator[pa.Table]:
         """Return every readable row of a view, in batches, in no order."""
-        entries = list(self._views.get(codec_of(view).ref, {}).items())
-        for at in range(0, len(entries), 1000):
-            part = entries[at : at + 1000]
+        for part in self.entries(view):
             yield codec_of(view).table([key for key, _ in part], [value for _, value in part])[0]
 
     def digest(self, view: View) -> str:
         """Return a hash over all stored keys and bytes of a view, independent of order."""
-        return digest_of(list(self._views.get(codec_of(view).ref, {}).items()))
+        return digest_of(entry for entries in self.entries(view) for entry in entries)
+
+    def entries(self, view: View) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield (entity key, value) of a view, in batches."""
+        entries = list(self._views.get(codec_of(view).ref, {}).items())
+        for at in range(0, len(entries), 1000):
+            yield entries[at : at + 1000]
+
+    def values(self, view: View, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the packed rows of entities."""
+        stored = self._views.get(codec_of(view).ref, {})
+        return [stored.get(key) for key in keys]
+
+    def swap(self, view: View, swaps: Sequence[Swap]) -> int:
+        """Make each swap whose old value is still there; return how many were made."""
+        with self._lock:
+            stored = self._views.setdefault(codec_of(view).ref, {})
+            due = [swap for swap in swaps if stored.get(swap.key) == swap.old]
+            for swap in due:
+                if swap.new:
+                    stored[swap.key] = swap.new
+                else:
+                    del stored[swap.key]
+        return len(due)
 
     def overwrite(self, view: View, keys: pa.Table, value: bytes) -> None:
         """Plant bytes under keys as no writer would: how tests make stored rows corrupt."""

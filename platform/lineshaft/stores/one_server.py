@@ -12,12 +12,14 @@ from typing import TypeVar
 from lineshaft.stores import resp
 from lineshaft.stores.online_rows import Packed
 from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.replacement import Swap
 from lineshaft.stores.servers import scanned
 
 T = TypeVar("T")
 
 SCRIPT = resources.files("lineshaft.stores").joinpath("newer_wins.lua").read_bytes()
 SHA = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
+IF_UNCHANGED = resources.files("lineshaft.stores").joinpath("if_unchanged.lua").read_bytes()
 _IN_FLIGHT = 4
 
 
@@ -44,6 +46,13 @@ class OneServer:
             return writing.finish()
 
         return self._link.run(work, budget_s=step_s)
+
+    def swap(self, swaps: Sequence[Swap], *, budget_s: float) -> int:
+        """Make each swap whose old value is still there."""
+        values = chain.from_iterable((swap.old, swap.new) for swap in swaps)
+        keys = [swap.key for swap in swaps]
+        made: int = self.call("EVAL", IF_UNCHANGED, len(keys), *keys, *values, budget_s=budget_s)
+        return made
 
     def unlink(self, keys: Sequence[bytes], *, budget_s: float) -> int:
         """Remove keys; return how many were there."""

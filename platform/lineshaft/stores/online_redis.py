@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import compress
@@ -27,7 +27,8 @@ from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.links import servers_of
 from lineshaft.stores.near_cache import Ask, NearCache
 from lineshaft.stores.online_rows import codec_of, digest_of
-from lineshaft.stores.ports import Found, Wanted, Written
+from lineshaft.stores.ports import Found, Replaced, Wanted, Written
+from lineshaft.stores.replacement import Swap, replace_rows
 from lineshaft.stores.servers import PartlyAwayError
 
 _LOG = logging.getLogger(__name__)
@@ -185,9 +186,17 @@ class RedisOnlineStore:
         self._call("HDEL", _VIEWS, self._prefix(view))
         return gone
 
+    def replace(self, view: View, latest: Callable[[], Iterable[pa.Table]]) -> Replaced:
+        """Hold what `latest` returns, whatever is there; no row that stays is ever missing.
+
+        Raises `UnavailableError`; what was replaced before it stays, and doing all again is harmless.
+        """
+        self._introduce(view, self._prefix(view))
+        return replace_rows(view, latest, self)
+
     def scan(self, view: View) -> Iterator[pa.Table]:
         """Return every readable row of a view, in batches, in no order; unreadable ones are logged."""
-        for entries in self._entries(view):
+        for entries in self.entries(view):
             table, lost = codec_of(view).table([key for key, _ in entries], [value for _, value in entries])
             if lost:
                 _LOG.warning("%d stored rows of %s cannot be read; rebuild the online store", lost, view.ref)
@@ -195,7 +204,29 @@ class RedisOnlineStore:
 
     def digest(self, view: View) -> str:
         """Return a hash over all stored keys and bytes of a view, independent of order."""
-        return digest_of(entry for entries in self._entries(view) for entry in entries)
+        return digest_of(entry for entries in self.entries(view) for entry in entries)
+
+    def entries(self, view: View) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield (entity key, value) of a view, in batches; keys removed meanwhile are left out."""
+        width = len(self._prefix(view))
+        for keys in self._keys(view):
+            values = self._servers.values(keys, budget_s=self._write_timeout_s)
+            yield [(key[width:], value) for key, value in zip(keys, values, strict=True) if value is not None]
+
+    def values(self, view: View, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the packed rows of entities, as the server has them."""
+        prefix = self._prefix(view)
+        return self._servers.values([prefix + key for key in keys], budget_s=self._write_timeout_s) if keys else []
+
+    def swap(self, view: View, swaps: Sequence[Swap]) -> int:
+        """Make each swap whose old value is still there; return how many were made."""
+        if not swaps:
+            return 0
+        prefix = self._prefix(view)
+        full = [swap._replace(key=prefix + swap.key) for swap in swaps]
+        made = self._servers.swap(full, budget_s=self._write_timeout_s)
+        self._changed()
+        return made
 
     def filled(self) -> bool:
         """Tell whether `mark_filled` was called since the server started empty."""
@@ -275,10 +306,3 @@ class RedisOnlineStore:
             seen.update(fresh)
             if fresh:
                 yield fresh
-
-    def _entries(self, view: View) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Yield (entity key, value) of a view; keys removed meanwhile are left out."""
-        width = len(self._prefix(view))
-        for keys in self._keys(view):
-            values = self._servers.values(keys, budget_s=self._write_timeout_s)
-            yield [(key[width:], value) for key, value in zip(keys, values, strict=True) if value is not None]

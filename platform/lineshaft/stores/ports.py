@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload, runtime_checkable
 
@@ -80,6 +80,19 @@ class Written:
     older: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """What became of a view's rows: `before` were held, `rows` are now.
+
+    Of these `changed` were not there or held other bytes; `removed` were there and are no more.
+    """
+
+    before: int
+    rows: int
+    changed: int
+    removed: int
+
+
 class OnlineStore(Protocol):
     """The newest row of each (view version, entity). A cache: it can be rebuilt from offline, byte for byte."""
 
@@ -99,7 +112,14 @@ class OnlineStore(Protocol):
         ...
 
     def clear(self, view: View) -> int:
-        """Forget every entity of a view (used by rebuild); return how many were there."""
+        """Forget every entity of a view; return how many were there."""
+        ...
+
+    def replace(self, view: View, latest: Callable[[], Iterable[pa.Table]]) -> Replaced:
+        """Hold what `latest` returns, whatever is there: older, newer or unreadable. No row that stays is ever missing.
+
+        `latest` is called once, when what is held has been looked through: a row written after that, and newer, stays.
+        """
         ...
 
     def scan(self, view: View) -> Iterator[pa.Table]:

@@ -343,8 +343,8 @@ def _fix_of(refusal: str) -> str:
         "OOM": "raise the server's maxmemory or remove views that no model needs",
         "NOAUTH": "put the password into LINESHAFT_REDIS_URL",
         "WRONGPASS": "put the right user and password into LINESHAFT_REDIS_URL",
-        "NOPERM": "allow this user EVALSHA, SCRIPT LOAD, MGET, MSET, MSETNX, SCAN and UNLINK on its project's keys, "
-        "and HSETNX, HGET and HDEL on lineshaft:views",
+        "NOPERM": "allow this user EVAL, EVALSHA, SCRIPT LOAD, GET, SET, MGET, MSET, MSETNX, SCAN and UNLINK on its "
+        "project's keys, and HSETNX, HGET and HDEL on lineshaft:views",
         "LOADING": "wait until the server has read its data set",
         "READONLY": "name the primary, not a replica, in LINESHAFT_REDIS_URL, or its sentinels",
         "MISCONF": 'the server cannot save its snapshots: mend its disk or set save ""',

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from lineshaft.errors import UnavailableError
 from lineshaft.stores.online_rows import Packed
 from lineshaft.stores.redis_link import RedisLink, Session
+from lineshaft.stores.replacement import Swap
 
 T = TypeVar("T")
 
@@ -26,6 +27,10 @@ class Servers(Protocol):
 
         `first` says that the view may be empty; each batch may take `step_s`. May ask for `batches` twice.
         """
+        ...
+
+    def swap(self, swaps: Sequence[Swap], *, budget_s: float) -> int:
+        """Make each swap whose old value is still there; return how many were made."""
         ...
 
     def call(self, *command: bytes | str | int, budget_s: float) -> Any:

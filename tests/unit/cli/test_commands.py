@@ -104,7 +104,7 @@ def test_the_online_store_is_counted_and_rebuilt(lineshaft: Lineshaft, pumps: Vi
     )
 
     assert status == [{"view": pumps.ref, "online": 2, "offline": 2, "table version": 1}]
-    assert rebuilt == [{"view": "pumps", "rows": 2, "before": "the same bytes"}]
+    assert rebuilt == [{"view": "pumps", "rows": 2, "before": "the same bytes", "changed": 0, "removed": 0}]
     assert lineshaft("online", "rebuild", "--json").rows == rebuilt
 
 

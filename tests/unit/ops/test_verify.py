@@ -200,19 +200,37 @@ def test_served_answers_are_held_to_the_training_set() -> None:
     assert served(wrong, stale).result.differing == 0  # withheld both ways
 
 
-def test_a_rebuild_that_changes_bytes_is_told() -> None:
-    """Rebuilding a true online store gives its own bytes; a false one is put right, and counted as different."""
+def test_other_bytes_than_a_store_filled_from_nothing_are_told_and_left_alone() -> None:
+    """A true online store has the bytes of one filled from nothing; a false one is different, until it is rebuilt."""
     rows = computed(blocks())
     good, bad = Stores.holding(rows), Stores.holding(rows, served=turned(rows, rows.num_rows - 1))
+    scratch = MemoryOnlineStore()
+    scratch.write(
+        VIEW, rows.slice(0, 1).set_column(0, rows.schema.field(0), pa.array(["ghost"]))
+    )  # left by a proof that was cut off
 
-    for stores, differing in ((good, 0), (bad, 2), (bad, 0)):
-        (check,) = prove_rebuild([VIEW], offline=stores.offline, online=stores.online)
+    for stores, differing in ((good, 0), (bad, 2), (bad, 2)):
+        before = stores.online.digest(VIEW)
+        (check,) = prove_rebuild([VIEW], offline=stores.offline, online=stores.online, scratch=scratch)
         assert (check.path, check.result.rows, check.result.differing) == ("online rebuilt", 2, differing)
+        assert stores.online.digest(VIEW) == before
+        assert not list(scratch.scan(VIEW))
+    rebuild([VIEW], bad.offline, bad.online)
     assert bad.faults() == {}
 
 
+def test_rows_online_of_a_view_that_has_none_offline_are_a_difference() -> None:
+    """Nothing is written from offline, and still the bytes differ."""
+    online = MemoryOnlineStore()
+    online.write(VIEW, computed(blocks()))
+
+    checks = prove_rebuild([VIEW], offline=MemoryOfflineStore(), online=online, scratch=MemoryOnlineStore())
+
+    assert [check.result.differing for check in checks] == [1]
+
+
 def test_rebuild_leaves_other_views_alone_and_forgets_who_is_not_stored() -> None:
-    """A view is cleared and written whole: entities that offline does not know go."""
+    """A view becomes what offline knows of it: entities that it does not know go."""
     rows = computed(blocks())
     other = replace(VIEW, name="others")
     stores = Stores.holding(rows)
@@ -223,7 +241,7 @@ def test_rebuild_leaves_other_views_alone_and_forgets_who_is_not_stored() -> Non
 
     (done,) = rebuild([VIEW], stores.offline, stores.online)
 
-    assert (done.view, done.rows, done.before == done.after) == ("pumps", 2, False)
+    assert (done.view, done.rows.rows, done.rows.removed) == ("pumps", 2, 1)
     assert {row["asset_id"] for table in stores.online.scan(VIEW) for row in table.to_pylist()} == {"a", "b"}
     assert stores.online.digest(other) == before
 

@@ -93,14 +93,18 @@ def test_the_server_says_in_words_whose_keys_are_whose(url: str, raw: Any) -> No
 
 
 def test_two_views_of_one_prefix_are_refused(url: str, raw: Any) -> None:
-    """Should two names ever share their eight characters, the second is refused and nothing of it is written."""
+    """Should two names ever share their eight characters, the second is refused: nothing is written, nothing removed."""
     store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
-    raw.hset("lineshaft:views", prefix_of("dev", VIEWS[0].ref), "lab/other@1")
+    prefix = prefix_of("dev", VIEWS[0].ref)
+    raw.hset("lineshaft:views", prefix, "lab/other@1")
+    raw.set(prefix + b"theirs", "x")
 
     with pytest.raises(ConflictError, match="lab/other@1 have the same short prefix"):
         store.write(VIEWS[0], rows(VIEWS[0], 2))
+    with pytest.raises(ConflictError, match="lab/other@1 have the same short prefix"):
+        store.replace(VIEWS[0], list)
 
-    assert raw.keys() == [b"lineshaft:views"]
+    assert sorted(raw.keys()) == [prefix + b"theirs", b"lineshaft:views"]
 
 
 def test_keys_of_any_length_are_written_each_with_its_own_row(url: str, raw: Any) -> None:
