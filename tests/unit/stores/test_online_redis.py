@@ -93,7 +93,7 @@ def test_the_server_says_in_words_whose_keys_are_whose(url: str, raw: Any) -> No
 
 
 def test_two_views_of_one_prefix_are_refused(url: str, raw: Any) -> None:
-    """Should two names ever share their eight characters, the second is refused: nothing is written, nothing removed."""
+    """Should two names ever share their eight characters, the second is refused: nothing is written or removed."""
     store = RedisOnlineStore(url, project="dev", timeout_s=5.0)
     prefix = prefix_of("dev", VIEWS[0].ref)
     raw.hset("lineshaft:views", prefix, "lab/other@1")
