@@ -64,8 +64,7 @@ def downgrade() -> None:
     with op.batch_alter_table("ls_transition") as batch:
         batch.drop_column("evidence")
     op.drop_index("uq_ls_assignment_open_slot", "ls_assignment")
-    if op.get_bind().dialect.name == "postgresql":
-        op.drop_constraint(op.f("ck_ls_assignment_slot"), "ls_assignment")
     with op.batch_alter_table("ls_assignment") as batch:
+        batch.drop_constraint(op.f("ck_ls_assignment_slot"))
         batch.drop_column("slot")
     _one_open("uq_ls_assignment_open_champion", ["model", "environment"])
