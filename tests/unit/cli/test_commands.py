@@ -213,3 +213,12 @@ def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[st
     assert "'lineshaft[flink]', or band_power[1-2Hz]" in error
     assert "envelope_ratio[line]" in table
     assert "of sums[a]" in table
+
+
+def test_a_proof_leaves_what_is_served_alone(lineshaft: Lineshaft) -> None:
+    """The online store is proved beside itself: a rebuild after it finds the same bytes."""
+    said = lineshaft("verify", "--no-stream", "--json")
+
+    assert said.code == 0
+    assert [row["differing"] for row in said.rows if row["path"] == "online rebuilt"] == [0]
+    assert lineshaft("online", "rebuild", "--json").rows[0]["before"] == "the same bytes"
