@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import redis
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import UnavailableError
@@ -44,6 +45,7 @@ class Plant:
     client: Client
     valkey: EmbeddedValkey
     clock: ManualClock
+    online: RedisOnlineStore
 
     def ask(self, *assets: str) -> FeatureFrame:
         """Ask for features of assets."""
@@ -74,7 +76,7 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
         training = TrainingSetHandler(plans=plans, offline=MemoryOfflineStore())
         handlers = Handlers(plans=plans, features=features, training=training)
         with background_server(handlers) as address, Client(address) as client:
-            plant = Plant(client, valkey, clock)
+            plant = Plant(client, valkey, clock, online)
             plant.write("a", 4.0, event_s=40)
             assert until(lambda: plant.ask("a").table[RMS].to_pylist() == [4.0])
             yield plant
@@ -135,6 +137,36 @@ def test_where_nothing_is_known_the_call_fails_with_a_remedy(plant: Plant) -> No
         plant.ask("never-read")
 
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("loss", ["flush", "restart"])
+def test_a_store_that_lost_its_rows_calls_nothing_missing_until_it_is_filled(plant: Plant, loss: str) -> None:
+    """What was known stands in for what is not there yet, and says so; what is there again is fresh."""
+    plant.write("b", 5.0, event_s=40)
+    plant.online.mark_filled()
+    assert until(lambda: plant.ask("a", "b").table[RMS].to_pylist() == [4.0, 5.0])
+    seen = []
+    if loss == "flush":
+        with redis.Redis.from_url(plant.valkey.url) as raw:
+            raw.flushall()
+    else:
+        plant.send(signal.SIGKILL)
+        time.sleep(0.12)
+        plant.valkey.start()
+    for _ in range(30):
+        with suppress(UnavailableError):
+            seen.append(plant.ask("a", "b"))
+    plant.write("a", 6.0, event_s=90)
+    filling = until(lambda: plant.ask("a", "b").table[RMS].to_pylist() == [6.0, 5.0])
+    half = plant.ask("a", "b", "c")
+    plant.online.mark_filled()
+
+    assert {tuple(frame.table[RMS].to_pylist()) for frame in seen} == {(4.0, 5.0)}
+    assert filling
+    assert half.degraded
+    assert half.statuses[RMS].tolist() == [Status.PRESENT, Status.PRESENT, Status.UNAVAILABLE]
+    assert until(lambda: plant.ask("a", "b").statuses[RMS].tolist() == [Status.PRESENT, Status.NOT_FOUND])
+    assert not plant.ask("a", "b").degraded
 
 
 def test_answers_are_fresh_again_within_two_seconds(plant: Plant) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from lineshaft.errors import UnavailableError
 from lineshaft.specs import Status
+from lineshaft.stores.emptied import Emptied
 from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_rows import PREFIX_WIDTH, ViewCodec
 from lineshaft.stores.ports import Found
@@ -74,11 +75,13 @@ class NearCache:
         most_rows: int = _MOST_ROWS,
         lease_s: float = _LEASE_S,
         kept: KnownRows | None = None,
+        emptied: Emptied | None = None,
     ) -> None:
         self._link = link
         self._most_rows = most_rows
         self._lease_s = lease_s
         self._kept = kept
+        self._emptied = emptied or Emptied(lambda: True)
         self._saved: dict[bytes, int] = {}  # how many changes of a shelf are on disk
         self._restored: set[bytes] = set()
         self._lock = threading.Lock()
@@ -227,7 +230,7 @@ class NearCache:
         if ready is not None:
             return ready
         answers, rack = self._fetched(session, asks), self._rack(asks)
-        if rack is not None:
+        if rack is not None and answers is not None:
             known_us = np.stack([found.sheet.integers("known_at") for found in answers])
             parts = [(found.sheet, found.status, ask.features) for ask, found in zip(asks, answers, strict=True)]
             rack.put(asks[0].keys, join(parts), known_us)
@@ -251,8 +254,11 @@ class NearCache:
         if not self._owed and not self._asked_s and now_s - self._confirmed_s > self._lease_s / 4:
             self._ask_for_life(session, now_s)
 
-    def _fetched(self, session: Session, asks: Sequence[Ask]) -> list[Found]:
-        """Return the rows asked for: those that are fresh from here, the others from the server."""
+    def _fetched(self, session: Session, asks: Sequence[Ask]) -> list[Found] | None:
+        """Return the rows asked for: those that are fresh from here, the others from the server.
+
+        None where some are missing from a server that was emptied.
+        """
         held = []
         for ask in asks:
             shelf = self._matrix(ask)
@@ -260,6 +266,8 @@ class NearCache:
             held.append((ask, shelf, places, missing, list(compress(ask.keys, missing))))
         wanted = [ask.prefix + key for ask, _, _, _, lacking in held for key in lacking]
         values = self._exchange(session, "MGET", *wanted) if wanted else []
+        if None in values and self._emptied():
+            return None
         self.held += sum(len(ask.keys) for ask in asks) - len(wanted)
         self.fetched += len(wanted)
         answers, start = [], 0
@@ -372,6 +380,7 @@ class NearCache:
                 rack.doubt((own,))
 
     def _doubt_all(self) -> None:
+        self._emptied.doubt()
         for shelf in self._shelves.values():
             shelf.doubt()
         for rack in self._racks.values():

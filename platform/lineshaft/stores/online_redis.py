@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from lineshaft.errors import ConflictError, UnavailableError
 from lineshaft.specs import View
+from lineshaft.stores.emptied import Emptied
 from lineshaft.stores.key_changes import KeyChanges
 from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.links import servers_of
@@ -59,7 +60,10 @@ class RedisOnlineStore:
         kept: KnownRows | None = None,
     ) -> None:
         self._servers = servers_of(url, where=f"online store of project {project}")
-        self._near = NearCache(self._servers, most_rows=near_rows, kept=kept) if near_rows else None
+        self._emptied = Emptied(partial(self.filled, timeout_s=timeout_s))
+        self._near = (
+            NearCache(self._servers, most_rows=near_rows, kept=kept, emptied=self._emptied) if near_rows else None
+        )
         self._project = project
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
@@ -92,12 +96,16 @@ class RedisOnlineStore:
 
         Raises `UnavailableError` when the server does not answer within the time given.
         """
-        return self._read(self._asks(wanted), self._timeout_s if timeout_s is None else timeout_s)
+        found = self._read(self._asks(wanted), self._timeout_s if timeout_s is None else timeout_s)
+        self._emptied.learn()
+        return found
 
     def _read(self, asks: Sequence[Ask], budget_s: float) -> list[Found]:
         keys = [ask.prefix + key for ask in asks for key in ask.keys]
         try:
             values = self._servers.values(keys, budget_s=budget_s) if keys else []
+            if self._near is not None and None in values:
+                self._refuse_emptied(values)
         except PartlyAwayError as part:
             self._keep_part(asks, part)
             raise
@@ -107,6 +115,17 @@ class RedisOnlineStore:
             answers.append(self._unpacked(ask, values[at : at + len(ask.keys)]))
             at += len(ask.keys)
         return answers
+
+    def _refuse_emptied(self, values: list[bytes | None]) -> None:
+        """Raise `PartlyAwayError` if the server was emptied: what it does not hold may be there all the same."""
+        if self._near is not None:
+            self._near.attend()  # who was cut off, or heard of a flush, doubts
+        if self._emptied():
+            lost = UnavailableError(
+                "the online store lost its rows and was not given all of them again",
+                fix="wait until it is filled, or run lineshaft online rebuild",
+            )
+            raise PartlyAwayError(lost, values=values, away=[value is None for value in values])
 
     def _keep_part(self, asks: Sequence[Ask], part: PartlyAwayError) -> None:
         """Remember the rows that came: `last_known` has them beside those last read of servers that are away."""
@@ -158,6 +177,7 @@ class RedisOnlineStore:
 
     def keep_known(self) -> None:
         """Write the rows last read to disk, for a process that starts while the server is away."""
+        self._emptied.learn()
         if self._near is not None:
             self._near.save()
 
@@ -228,13 +248,17 @@ class RedisOnlineStore:
         self._changed()
         return made
 
-    def filled(self) -> bool:
+    def filled(self, *, timeout_s: float | None = None) -> bool:
         """Tell whether `mark_filled` was called since the server started empty."""
-        return bool(self._call("SISMEMBER", FILLED, self._project))
+        return bool(self._call("SISMEMBER", FILLED, self._project, budget_s=timeout_s))
 
     def mark_filled(self) -> None:
-        """Say that the server holds all that this project has offline: until then what is not there may be missing."""
+        """Say that the server holds all that this project has offline: until then what is not there may be missing.
+
+        A process that read while the mark was there, and finds it gone, calls nothing missing until it is back.
+        """
         self._call("SADD", FILLED, self._project)
+        self._emptied.filled()
 
     def overwrite(self, view: View, keys: pa.Table, value: bytes) -> None:
         """Plant bytes under keys as no writer would: how tests make stored rows corrupt."""
