@@ -27,6 +27,7 @@ from lineshaft.stores.emptied import Emptied
 from lineshaft.stores.known_rows import KnownRows
 from lineshaft.stores.online_rows import PREFIX_WIDTH, ViewCodec
 from lineshaft.stores.ports import Found
+from lineshaft.stores.rack_room import RackRoom
 from lineshaft.stores.racks import Rack
 from lineshaft.stores.redis_link import Session
 from lineshaft.stores.shelves import Shelf, TextShelf
@@ -34,7 +35,6 @@ from lineshaft.tiles.joined import join
 
 _MOST_ROWS = 100_000
 _MOST_VIEWS = 64
-_MOST_RACKS = 16
 _LEASE_S = 0.1
 _RETRY_S = 1.0
 _IDLE_S = 10.0
@@ -86,7 +86,7 @@ class NearCache:
         self._restored: set[bytes] = set()
         self._lock = threading.Lock()
         self._shelves: dict[bytes, Shelf | TextShelf] = {}
-        self._racks: dict[tuple[tuple[bytes, tuple[str, ...]], ...], Rack] = {}
+        self._racks = RackRoom(most_rows=most_rows)
         self._session: Session | None = None
         self._pid = os.getpid()
         self._confirmed_s = 0.0
@@ -160,9 +160,7 @@ class NearCache:
         with self._lock:
             shelf = self._shelf(ask)
             found = shelf.remember(ask.codec, ask.keys, values, ask.features)
-            changed = shelf.doubtful(ask.keys)
-            for rack in self._racks_of(ask.prefix):
-                rack.doubt(changed)
+            self._racks.doubt(ask.prefix, shelf.doubtful(ask.keys))
             return found
 
     def known(self, asks: Sequence[Ask]) -> list[Found] | None:
@@ -234,6 +232,8 @@ class NearCache:
             known_us = np.stack([found.sheet.integers("known_at") for found in answers])
             parts = [(found.sheet, found.status, ask.features) for ask, found in zip(asks, answers, strict=True)]
             rack.put(asks[0].keys, join(parts), known_us)
+            for ask in asks:  # what changed while the others were fetched
+                rack.doubt(self._matrix(ask).doubtful(ask.keys))
         return answers
 
     def _ready_made(self, asks: Sequence[Ask]) -> Sequence[Found] | None:
@@ -376,28 +376,17 @@ class NearCache:
             shelf = self._shelves.get(prefix)
             if shelf is not None:
                 shelf.doubt(own)
-            for rack in self._racks_of(prefix):
-                rack.doubt((own,))
+            self._racks.doubt(prefix, (own,))
 
     def _doubt_all(self) -> None:
         self._emptied.doubt()
         for shelf in self._shelves.values():
             shelf.doubt()
-        for rack in self._racks.values():
-            rack.doubt()
+        self._racks.doubt_all()
 
     def _rack(self, asks: Sequence[Ask]) -> Rack | None:
         """Return what holds the views asked for side by side; None where they are not keyed alike."""
         keys = asks[0].keys
         if any(ask.keys is not keys for ask in asks):
             return None
-        of = tuple([(ask.prefix, ask.features) for ask in asks])
-        rack = self._racks.get(of)
-        if rack is None:
-            if len(self._racks) >= _MOST_RACKS:
-                self._racks.clear()
-            rack = self._racks[of] = Rack(tuple(ask.features for ask in asks), most=self._most_rows)
-        return rack
-
-    def _racks_of(self, prefix: bytes) -> list[Rack]:
-        return [rack for of, rack in self._racks.items() if any(prefix == own for own, _ in of)]
+        return self._racks.of(tuple([(ask.prefix, ask.features) for ask in asks]))

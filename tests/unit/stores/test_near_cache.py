@@ -208,61 +208,6 @@ def test_a_slow_reply_costs_its_reader_and_nobody_after(url: str, raw: Any, stor
     assert gets(raw) == before + 1
 
 
-def test_what_stands_is_answered_without_waiting_while_the_lease_lasts(
-    url: str, raw: Any, store: RedisOnlineStore
-) -> None:
-    """A server that does not answer holds nobody up, be it held rows or others; after the lease nothing stands."""
-    store.write(VIEW, rows("a"))
-    near = NearCache(RedisLink(url), lease_s=1.0)
-    before_any = near.standing(ask("a"))
-    read(near, "a")
-    raw.execute_command("CLIENT", "PAUSE", "1500", "ALL")
-    start = time.monotonic()
-
-    held, other = near.standing(ask("a")), near.standing(ask("b"))
-    took_s = time.monotonic() - start
-    assert until(lambda: near.standing(ask("a")) is None)
-    ended_s = time.monotonic() - start
-
-    assert before_any is None
-    assert held is not None
-    assert held[0].rows["rms"].to_pylist() == [1.0]
-    assert other is None
-    assert took_s < 0.5 < ended_s < 1.4
-
-
-def test_who_has_just_written_is_not_told_what_stood_before(url: str, store: RedisOnlineStore) -> None:
-    """A doubt ends what stands, until the server has spoken."""
-    store.write(VIEW, rows("a"))
-    near = NearCache(RedisLink(url), lease_s=LONG_S)
-    read(near, "a")
-
-    near.doubt()
-    doubted = near.standing(ask("a"))
-    again = read(near, "a")
-
-    assert doubted is None
-    assert again == [1.0]
-    assert near.standing(ask("a")) is not None
-
-
-@pytest.mark.parametrize(("rms", "asked_again"), [(1.0, 0), (2.0, 1)])
-def test_rows_read_over_another_connection_end_only_what_they_differ_from(
-    url: str, raw: Any, store: RedisOnlineStore, rms: float, asked_again: int
-) -> None:
-    """The same row read elsewhere leaves the held one fresh; another one does not."""
-    store.write(VIEW, rows("a"))
-    near = NearCache(RedisLink(url), lease_s=LONG_S)
-    read(near, "a")
-    elsewhere = next(codec_of(VIEW).pack(rows("a", rms=rms), batch=1))
-    before = gets(raw)
-
-    near.remember(ask("a")[0], [value for _, value in elsewhere.rows()])
-    read(near, "a")
-
-    assert gets(raw) == before + asked_again
-
-
 def test_a_corrupt_row_is_not_held(url: str, store: RedisOnlineStore) -> None:
     """A bad value is CORRUPT for as long as it is there, and no longer."""
     store.write(VIEW, rows("a"))
@@ -317,52 +262,6 @@ def quiet(raises: type[Exception]) -> Iterator[Any]:
 def test_nothing_to_hear_is_no_fault_plain_or_encrypted(quiet: Any) -> None:
     """Looking for messages where there are none returns none, over TLS too."""
     assert Session(quiet).poll() == []
-
-
-class Sluggish(RedisLink):
-    """A link whose reader is held up each time it listens, as a thread is on a busy machine."""
-
-    def connect(self, *given: Any, **named: Any) -> Session:
-        """Return a session that takes its time."""
-        session = super().connect(*given, **named)
-        prompt = session.poll
-
-        def poll() -> list[Any]:
-            time.sleep(0.01)
-            return prompt()
-
-        session.poll = poll  # type: ignore[method-assign]
-        return session
-
-
-@pytest.mark.parametrize("kind", [RedisLink, Sluggish])
-def test_attending_keeps_rows_fresh_and_nobody_waits(
-    kind: type[RedisLink], url: str, raw: Any, store: RedisOnlineStore
-) -> None:
-    """Far longer than the lease, rows are answered from memory without a question, though the attendant was held up."""
-    store.write(VIEW, rows("a"))
-    near = NearCache(kind(url), lease_s=1.0)
-    read(near, "a")
-    before = gets(raw), pings(raw)
-
-    for _ in range(60):
-        near.attend()
-        time.sleep(0.02)
-        asked = pings(raw)
-        assert read(near, "a") == [1.0]
-        assert pings(raw) == asked
-
-    assert gets(raw) == before[0]
-    assert pings(raw) > before[1]
-
-
-def test_nobody_attends_to_what_nobody_reads(url: str, raw: Any) -> None:
-    """Before the first read there is nothing to attend to."""
-    before = pings(raw)
-
-    NearCache(RedisLink(url)).attend()
-
-    assert pings(raw) == before
 
 
 def test_a_write_between_looking_and_asking_is_not_forgotten(url: str, raw: Any, store: RedisOnlineStore) -> None:
