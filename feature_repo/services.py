@@ -4,7 +4,7 @@ from feast import FeatureService
 
 from on_demand import bearing_diagnosis, heating, impact_energy, severity
 from process import loop_condition, process_condition, sensor_condition
-from turbofan import turbofan_condition
+from turbofan import turbofan_age, turbofan_condition
 from vibration import bearing_level, vibration_condition, vibration_fast
 
 bearing_health = FeatureService(
@@ -25,10 +25,10 @@ process_health = FeatureService(
 
 turbofan_rul = FeatureService(
     name="turbofan_rul",
-    features=[turbofan_condition],
+    features=[turbofan_condition, turbofan_age],
     owner="turbofan@lineshaft.example",
     tags={"team": "turbofan"},
-    description="Inputs of the remaining-useful-life model.",
+    description="Inputs of the remaining-useful-life models.",
 )
 
 fleet_overview = FeatureService(

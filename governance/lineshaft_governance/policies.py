@@ -14,7 +14,7 @@ from lineshaft_governance.drift import DriftPolicy
 
 
 def promotion_policy(path: Path, task: str) -> GatePolicy:
-    """Read the gate of a task ("binary", "regression"); its hash goes into every verdict."""
+    """Read the gate of a task ("binary", "regression", "rul"); its hash goes into every verdict."""
     content = _read(path)
     if task not in content:
         raise DefinitionError(f"no gate for task {task!r}", where=str(path), fix="add one")

@@ -171,7 +171,7 @@ CASES = {
     "cmapss, 8 engines of FD001": Case(
         data="cmapss",
         source="turbofan_cycles",
-        rows={"turbofan_condition": 1713},
+        rows={"turbofan_condition": 1713, "turbofan_age": 1713},
         service="turbofan_rul",
         cut=eight_engines,
         options=(("subsets", ("FD001",)), ("splits", ("train",))),

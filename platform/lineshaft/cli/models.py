@@ -11,7 +11,8 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
-from lineshaft.ops.learning import RECIPES, lesson
+from lineshaft.ops.learning import lesson
+from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.registry.records import Slot
 from lineshaft.specs import Status
@@ -19,7 +20,10 @@ from lineshaft.wiring import Parts, connect, governance, handlers
 
 
 @app.command()
-def train(name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.")], as_json: Json = False) -> None:
+def train(
+    name: Annotated[str, typer.Argument(help="A model that `models/NAME.yaml` in the feature repository declares.")],
+    as_json: Json = False,
+) -> None:
     """Train a model on a point-in-time training set, register it with its pins, promote it if its gate passes."""
     with connect() as parts, notes.status(f"training {name}"):
         outcome = run_training(parts, name)
@@ -79,7 +83,8 @@ def predict(
 
 def run_training(parts: Parts, name: str) -> Release:
     """Train, register and judge a model."""
-    work = lesson(name, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
+    declared = model_file(parts.settings.repo, name)
+    work = lesson(declared, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
     origin = Origin(service=work.service, table_versions=work.table_versions, actor=getpass.getuser())
     with governance(parts) as checks:
         policy = checks.promotion(work.spec.task)

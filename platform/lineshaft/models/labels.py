@@ -40,6 +40,16 @@ def remaining_life(rows: pa.Table, truth: pa.Table, *, unit_us: int, clip: float
     return Labelled(table=table, dropped=_reasons(end_unknown=~known, after_end=~before))
 
 
+def ends_within(rows: pa.Table, truth: pa.Table, *, horizon_us: int) -> Labelled:
+    """Label rows 1 when life ends within the horizon, 0 when it goes on; tables as in `remaining_life`."""
+    if horizon_us <= 0:
+        raise InputError(f"a horizon of {horizon_us} us is none", fix="give microseconds, more than 0")
+    counted = remaining_life(rows, truth, unit_us=1)
+    label = pc.less_equal(counted.table["label"], float(horizon_us)).cast(pa.int8())
+    place = counted.table.column_names.index("label")
+    return Labelled(table=counted.table.set_column(place, "label", label), dropped=counted.dropped)
+
+
 def ends_of_life(truth: pa.Table, *, epoch_us: int, unit_us: int) -> pa.Table:
     """Return `asset_id`, `end_time` from lives counted in units (C-MAPSS: `cycles` given, `rul` left after them)."""
     units = pc.add(truth["cycles"].cast(pa.float64()), truth["rul"].cast(pa.float64()))

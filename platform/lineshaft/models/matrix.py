@@ -101,3 +101,18 @@ def held_out(groups: NDArray[np.str_], *, share: float, seed: int) -> NDArray[np
     ranked = sorted(names.tolist(), key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).digest())
     count = min(max(1, round(share * len(ranked))), len(ranked) - 1)
     return np.isin(groups, ranked[:count])
+
+
+def folds(groups: NDArray[np.str_], *, count: int, seed: int) -> NDArray[np.int64]:
+    """Return each row's fold, 0 to count - 1: whole groups, dealt out by hash, as many to each as to the others.
+
+    >>> rows = folds(np.array(["a", "a", "b", "c"]), count=3, seed=1)
+    >>> bool(rows[0] == rows[1]), sorted(set(rows.tolist()))
+    (True, [0, 1, 2])
+    """
+    names = np.unique(groups)
+    if len(names) < count:
+        raise InputError(f"{count} folds need {count} groups, there are {len(names)}", fix="add assets, or use fewer")
+    ranked = sorted(names.tolist(), key=lambda name: hashlib.sha256(f"{seed}|{name}".encode()).digest())
+    fold = {name: place % count for place, name in enumerate(ranked)}
+    return np.array([fold[name] for name in groups.tolist()], dtype=np.int64)

@@ -56,9 +56,13 @@ class Scorer:
         booster.set_param({"nthread": 1})
         return Scorer(booster=booster, features=names)
 
+    def predict(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores of rows (n x features, NaN where unknown), without saying why."""
+        rows = xgboost.DMatrix(values, feature_names=list(self.features), nthread=1)
+        return np.asarray(self.booster.predict(rows), dtype=np.float64)
+
     def score(self, values: NDArray[np.float32]) -> Scored:
         """Score rows (n x features, NaN where unknown); contributions and scores are of the same trees."""
         rows = xgboost.DMatrix(values, feature_names=list(self.features), nthread=1)
         parts = np.asarray(self.booster.predict(rows, pred_contribs=True), dtype=np.float64)
-        scores = np.asarray(self.booster.predict(rows), dtype=np.float64)
-        return Scored(scores=scores, contributions=parts[:, :-1], base=parts[:, -1])
+        return Scored(scores=self.predict(values), contributions=parts[:, :-1], base=parts[:, -1])

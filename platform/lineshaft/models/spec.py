@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lineshaft.errors import InputError
 from lineshaft.specs import Service
 
-TASKS = ("binary", "regression")
+TASKS = ("binary", "regression", "rul")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,10 @@ class ModelSpec:
     """A gradient-boosted model over one feature service.
 
     `group` names the column whose values must not be on both sides of the split: an asset seen in training says
-    nothing about assets never seen.
+    nothing about assets never seen. With `folds`, every group is scored by a model fitted on the other folds, and the
+    artifact is fitted on all of them; without, `test_share` of the groups is held out of the artifact.
+    A rise of a feature in `rising` never lowers the score, and of one in `falling` never raises it, because physics
+    says so. The model of `age` alone stands beside every score.
     """
 
     name: str
@@ -30,6 +33,10 @@ class ModelSpec:
     rounds: int = 200
     seed: int = 7
     test_share: float = 0.3
+    folds: int = 0
+    rising: tuple[str, ...] = ()
+    falling: tuple[str, ...] = ()
+    age: str = ""
     team: str = ""
     owner: str = ""
     description: str = ""
@@ -40,7 +47,7 @@ class ModelSpec:
         Raises
         ------
         InputError
-            If the task is unknown, there are no features, or the test share is not within (0, 1).
+            If the task is unknown, there are no features, the split judges nothing, or a feature named is none.
         """
         if self.task not in TASKS:
             raise InputError(f"task {self.task!r} is not known", where=self.name, fix=f"use one of {', '.join(TASKS)}")
@@ -48,6 +55,11 @@ class ModelSpec:
             raise InputError("a model needs features, each once", where=self.name)
         if not 0 < self.test_share < 1:
             raise InputError(f"test_share {self.test_share} is not within (0, 1)", where=self.name, fix="use 0.3")
+        if self.folds < 0 or self.folds == 1:
+            raise InputError(f"{self.folds} folds judge nothing", where=self.name, fix="use 5, or 0 to hold some out")
+        for name in (*self.rising, *self.falling, *filter(None, (self.age,))):
+            if name not in self.features:
+                raise InputError(f"{name!r} is none of the model's features", where=self.name)
 
 
 def service_features(service: Service) -> tuple[str, ...]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-from lineshaft.models.matrix import Examples, examples, held_out
-from lineshaft.models.scores import evaluate
+from lineshaft.models.matrix import Examples, examples, folds, held_out
+from lineshaft.models.scores import METRICS, Floats, evaluate, half_width
 from lineshaft.models.spec import ModelSpec
 
-OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
+OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror", "rul": "reg:squarederror"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,9 @@ class TrainedModel:
 
 
 def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
-    """Train on a point-in-time training set; the artifact is the booster fitted on the groups not held out.
+    """Train on a point-in-time training set; every figure is of groups that the booster it judges never saw.
 
+    The artifact is fitted on all groups where the spec has folds, on those not held out where it has none.
     table: the spec's group, time, label and feature columns, in any row order; nulls in features are missing values.
 
     Raises
@@ -43,39 +44,32 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     """
     import xgboost
 
-    from lineshaft.models.scoring import Scorer
-
     rows = examples(spec, table)
     _check_labels(spec, rows)
-    test = held_out(rows.groups, share=spec.test_share, seed=spec.seed)
-    fitted, judged = rows.take(~test), rows.take(test)
-    params = {
-        "objective": OBJECTIVES[spec.task],
-        "tree_method": "hist",
-        "max_depth": 5,
-        "eta": 0.05,
-        "min_child_weight": 5,
-        "subsample": 0.8,
-        "colsample_bytree": 0.6,
-        "base_score": float(fitted.labels.mean()) if spec.task == "regression" else _prevalence(fitted),
-        **spec.params,
-        "seed": spec.seed,
-        "nthread": 1,  # the bits are the same with two; the wall clock on a shared machine is not
-    }
-    booster = xgboost.train(params, _matrix(spec, fitted), num_boost_round=spec.rounds)
-    artifact = bytes(booster.save_raw("ubj"))
+    tests = _tests(spec, rows)
+    judged = np.logical_or.reduce(tests)
+    truth = rows.take(judged)
+    learned = rows if spec.folds else rows.take(~judged)
+    name, metric = METRICS[spec.task]
+    scores = _unseen(spec, rows, tests, features=spec.features)[judged]
     figures = evaluate(
         spec.task,
-        train_labels=fitted.labels,
-        labels=judged.labels,
-        scores=Scorer.load(artifact, features=spec.features).score(judged.values).scores,
-        groups=judged.groups,
+        train_labels=learned.labels,
+        labels=truth.labels,
+        scores=scores,
+        groups=truth.groups,
         seed=spec.seed,
     )
+    if spec.age:
+        by_age = _unseen(spec, rows, tests, features=(spec.age,))[judged]
+        figures[f"age_only_{name}"] = metric(truth.labels, by_age)
+    if spec.task == "rul":
+        figures["half_width_90"] = half_width(scores - truth.labels, truth.groups, coverage=0.9)
+    split = {"folds": spec.folds} if spec.folds else {"test_share": spec.test_share}
     return TrainedModel(
-        artifact=artifact,
+        artifact=_fit(spec, learned, features=spec.features),
         features=spec.features,
-        params={**params, "rounds": spec.rounds, "test_share": spec.test_share},
+        params={**_params(spec, learned, features=spec.features), "rounds": spec.rounds, **split},
         metrics=figures,
         training_set=rows.fingerprint,
         rows=len(rows.labels),
@@ -84,11 +78,57 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     )
 
 
-def _matrix(spec: ModelSpec, rows: Examples) -> Any:
-    """Return rows as XGBoost holds them."""
+def _tests(spec: ModelSpec, rows: Examples) -> list[NDArray[np.bool_]]:
+    """Return which rows are judged together, by a model fitted on all others: a part held out, or each fold in turn."""
+    if not spec.folds:
+        return [held_out(rows.groups, share=spec.test_share, seed=spec.seed)]
+    fold = folds(rows.groups, count=spec.folds, seed=spec.seed)
+    return [fold == number for number in range(spec.folds)]
+
+
+def _unseen(
+    spec: ModelSpec, rows: Examples, tests: Sequence[NDArray[np.bool_]], *, features: tuple[str, ...]
+) -> Floats:
+    """Return each row's score by a model that never saw its group; NaN where no part judges it."""
+    from lineshaft.models.scoring import Scorer
+
+    scores = np.full(len(rows.labels), np.nan)
+    chosen = [spec.features.index(name) for name in features]
+    for test in tests:
+        artifact = _fit(spec, rows.take(~test), features=features)
+        scores[test] = Scorer.load(artifact, features=features).predict(rows.values[test][:, chosen])
+    return scores
+
+
+def _params(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> dict[str, float | int | str]:
+    """Return what XGBoost is told."""
+    signs = ",".join(str((name in spec.rising) - (name in spec.falling)) for name in features)
+    physics = {"monotone_constraints": f"({signs})"} if spec.rising or spec.falling else {}
+    return {
+        "objective": OBJECTIVES[spec.task],
+        "tree_method": "hist",
+        "max_depth": 5,
+        "eta": 0.05,
+        "min_child_weight": 5,
+        "subsample": 0.8,
+        "colsample_bytree": 0.6,
+        "base_score": _prevalence(rows) if spec.task == "binary" else float(rows.labels.mean()),
+        **physics,
+        **spec.params,
+        "seed": spec.seed,
+        "nthread": 1,  # the bits are the same with two; the wall clock on a shared machine is not
+    }
+
+
+def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> bytes:
+    """Return the booster of these rows and features, as UBJSON."""
     import xgboost
 
-    return xgboost.DMatrix(rows.values, label=rows.labels, feature_names=list(spec.features), nthread=1)
+    chosen = [spec.features.index(name) for name in features]
+    names = list(features)
+    held = xgboost.DMatrix(rows.values[:, chosen], label=rows.labels, feature_names=names, nthread=1)
+    booster = xgboost.train(_params(spec, rows, features=features), held, num_boost_round=spec.rounds)
+    return bytes(booster.save_raw("ubj"))
 
 
 def _prevalence(rows: Examples) -> float:

@@ -32,7 +32,7 @@ class Governance(Protocol):
         ...
 
     def promotion(self, task: str) -> GatePolicy:
-        """Return what a model of a task ("binary", "regression") must show to be promoted."""
+        """Return what a model of a task ("binary", "regression", "rul") must show to be promoted."""
         ...
 
     def web(self, parts: Any) -> Any:

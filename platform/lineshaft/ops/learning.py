@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineshaft.errors import InputError, NotFoundError
-from lineshaft.models.labels import Labelled, ends_of_life, fails_within, remaining_life
-from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.errors import InputError
+from lineshaft.models.labels import Labelled, ends_of_life, ends_within, fails_within, remaining_life
+from lineshaft.models.spec import ModelSpec
+from lineshaft.ops.model_file import ModelFile
 from lineshaft.ops.tables import read_table
 from lineshaft.ops.training_set import training_set
 from lineshaft.registry.catalog_values import Catalog
@@ -20,63 +22,6 @@ from lineshaft.sources.cmapss import CYCLE_US, EPOCH
 from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Service, View, row_schema
 from lineshaft.stores.ports import OfflineStore
-
-HOUR_US = 3_600_000_000
-RUL_CLIP = 125.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """A model that can be trained from what is ingested: its service, task, table of outcomes and how to label.
-
-    `label` takes entity rows, the table of outcomes, and the grace in microseconds by which the rows' moments lie after
-    the ticks they speak of.
-    """
-
-    name: str
-    service: str
-    task: str
-    outcomes: str
-    every_us: int
-    label: Callable[[pa.Table, pa.Table, int], Labelled]
-    description: str
-
-
-def _fails_soon(rows: pa.Table, log: pa.Table, _grace_us: int) -> Labelled:
-    until_us = int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0)
-    return fails_within(rows, log, horizon_us=4 * HOUR_US, followed_until_us=until_us)
-
-
-def _cycles_left(rows: pa.Table, truth: pa.Table, grace_us: int) -> Labelled:
-    """Label with cycles left at the tick: lives are counted in whole cycles, and the last one has none left."""
-    ends = ends_of_life(truth, epoch_us=utc_us(EPOCH) + grace_us, unit_us=CYCLE_US)
-    return remaining_life(rows, ends, unit_us=CYCLE_US, clip=RUL_CLIP)
-
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="bearing_failure",
-            service="bearing_health",
-            task="binary",
-            outcomes="maintenance",
-            every_us=600_000_000,
-            label=_fails_soon,
-            description="Probability that the machine fails within four hours (of simulated, fast-forwarded life).",
-        ),
-        Recipe(
-            name="turbofan_rul",
-            service="turbofan_rul",
-            task="regression",
-            outcomes="truth",
-            every_us=CYCLE_US,
-            label=_cycles_left,
-            description="Remaining useful life in cycles, clipped at 125 where a healthy engine shows nothing yet.",
-        ),
-    )
-}
-"""The models this version can train, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,48 +36,51 @@ class Lesson:
     table_versions: dict[str, int]
 
 
-def recipe(name: str) -> Recipe:
-    """Return a recipe by name; raises `NotFoundError` listing them."""
-    if name not in RECIPES:
-        raise NotFoundError(f"there is no recipe for model {name!r}", fix=f"one of {', '.join(RECIPES)}")
-    return RECIPES[name]
-
-
-def lesson(name: str, *, catalog: Catalog, offline: OfflineStore, tables: Path) -> Lesson:
+def lesson(declared: ModelFile, *, catalog: Catalog, offline: OfflineStore, tables: Path) -> Lesson:
     """Build the training set of a model: its moments, its labels, its features point in time."""
-    how = recipe(name)
-    service = catalog.service(how.service)
+    service = catalog.service(declared.service)
+    spec = declared.spec(service)
     views = [catalog.view(used.view, used.version) for used in service.views]
     versions = {view.name: offline.version(view) for view in views}
     widest = max(views, key=lambda view: len(view.entity_keys))
-    asked = moments(widest, offline, every_us=how.every_us)
-    labelled = how.label(asked, read_table(how.outcomes, tables), widest.grace_us)
+    asked = _of_assets(moments(widest, offline, every_us=declared.every_us), declared.assets)
+    labelled = _labelled(declared, asked, read_table(declared.log or declared.ends, tables), widest.grace_us)
     if not labelled.table.num_rows:
-        raise InputError(
-            f"no row of {name!r} could be labelled", where=str(labelled.dropped), fix="ingest more history"
-        )
+        what = f"no row of {declared.name!r} could be labelled"
+        raise InputError(what, where=str(labelled.dropped), fix="ingest more history")
     statuses: dict[str, int] = {}
     parts = []
-    for chunk in training_set(catalog, offline, how.service, labelled.table, versions=versions):
+    for chunk in training_set(catalog, offline, declared.service, labelled.table, versions=versions):
         parts.append(chunk.table())
         for status, count in chunk.answer.counts().items():
             statuses[status] = statuses.get(status, 0) + count
     return Lesson(
-        spec=ModelSpec(
-            name=name,
-            task=how.task,
-            service=how.service,
-            features=numeric_features(service),
-            team=service.team,
-            owner=service.owner,
-            description=how.description,
-        ),
+        spec=spec,
         service=service,
         table=pa.concat_tables(parts),
         statuses=statuses,
         dropped=labelled.dropped,
         table_versions=versions,
     )
+
+
+def _of_assets(rows: pa.Table, patterns: Sequence[str]) -> pa.Table:
+    """Return the rows of assets that a pattern matches."""
+    names = rows["asset_id"].unique().to_pylist()
+    wanted = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return rows.filter(pc.is_in(rows["asset_id"], pa.array(wanted, pa.string())))
+
+
+def _labelled(declared: ModelFile, rows: pa.Table, outcomes: pa.Table, grace_us: int) -> Labelled:
+    """Label rows as the model wants it; a row's moment lies a grace after the tick it speaks of."""
+    if declared.ends:
+        # Lives are counted in whole cycles, and the last one has none left.
+        ends = ends_of_life(outcomes, epoch_us=utc_us(EPOCH) + grace_us, unit_us=CYCLE_US)
+        if declared.task == "rul":
+            return remaining_life(rows, ends, unit_us=declared.every_us, clip=declared.cap)
+        return ends_within(rows, ends, horizon_us=declared.horizon_us)
+    until_us = int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0)
+    return fails_within(rows, outcomes, horizon_us=declared.horizon_us, followed_until_us=until_us)
 
 
 def moments(view: View, offline: OfflineStore, *, every_us: int) -> pa.Table:

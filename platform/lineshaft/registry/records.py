@@ -47,7 +47,7 @@ class Candidate:
     """A trained model on its way into the registry, with everything needed to make it again."""
 
     model: str
-    task: str  # "binary" or "regression"
+    task: str  # "binary", "regression" or "rul"
     service: str
     service_json: str
     features: tuple[str, ...]  # input order is part of the contract

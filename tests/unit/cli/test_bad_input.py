@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -44,7 +45,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "time to live",
     ),
     "tokens revoke": (("tokens", "revoke", "nobody"), "LS-NOF", "no token 'nobody'"),
-    "train": (("train", "nothing"), "LS-NOF", "no recipe for model 'nothing'"),
+    "train": (("train", "nothing"), "LS-NOF", "no model 'nothing' is declared"),
     "train, no service": (("train", "bearing_failure"), "LS-NOF", "no service 'bearing_health'"),
     "training-set": (("training-set", "wealth", "whole.csv", "out.parquet"), "LS-NOF", "no service 'wealth'"),
     "training-set, no time": (("training-set", "pump_health", "no_time.csv", "o"), "LS-INP", "no column 'event_time'"),
@@ -82,11 +83,16 @@ SETTINGS: dict[str, tuple[str, str, str, str]] = {
 """Commands without arguments: the setting that is wrong, its value, the code, and some words of the error."""
 
 
+MODEL = Path(__file__).resolve().parents[3] / "feature_repo" / "models" / "bearing_failure.yaml"
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder of tables of moments, sound and otherwise."""
     for name, text in TABLES.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "feature_repo" / "models").mkdir(parents=True)
+    shutil.copy(MODEL, tmp_path / "feature_repo" / "models")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -151,7 +151,7 @@ ERRORS = {
     "an unknown view": (("online", "rebuild", "pump"), "LS-NOF", "no view 'pump'"),
     "no such folder": (("ingest", "there/is/none"), "LS-NOF", "there is no such folder"),
     "an unknown data set": (("ingest", ".", "--name", "femtoo"), "LS-NOF", "no data set 'femtoo'"),
-    "an unknown recipe": (("train", "nothing"), "LS-NOF", "no recipe for model 'nothing'"),
+    "an undeclared model": (("train", "nothing"), "LS-NOF", "no model 'nothing' is declared"),
     "no champion": (("predict", "nothing", "--key", "asset_id=a"), "LS-NOF", "nothing"),
     "no table of moments": (("training-set", "pump_health", "none.csv", "out.parquet"), "LS-INP", "no file none.csv"),
 }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineshaft.models.scores import METRICS, average_precision, evaluate, rmse
+from lineshaft.models.scores import METRICS, average_precision, evaluate, half_width, nasa_score, phm_score, rmse
 
 GROUPS = np.array(list("aabbccddee"))
 LABELS = np.array([0.0, 1, 0, 0, 1, 1, 0, 0, 0, 0])
@@ -72,7 +72,11 @@ def test_a_constant_error_is_its_root_mean_square(labels: list[float], offset: f
 
 def test_each_task_has_its_figure() -> None:
     """A probability is judged by precision and recall, a quantity by its error."""
-    assert {task: name for task, (name, _) in METRICS.items()} == {"binary": "pr_auc", "regression": "rmse"}
+    assert {task: name for task, (name, _) in METRICS.items()} == {
+        "binary": "pr_auc",
+        "regression": "rmse",
+        "rul": "rmse",
+    }
 
 
 def test_a_binary_task_counts_its_positives() -> None:
@@ -135,3 +139,53 @@ def test_an_interval_leaves_out_the_ends() -> None:
     drawn = [math.sqrt(10 * times) for times in range(11)]
     assert found["rmse_low"] == 0.0
     assert drawn[2] <= found["rmse_high"] <= drawn[4]
+
+
+def test_a_life_overestimated_costs_more_than_one_underestimated() -> None:
+    """Ten cycles late are e - 1 by NASA's score, thirteen early too; the PHM score halves at 5 % late or 20 % early."""
+    left = np.array([100.0])
+
+    assert nasa_score(left, left + 10) == pytest.approx(math.e - 1)
+    assert nasa_score(left, left - 13) == pytest.approx(math.e - 1)
+    assert nasa_score(np.repeat(left, 3), np.repeat(left + 10, 3)) == pytest.approx(3 * (math.e - 1))
+    assert phm_score(left, left + 5) == pytest.approx(0.5)
+    assert phm_score(left, left - 20) == pytest.approx(0.5)
+    assert phm_score(left, left) == 1.0
+
+
+def test_a_row_without_life_left_has_no_relative_error() -> None:
+    """It is not counted; where there are no others, nothing is known."""
+    assert phm_score(np.array([0.0, 100.0]), np.array([9.0, 100.0])) == 1.0
+    assert math.isnan(phm_score(np.array([0.0]), np.array([0.0])))
+
+
+def test_a_remaining_life_is_judged_by_three_scores() -> None:
+    """Its error, NASA's score a row, and the PHM score; a regression of anything else has no such scores."""
+    labels, scores = np.array([50.0, 100.0]), np.array([60.0, 80.0])
+    found = figures("rul", labels=labels, scores=scores, groups=np.array(["a", "b"]))
+
+    assert found["nasa_score_per_row"] == pytest.approx(nasa_score(labels, scores) / 2)
+    assert found["phm_score"] == pytest.approx((1 / 16 + 1 / 2) / 2)
+    assert found["rmse"] == pytest.approx(math.sqrt((100 + 400) / 2))
+    assert "phm_score" not in figures("regression")
+
+
+def test_the_width_of_an_interval_holds_for_the_next_group() -> None:
+    """Over many draws of engines that err each in its own way, the truth of one more is inside as often as is said."""
+    generator = np.random.default_rng(11)
+    inside = []
+    for _ in range(400):
+        own = generator.normal(size=(31, 1)) + 0.3 * generator.normal(size=(31, 8))
+        width = half_width(own[:30].ravel(), np.repeat(np.arange(30), 8).astype(str), coverage=0.9)
+        inside.append(abs(own[30, 0]) <= width)
+    assert 0.87 <= np.mean(inside) <= 0.95
+
+
+def test_a_group_with_many_rows_weighs_no_more_than_another() -> None:
+    """A hundred small errors of one engine do not hide what nine others say."""
+    errors = np.concatenate([np.full(100, 0.1), np.arange(1.0, 10.0)])
+    groups = np.array(["long"] * 100 + [f"e{i}" for i in range(9)])
+
+    assert half_width(errors, groups, coverage=0.9) == 9.0
+    assert half_width(errors, groups, coverage=0.5) == 5.0
+    assert half_width(errors, groups, coverage=0.95) == math.inf

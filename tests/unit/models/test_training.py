@@ -7,13 +7,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lineshaft.errors import CorruptError, InputError
-from lineshaft.models.matrix import examples, feature_matrix, held_out
+from lineshaft.models.matrix import examples, feature_matrix, folds, held_out
 from lineshaft.models.scoring import Scorer
 from lineshaft.models.spec import ModelSpec, numeric_features, service_features
 from lineshaft.models.training import train
@@ -182,3 +183,97 @@ def test_a_model_reads_the_numbers_of_a_service() -> None:
 
     assert service_features(service) == ("v__a", "v__b", "o__zone", "o__ratio")
     assert numeric_features(service) == ("v__a", "v__b", "o__ratio")
+
+
+def test_with_folds_every_asset_is_judged_and_every_asset_teaches() -> None:
+    """All rows are judged, each by a model without its asset; the artifact is the one that all of them give."""
+    table = rows(task="regression")
+    spec = replace(SPEC, task="regression", folds=4)
+
+    trained = train(spec, table)
+
+    assert (trained.metrics["test_rows"], trained.metrics["test_groups"], trained.metrics["train_rows"]) == (
+        800,
+        20,
+        800,
+    )
+    assert trained.params["folds"] == 4
+    assert "test_share" not in trained.params
+    assert (
+        trained.artifact
+        == train(replace(spec, folds=5), table).artifact
+        != train(replace(spec, folds=0), table).artifact
+    )
+
+
+def test_a_fold_never_sees_the_asset_it_judges() -> None:
+    """A feature that is the asset's own number tells its label by heart, and still it helps nobody out of fold."""
+    table = rows(task="regression")
+    name = table["asset_id"].to_pylist()
+    secret = np.random.default_rng(8).normal(size=20)
+    own = np.array([secret[int(asset[-2:])] for asset in name])
+    shuffled = np.random.default_rng(9).permutation(20).astype(float)
+    label = np.array([shuffled[int(asset[-2:])] for asset in name])
+    known = table.set_column(table.column_names.index("vibration__noise"), "vibration__noise", pa.array(own))
+    known = known.set_column(known.column_names.index("label"), "label", pa.array(label))
+
+    trained = train(replace(SPEC, task="regression", folds=5, rounds=60, features=("vibration__noise",)), known)
+
+    inside = Scorer.load(trained.artifact, features=trained.features).predict(own[:, None].astype(np.float32))
+    assert np.sqrt(np.mean((inside - label) ** 2)) < 0.5 * trained.metrics["rmse"]
+    assert trained.metrics["rmse"] > 0.8 * trained.metrics["baseline_rmse"]
+
+
+def test_folds_are_of_whole_assets_and_of_one_size() -> None:
+    """Whatever the seed; and more folds than assets are refused."""
+    groups = np.repeat([f"a{i}" for i in range(10)], 7)
+
+    for seed in range(20):
+        fold = folds(groups, count=5, seed=seed)
+        assert [len(set(groups[fold == k])) for k in range(5)] == [2] * 5
+        assert len({(group, k) for group, k in zip(groups.tolist(), fold.tolist(), strict=True)}) == 10
+    with pytest.raises(InputError, match="11 folds need 11 groups, there are 10"):
+        folds(groups, count=11, seed=1)
+
+
+def test_what_physics_forbids_is_not_learned() -> None:
+    """Where more rms means less by declaration, the score never rises with it, though the data say it should."""
+    table = rows(task="regression")
+    steps = np.zeros((50, 3), dtype=np.float32)
+    steps[:, 0] = np.linspace(-3, 3, 50)
+    moved = {}
+    told: dict[str, dict[str, Any]] = {sign: {sign: ("vibration__rms",)} for sign in ("rising", "falling")}
+    for sign, physics in told.items():
+        trained = train(replace(SPEC, task="regression", **physics), table)
+        moved[sign] = np.diff(Scorer.load(trained.artifact, features=trained.features).predict(steps))
+
+    assert (moved["falling"] <= 0).all()
+    assert (moved["rising"] >= 0).all()
+    assert moved["rising"].sum() > 5
+
+
+def test_a_model_of_age_alone_stands_beside_the_score() -> None:
+    """It is judged on the same rows by the same measure; without an age there is no such figure."""
+    table = rows(task="regression")
+    spec = replace(SPEC, task="rul", folds=4, rounds=40)
+
+    figures = train(replace(spec, age="vibration__noise"), table).metrics
+
+    assert figures["age_only_rmse"] > 1.2 * figures["rmse"]
+    assert figures["half_width_90"] > figures["mae"]
+    assert "age_only_rmse" not in train(spec, table).metrics
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"folds": 1}, "1 folds judge nothing"),
+        ({"age": "vibration__age"}, "'vibration__age' is none of the model's features"),
+        ({"falling": ("rms",)}, "'rms' is none of the model's features"),
+        ({"task": "ranking"}, "task 'ranking' is not known"),
+    ],
+)
+def test_a_spec_that_could_not_be_judged_is_refused(changes: dict[str, Any], text: str) -> None:
+    """Before any data is read."""
+    with pytest.raises(InputError, match=text):
+        replace(SPEC, **changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.errors import InputError, NotFoundError
-from lineshaft.ops.learning import HOUR_US, RECIPES, RUL_CLIP, lesson, moments, recipe
+from lineshaft.ops.learning import lesson, moments
+from lineshaft.ops.model_file import ModelFile
 from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.sources.cmapss import CYCLE_US, EPOCH
@@ -18,6 +20,26 @@ from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_sch
 from lineshaft.stores.memory_offline import MemoryOfflineStore
 
 GRACE_US = 60_000_000
+HOUR_US = 3_600_000_000
+RUL = ModelFile(
+    name="turbofan_rul",
+    task="rul",
+    service="turbofan_rul",
+    every_us=CYCLE_US,
+    split_by="asset_id",
+    ends="truth",
+    cap=125.0,
+)
+FAILURE = ModelFile(
+    name="bearing_failure",
+    task="binary",
+    service="bearing_health",
+    every_us=600_000_000,
+    split_by="asset_id",
+    log="maintenance",
+    horizon_us=4 * HOUR_US,
+    description="Whether it fails.",
+)
 TIME = pa.timestamp("us", tz="UTC")
 ENGINES = View(
     name="turbofan_condition",
@@ -39,7 +61,7 @@ BEARINGS = View(
 
 
 def catalog() -> FixedCatalog:
-    """Return both views under the services that the recipes name."""
+    """Return both views under the services that the models name."""
     services = tuple(
         Service(
             name=name,
@@ -79,11 +101,11 @@ def test_the_label_of_a_cycle_is_the_number_of_cycles_left(tmp_path: Path) -> No
     """Whole numbers down to 0 in the last cycle: the grace between a tick and its answer is no part of a life."""
     keep_tables({"truth": truth(200, 0.0)}, tmp_path)
 
-    work = lesson("turbofan_rul", catalog=catalog(), offline=engines(200), tables=tmp_path)
+    work = lesson(RUL, catalog=catalog(), offline=engines(200), tables=tmp_path)
 
     cycle = work.table["turbofan_condition__s2_mean"].to_numpy()
     assert cycle.tolist() == list(range(1, 201))
-    assert work.table["label"].to_pylist() == np.minimum(200 - cycle, RUL_CLIP).tolist()
+    assert work.table["label"].to_pylist() == np.minimum(200 - cycle, 125).tolist()
     assert work.dropped == {}
     assert work.statuses == {"present": 200}
     assert work.table_versions == {"turbofan_condition": 0}
@@ -93,7 +115,7 @@ def test_what_is_left_after_a_cut_counts(tmp_path: Path) -> None:
     """An engine cut 30 cycles before its end has 30 left in the last cycle given."""
     keep_tables({"truth": truth(50, 30.0)}, tmp_path)
 
-    work = lesson("turbofan_rul", catalog=catalog(), offline=engines(50), tables=tmp_path)
+    work = lesson(RUL, catalog=catalog(), offline=engines(50), tables=tmp_path)
 
     assert work.table["label"].to_pylist()[-3:] == [32.0, 31.0, 30.0]
 
@@ -103,7 +125,7 @@ def test_an_engine_of_unknown_end_teaches_nothing(tmp_path: Path) -> None:
     keep_tables({"truth": truth(50, None)}, tmp_path)
 
     with pytest.raises(InputError, match="no row of 'turbofan_rul' could be labelled") as refused:
-        lesson("turbofan_rul", catalog=catalog(), offline=engines(50), tables=tmp_path)
+        lesson(RUL, catalog=catalog(), offline=engines(50), tables=tmp_path)
     assert "end_unknown" in refused.value.where
 
 
@@ -117,7 +139,7 @@ def test_failures_are_labelled_within_the_horizon(tmp_path: Path) -> None:
     log = pa.table({"asset_id": ["pump"], "event_time": pa.array([failed_us]).cast(TIME), "kind": ["failure"]})
     keep_tables({"maintenance": log}, tmp_path)
 
-    work = lesson("bearing_failure", catalog=catalog(), offline=offline, tables=tmp_path)
+    work = lesson(FAILURE, catalog=catalog(), offline=offline, tables=tmp_path)
 
     times = np.asarray(work.table["event_time"].cast(pa.int64()).to_numpy())
     label = np.asarray(work.table["label"].to_numpy())
@@ -155,29 +177,22 @@ def test_nothing_ingested_is_said_in_words(tmp_path: Path) -> None:
     keep_tables({"truth": truth(50, 0.0)}, tmp_path)
 
     with pytest.raises(InputError, match="no row of 'turbofan_rul' could be labelled"):
-        lesson("turbofan_rul", catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
-
-
-def test_a_recipe_that_does_not_exist_is_told_with_those_that_do() -> None:
-    """The error lists the models that can be trained."""
-    with pytest.raises(NotFoundError) as missing:
-        recipe("bearing_failures")
-    assert all(name in missing.value.fix for name in RECIPES)
+        lesson(RUL, catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
 
 
 def test_no_table_of_outcomes_is_told_by_name(tmp_path: Path) -> None:
     """Training before the log was ingested says which table is missing."""
     with pytest.raises(NotFoundError, match="no table 'truth' was ingested"):
-        lesson("turbofan_rul", catalog=catalog(), offline=engines(50), tables=tmp_path)
+        lesson(RUL, catalog=catalog(), offline=engines(50), tables=tmp_path)
 
 
 def test_a_failure_model_without_rows_is_said_in_words(tmp_path: Path) -> None:
-    """The same of the other recipe, whose follow-up ends with its newest row."""
+    """The same of the other kind, whose follow-up ends with its newest row."""
     log = pa.table({"asset_id": ["pump"], "event_time": pa.array([1]).cast(TIME), "kind": ["failure"]})
     keep_tables({"maintenance": log}, tmp_path)
 
     with pytest.raises(InputError, match="no row of 'bearing_failure' could be labelled"):
-        lesson("bearing_failure", catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
+        lesson(FAILURE, catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
 
 
 class Growing(MemoryOfflineStore):
@@ -202,7 +217,7 @@ def test_a_lesson_is_of_the_versions_it_pins(tmp_path: Path) -> None:
     offline.write_rows(ENGINES, rows(ENGINES, ("FD001-train-001", first, 1.0)), batch="rows")
     offline.correction = rows(ENGINES, ("FD001-train-001", first, 99.0))
 
-    work = lesson("turbofan_rul", catalog=catalog(), offline=offline, tables=tmp_path)
+    work = lesson(RUL, catalog=catalog(), offline=offline, tables=tmp_path)
 
     assert work.table_versions == {"turbofan_condition": 0}
     assert work.table["turbofan_condition__s2_mean"].to_pylist() == [1.0]
@@ -226,17 +241,46 @@ def test_a_service_is_asked_by_its_most_detailed_view(tmp_path: Path) -> None:
     )
     keep_tables({"maintenance": log}, tmp_path)
 
-    work = lesson("bearing_failure", catalog=held, offline=offline, tables=tmp_path)
+    work = lesson(FAILURE, catalog=held, offline=offline, tables=tmp_path)
 
     assert set(work.table["position"].to_pylist()) == {"de", "nde"}
     assert set(work.table["site__t"].to_pylist()) == {20.0}
     assert set(work.table_versions) == {"site", "vibration_condition"}
-    assert work.spec.description == RECIPES["bearing_failure"].description
+    assert work.spec.description == "Whether it fails."
 
 
-def test_a_recipe_describes_its_model() -> None:
-    """What a model is for stands in the registry beside it."""
-    for name, how in RECIPES.items():
-        assert recipe(name) is how
-        assert how.description.endswith(".")
-        assert how.every_us > 0
+def test_only_assets_that_are_named_teach(tmp_path: Path) -> None:
+    """The lives of engines kept for judging are neither learned from nor counted as dropped."""
+    start = utc_us(EPOCH)
+    offline = MemoryOfflineStore()
+    names = ("FD001-train-001", "FD001-test-001", "FD003-train-001")
+    offline.write_rows(
+        ENGINES, rows(ENGINES, *((n, start + k * CYCLE_US, float(k)) for n in names for k in range(1, 6))), batch="rows"
+    )
+    lives = pa.table({"asset_id": list(names), "cycles": [5] * 3, "rul": [0.0, 7.0, 0.0]})
+    keep_tables({"truth": lives}, tmp_path)
+
+    work = lesson(replace(RUL, assets=("FD001-train-*",)), catalog=catalog(), offline=offline, tables=tmp_path)
+
+    assert set(work.table["asset_id"].to_pylist()) == {"FD001-train-001"}
+    assert work.dropped == {}
+    with pytest.raises(InputError, match="no row of 'turbofan_rul' could be labelled"):
+        lesson(replace(RUL, assets=("FD002-*",)), catalog=catalog(), offline=offline, tables=tmp_path)
+
+
+def test_a_failure_within_cycles_is_read_from_ends_of_life(tmp_path: Path) -> None:
+    """The last 31 of an engine's 50 cycles, whenever others end; an engine of unknown end says nothing."""
+    declared = replace(
+        FAILURE, service="turbofan_rul", every_us=CYCLE_US, log="", ends="truth", horizon_us=30 * CYCLE_US
+    )
+
+    later = pa.table({"asset_id": ["another"], "cycles": [500], "rul": [0.0]})
+    keep_tables({"truth": pa.concat_tables([truth(50, 0.0), later])}, tmp_path)
+
+    work = lesson(declared, catalog=catalog(), offline=engines(50), tables=tmp_path)
+
+    assert work.table["label"].to_pylist() == [0] * 19 + [1] * 31
+    assert work.dropped == {}
+    keep_tables({"truth": truth(50, None)}, tmp_path / "unknown")
+    with pytest.raises(InputError, match="could be labelled"):
+        lesson(declared, catalog=catalog(), offline=engines(50), tables=tmp_path / "unknown")

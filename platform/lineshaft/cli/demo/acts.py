@@ -22,6 +22,7 @@ from lineshaft.cli.verify import report, run_proof
 from lineshaft.cli.web import admin_page
 from lineshaft.errors import NotFoundError
 from lineshaft.ops.learning import lesson, moments
+from lineshaft.ops.model_file import model_file
 from lineshaft.ops.training_set import training_set
 from lineshaft.ops.verify import set_aside, total
 from lineshaft.serving.client import Client
@@ -145,7 +146,8 @@ def watch(story: Story, parts: Parts, cast: Cast) -> None:
         except NotFoundError:
             facts.append("no champion to watch")
             return
-        learned = lesson(cast.model, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
+        declared = model_file(parts.settings.repo, cast.model)
+        learned = lesson(declared, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
         _, view = service_of(parts, champion.service)
         asked = moments(view, parts.offline, every_us=view.tile_us)
         newest = asked.sort_by([("event_time", "descending")]).slice(0, max(asked.num_rows // 5, SERVED_MOMENTS))

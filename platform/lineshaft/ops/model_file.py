@@ -1,0 +1,170 @@
+"""A model as its team declares it: a YAML file beside the features, read and checked before any data is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lineshaft.definitions.words import parse_duration
+from lineshaft.errors import DefinitionError, NotFoundError
+from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.specs import Service
+
+FOLDER = "models"
+TASKS = ("binary", "rul")
+KEYS = {
+    "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
+    | {"params", "rising", "falling", "age"},
+    "label": {"log", "ends", "horizon", "cap"},
+    "split": {"by", "folds", "held_out"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """What a team wants learned.
+
+    Outcomes are read from the table `log` (maintenance events) or `ends` (lives counted in cycles); a binary model says
+    whether a failure comes within `horizon_us`, a rul model how many stretches `every_us` are left, at most `cap`.
+    `assets` are patterns: the outcome of an asset that none of them matches is neither learned from nor looked at.
+    """
+
+    name: str
+    task: str
+    service: str
+    every_us: int
+    split_by: str
+    log: str = ""
+    ends: str = ""
+    horizon_us: int = 0
+    cap: float | None = None
+    assets: tuple[str, ...] = ("*",)
+    features: tuple[str, ...] = ("*",)
+    rising: tuple[str, ...] = ()
+    falling: tuple[str, ...] = ()
+    age: str = ""
+    folds: int = 0
+    held_out: float = 0.3
+    seed: int = 7
+    rounds: int = 200
+    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a model that could not be learned, or whose figures would lie.
+
+        Raises
+        ------
+        DefinitionError
+            If the task is unknown, the label says too little or too much, or the split would let assets leak.
+        """
+        if self.task not in TASKS:
+            raise self._fault(f"task {self.task!r} is not known", f"use one of {', '.join(TASKS)}")
+        if bool(self.log) == bool(self.ends):
+            raise self._fault("the label needs one table", "name `log` (maintenance) or `ends` (lives)")
+        if (self.task == "binary") != bool(self.horizon_us):
+            raise self._fault("a horizon belongs to a binary model, and only there", "write `horizon: 4h`, or drop it")
+        if self.task == "rul" and not self.ends:
+            raise self._fault("a rul model counts to known ends of life", "name the table of them: `ends: truth`")
+        if self.split_by != "asset_id":
+            what = (
+                f"a split by {self.split_by or 'nothing'!r} puts rows of one asset on both sides: its figures would lie"
+            )
+            raise self._fault(what, "write `split: {by: asset_id}`")
+
+    def _fault(self, what: str, fix: str) -> DefinitionError:
+        return DefinitionError(what, where=f"model {self.name!r}", fix=fix)
+
+    def spec(self, service: Service) -> ModelSpec:
+        """Return what to train, of the features that the service answers with."""
+        offered = numeric_features(service)
+        return ModelSpec(
+            name=self.name,
+            task=self.task,
+            service=self.service,
+            features=self._matching(self.features, offered),
+            params=self.params,
+            rounds=self.rounds,
+            seed=self.seed,
+            test_share=self.held_out,
+            folds=self.folds,
+            rising=self._matching(self.rising, offered),
+            falling=self._matching(self.falling, offered),
+            age=self.age,
+            team=service.team,
+            owner=service.owner,
+            description=self.description,
+        )
+
+    def _matching(self, patterns: Sequence[str], offered: Sequence[str]) -> tuple[str, ...]:
+        """Return the offered features that a pattern matches, in the service's order; each pattern must match one."""
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in offered):
+                raise self._fault(
+                    f"no feature of {self.service!r} is called {pattern!r}", "name one, * for any letters"
+                )
+        return tuple(name for name in offered if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def model_names(repo: Path) -> list[str]:
+    """Return the models that a feature repository declares."""
+    return sorted(path.stem for path in (repo / FOLDER).glob("*.yaml"))
+
+
+def model_file(repo: Path, name: str) -> ModelFile:
+    """Read the declaration of a model.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none; it lists those there are.
+    DefinitionError
+        If it cannot be read, or declares what cannot be learned.
+    """
+    if name not in model_names(repo):
+        known = ", ".join(model_names(repo)) or f"none yet; write {repo / FOLDER / (name + '.yaml')}"
+        raise NotFoundError(f"no model {name!r} is declared", where=str(repo / FOLDER), fix=f"declared: {known}")
+    path = repo / FOLDER / f"{name}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _read(name, _mapping(content, "top"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, TypeError, ValueError, KeyError) as error:
+        raise DefinitionError(
+            f"cannot read a model: {error}", where=str(path), fix="see the how-to on training"
+        ) from error
+
+
+def _read(name: str, content: dict[str, Any]) -> ModelFile:
+    """Return the model that a mapping declares."""
+    label, split = _mapping(content["label"], "label"), _mapping(content["split"], "split")
+    plain: dict[str, Any] = {
+        key: content[key] for key in ("description", "seed", "rounds", "params", "age") if key in content
+    }
+    lists = {key: tuple(content[key]) for key in ("assets", "features", "rising", "falling") if key in content}
+    table = {key: label[key] for key in ("log", "ends", "cap") if key in label}
+    parts = {key: split[key] for key in ("folds", "held_out") if key in split}
+    given: dict[str, Any] = plain | lists | table | parts
+    return ModelFile(
+        name=name,
+        task=content["task"],
+        service=content["service"],
+        every_us=parse_duration(content["every"]),
+        horizon_us=parse_duration(label["horizon"]) if "horizon" in label else 0,
+        split_by=split.get("by", ""),
+        **given,
+    )
+
+
+def _mapping(content: object, place: str) -> dict[str, Any]:
+    """Return a mapping that has no key of which nothing is known."""
+    if not isinstance(content, dict):
+        raise TypeError(f"{place} is no mapping")
+    unknown = sorted(map(str, content.keys() - KEYS[place]))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not known here; known: {', '.join(sorted(KEYS[place]))}")
+    return content

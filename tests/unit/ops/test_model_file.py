@@ -1,0 +1,106 @@
+"""A model file says what is learned, and one that would be judged on what it learned is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lineshaft.errors import DefinitionError, NotFoundError
+from lineshaft.ops.model_file import FOLDER, model_file, model_names
+from lineshaft.specs import Service, ServiceView
+
+SHIPPED = Path(__file__).resolve().parents[3] / "feature_repo"
+SERVICE = Service(
+    name="engines", views=(ServiceView(view="v", version="1", features=("s2_mean", "s4_mean", "s4_std", "age")),)
+)
+WHOLE = """
+task: rul
+service: engines
+every: 1h
+assets: ["FD001-train-*"]
+label: {ends: truth, cap: 125}
+features: ["v__s*_mean", v__age]
+falling: ["v__s4_*"]
+age: v__age
+split: {by: asset_id, folds: 5}
+rounds: 30
+params: {max_depth: 4}
+"""
+
+
+def declare(folder: Path, text: str) -> Path:
+    """Write a model file named `life`; return its repository."""
+    (folder / FOLDER).mkdir(exist_ok=True)
+    (folder / FOLDER / "life.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_file_becomes_a_spec_of_the_service_it_names(tmp_path: Path) -> None:
+    """Patterns are of the service's features, in its order; a constraint on what is not used is none."""
+    declared = model_file(declare(tmp_path, WHOLE.replace("v__s4_*", "v__s4_mean")), "life")
+
+    spec = declared.spec(SERVICE)
+
+    assert spec.features == ("v__s2_mean", "v__s4_mean", "v__age")
+    assert (spec.falling, spec.rising, spec.age) == (("v__s4_mean",), (), "v__age")
+    assert (spec.name, spec.task, spec.folds, spec.rounds, spec.params) == ("life", "rul", 5, 30, {"max_depth": 4})
+    assert (declared.every_us, declared.cap, declared.assets) == (3_600_000_000, 125, ("FD001-train-*",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("by: asset_id", "by: event_time", "puts rows of one asset on both sides"),
+        ("by: asset_id, ", "", "a split by 'nothing' puts rows of one asset on both sides"),
+        ("task: rul", "task: ranking", "task 'ranking' is not known"),
+        ("task: rul", "task: binary", "a horizon belongs to a binary model"),
+        ("cap: 125", "horizon: 30h", "a horizon belongs to a binary model"),
+        ("ends: truth", "log: maintenance", "counts to known ends of life"),
+        ("ends: truth, ", "", "the label needs one table"),
+        ("ends: truth", "ends: truth, log: maintenance", "the label needs one table"),
+        ("rounds:", "round:", "'round' is not known here"),
+        ("folds: 5", "shuffle: true", "'shuffle' is not known here"),
+        ("every: 1h", "every: soon", "cannot read a model"),
+        ("service: engines", "", "cannot read a model"),
+        ("split: {by: asset_id, folds: 5}", "split: random", "split is no mapping"),
+        ("task: rul", "task: [", "cannot read a model"),
+    ],
+)
+def test_a_file_that_could_not_be_learned_from_honestly_is_refused(
+    tmp_path: Path, old: str, new: str, text: str
+) -> None:
+    """Leaky splits, labels that say too little or too much, words nobody knows: each is told in words."""
+    assert old in WHOLE
+
+    with pytest.raises(DefinitionError, match=text):
+        model_file(declare(tmp_path, WHOLE.replace(old, new)), "life")
+
+
+def test_a_pattern_that_matches_nothing_is_a_fault(tmp_path: Path) -> None:
+    """A feature misspelt is not a model without it."""
+    declared = model_file(declare(tmp_path, WHOLE.replace("v__s*_mean", "v__t*_mean")), "life")
+
+    with pytest.raises(DefinitionError, match=r"no feature of 'engines' is called 'v__t\*_mean'"):
+        declared.spec(SERVICE)
+
+
+def test_a_model_nobody_declared_is_told_with_those_that_are(tmp_path: Path) -> None:
+    """And where none is, with the place to write one."""
+    with pytest.raises(NotFoundError) as missing:
+        model_file(declare(tmp_path, WHOLE), "live")
+    assert missing.value.fix == "declared: life"
+    with pytest.raises(NotFoundError, match="no model 'life' is declared") as none:
+        model_file(tmp_path / "elsewhere", "life")
+    assert "life.yaml" in none.value.fix
+
+
+def test_every_shipped_model_can_be_read_and_none_learns_from_engines_cut_short() -> None:
+    """Descriptions end in a full stop; of C-MAPSS only engines run to failure are named."""
+    names = model_names(SHIPPED)
+
+    assert {"bearing_failure", "turbofan_rul", "turbofan_failure"} <= set(names)
+    for name in names:
+        declared = model_file(SHIPPED, name)
+        assert declared.description.endswith(".")
+        assert not name.startswith("turbofan") or all("-train-" in pattern for pattern in declared.assets)
