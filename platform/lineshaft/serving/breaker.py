@@ -17,13 +17,13 @@ class Breaker:
 
     >>> now = [0.0]
     >>> breaker = Breaker(most=1, rest_s=1.0, clock=lambda: now[0])
-    >>> breaker.failed(); breaker.state, breaker.allows()
-    ('open', False)
+    >>> breaker.failed(), breaker.state, breaker.allows()
+    (True, 'open', False)
     >>> now[0] = 1.0
     >>> breaker.allows(), breaker.allows()
     (True, False)
-    >>> breaker.succeeded(); breaker.state
-    'closed'
+    >>> breaker.succeeded(), breaker.state
+    (1.0, 'closed')
     """
 
     def __init__(self, *, most: int = 2, rest_s: float = 0.2, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class Breaker:
         self._rest_s = rest_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures = 0
+        self._failures, self._since_s = 0, 0.0
         self._until_s: float | None = None
         self._trying = False
 
@@ -52,21 +52,29 @@ class Breaker:
             self._trying = True
             return True
 
-    def succeeded(self) -> None:
-        """Say that an answer came."""
-        if self._failures:
-            with self._lock:
-                self._failures, self._until_s, self._trying = 0, None, False
+    def succeeded(self) -> float | None:
+        """Say that an answer came; return for how many seconds none had if this closes it, None otherwise."""
+        if not self._failures:
+            return None
+        with self._lock:
+            away_s = None if self._until_s is None else self._clock() - self._since_s
+            self._failures, self._until_s, self._trying = 0, None, False
+            return away_s
 
     def undecided(self) -> None:
         """Say that nothing was learnt: the caller had too little time."""
         with self._lock:
             self._trying = False
 
-    def failed(self) -> None:
-        """Say that none came."""
+    def failed(self) -> bool:
+        """Say that none came; tell whether this opens it."""
         with self._lock:
+            now_s, closed = self._clock(), self._until_s is None
+            if not self._failures:
+                self._since_s = now_s
             self._failures += 1
             self._trying = False
-            if self._failures >= self._most:
-                self._until_s = self._clock() + self._rest_s
+            if self._failures < self._most:
+                return False
+            self._until_s = now_s + self._rest_s
+            return closed

@@ -35,6 +35,10 @@ MAX_ROWS = 10_000
 MOST_AT_ONCE = 1000
 """Most entities that are answered without a thread: about 3 ms during which other calls wait."""
 
+_LOST = (
+    "the online store does not answer from now on: %s; callers get the rows last read, degraded, or UNAVAILABLE where "
+    "none are known; it is asked again by itself"
+)
 _MOST_PINNED = 256
 _MOST_MADE = 1024
 
@@ -279,19 +283,25 @@ class FeatureHandler:
         try:
             found = self.online.read(wanted, timeout_s=budget_s)
         except PartlyAwayError:  # of several servers; the store leaves alone those that do not answer
-            self.breaker.succeeded()
+            self._answered()
             raise
-        except UnavailableError:
+        except UnavailableError as error:
             if budget_s is None or budget_s >= self.patience_s:
-                self.breaker.failed()
+                if self.breaker.failed():
+                    _LOG.warning(_LOST, error.what)
             else:
                 self.breaker.undecided()
             raise
         except BaseException:
             self.breaker.undecided()
             raise
-        self.breaker.succeeded()
+        self._answered()
         return found
+
+    def _answered(self) -> None:
+        """Let all ask the online store again; say so, once, if it had been given up."""
+        if (away_s := self.breaker.succeeded()) is not None:
+            _LOG.warning("the online store answers again, after %.1f s; answers are fresh", away_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
