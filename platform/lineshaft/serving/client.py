@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
 _MAX_MESSAGE_BYTES = 64 << 20
+_KEYS = 'such as asset_id=["pump-001"]'
 PemFile: TypeAlias = str | Path
 
 
@@ -305,12 +306,27 @@ def _entities(entities: Frame | Mapping[str, Sequence[Any]] | None, keys: Mappin
         table = _table(entities)
         given.update(zip(table.column_names, table.columns, strict=True))
     given.update(keys)
-    columns = {name: [values] if isinstance(values, str) else values for name, values in given.items()}
-    sizes = {name: len(column) for name, column in columns.items()}
+    arrays = {name: _key_column(name, values) for name, values in given.items()}
+    sizes = {name: len(column) for name, column in arrays.items()}
     if len(set(sizes.values())) > 1:
         raise errors.InputError(f"keys of different length: {sizes}", fix="give one value of each key for each row")
-    arrays = {name: c if isinstance(c, pa.ChunkedArray) else pa.array(c) for name, c in columns.items()}
+    if not any(sizes.values()):
+        raise errors.InputError("nothing was asked: there is no entity", fix=f"give its keys, {_KEYS}")
     return pa.table(arrays)
+
+
+def _key_column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
+    """Return the values of a key as Arrow; one text is a column of one."""
+    if isinstance(values, pa.ChunkedArray):
+        return values
+    if isinstance(values, bytes) or not (isinstance(values, str) or hasattr(values, "__len__")):
+        raise errors.InputError(f"{name}={values!r:.100} is no list of keys", fix=f"give a list, {_KEYS}")
+    try:
+        return pa.array([values] if isinstance(values, str) else values)
+    except (ValueError, TypeError, OverflowError) as error:  # half letters, values of several types, too large numbers
+        raise errors.InputError(
+            f"the keys {name} cannot be sent: {error}"[:300], fix=f"give a list, {_KEYS}"
+        ) from error
 
 
 def _summary(one: features_pb2.FeatureServiceSummary) -> ServiceSummary:

@@ -133,9 +133,12 @@ def channel(
 
 
 def bearer(address: str, token: str, *, encrypted: bool) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that presents a token; raises `InputError` where others could read it on its way."""
+    """Return the metadata that presents a token; raises `InputError` for what is none, or may be read on its way."""
     if not token:
         return ()
+    if not (token.isascii() and token.isprintable()):
+        what = "the token holds a line end, or another character that no token has"
+        raise InputError(what, fix="give it as it was shown, without what stands around it")
     if not encrypted and not is_local(address):
         raise InputError(
             "the token would travel where others can read it",
