@@ -12,7 +12,7 @@ from lineshaft.cli.app import Json
 from lineshaft.cli.models import models
 from lineshaft.cli.output import show
 from lineshaft.clock import moment
-from lineshaft.errors import CorruptError, InputError
+from lineshaft.errors import CorruptError, InputError, NotFoundError
 from lineshaft.ops.model_release import pass_gate
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
@@ -77,6 +77,8 @@ def history(model: str, as_json: Json = False) -> None:
     """Show every act on a model, oldest first: who, when, why, and the digest that seals it."""
     with connect() as parts:
         lines = [asdict(line) for line in parts.registry.history(model)]
+    if not lines:
+        raise NotFoundError(f"nothing is known of a model {model!r}", fix="see `lineshaft models`")
     if not as_json:
         shown = ("action", "number", "before", "after", "actor", "reason")
         lines = [

@@ -33,6 +33,12 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "features": (("features", "pump_health", *ASSET, "--at", "24:00"), "LS-INP", "'24:00' is no moment"),
     "ingest": (("ingest", "there/is/none", "--name", "femto"), "LS-INP", "no file matches"),
     "land": (("land", "--every", "-1"), "LS-INP", "--every is -1"),
+    "models clear": (("models", "clear", "m", "--slot", "shadow", "--reason", "x"), "LS-NOF", "has no shadow"),
+    "models history": (("models", "history", "m"), "LS-NOF", "'m'"),
+    "models promote": (("models", "promote", "m@1", "--reason", "x"), "LS-NOF", "has no version 1"),
+    "models promote, no number": (("models", "promote", "m", "--reason", "x"), "LS-INP", "'m'"),
+    "models rollback": (("models", "rollback", "m", "--reason", "x"), "LS-NOF", "no earlier champion"),
+    "models verify": (("models", "verify", "m"), "LS-NOF", "'m'"),
     "online rebuild": (("online", "rebuild", "pumps", "pump"), "LS-NOF", "no view 'pump'"),
     "predict": (("predict", "nothing", "--key", "pump-1"), "LS-INP", "'pump-1' is no key"),
     "serve": (("serve", "--address", "0.0.0.0:0"), "LS-INP", "no authentication"),
@@ -102,7 +108,7 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
     for name, inner in command.commands.items():
         if hasattr(inner, "commands"):
             yield from commands(inner, (*words, name))
-        else:
+        if not hasattr(inner, "commands") or inner.invoke_without_command:
             yield " ".join((*words, name))
 
 
