@@ -3,6 +3,7 @@
 PYTHON ?= python3
 DATA ?=
 ONLY ?=
+PEERS ?= ../shared/bench
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 DOCTESTS := --doctest-modules platform flink_jobs/lineshaft_flink governance/lineshaft_governance
@@ -34,13 +35,15 @@ check: setup ## format, lint, types, contracts, house rules, stubs, docs, chart,
 	$(PYTEST) -q -p no:cacheprovider tests/test_house_rules.py tests/test_documents.py tests/unit/helm tests/unit/monitoring $(PYTEST_OPTIONS)
 	$(BIN)/python scripts/reference_docs.py --check
 
-bench-serving: setup ## the figures of serving beside Feast and a bare server: latency, throughput, streams, overload
-	$(BIN)/python tests/bench/bench_serving.py
-	$(BIN)/python tests/bench/bench_throughput.py
+bench-serving: setup ## the figures of serving beside Feast and a bare server; PEERS=<folder> of the scripts that start those
+	$(BIN)/python tests/bench/bench_serving.py --peers "$(PEERS)"
+	$(BIN)/python tests/bench/bench_throughput.py --peers "$(PEERS)"
 	$(BIN)/python tests/bench/bench_overload.py
 
 bench: setup ## the figures of docs/measurements.md, measured again; ONLY=join takes one of tests/bench/
-	@for script in tests/bench/bench_$(or $(ONLY),*).py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in tests/bench/bench_$(or $(ONLY),*).py; do echo "== $$script"; \
+	  case $$script in *_serving.py|*_throughput.py) set -- --peers "$(PEERS)";; *) set --;; esac; \
+	  $(BIN)/python $$script "$$@" || exit 1; done
 
 proto: setup ## regenerate the gRPC stubs from proto/
 	$(BIN)/python scripts/generate_stubs.py

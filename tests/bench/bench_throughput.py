@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    args.peers = args.peers.resolve()
+    args.peers = plant.peers_in(args.peers)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         addresses, pids = plant.started(stack, folder, args.peers, near={"warm": plant.ASSETS}, http=True)
