@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from lineshaft.access.denials import recorded
-from lineshaft.access.principal import grant_texts, grants_of
+from lineshaft.access.principal import EVERY_TEAM, grant_texts, grants_of
 from lineshaft.access.tokens import Token
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import show
+from lineshaft.cli.output import notes, show
 from lineshaft.clock import SystemClock, moment
+from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.settings import Settings
@@ -33,9 +34,12 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a token and show it, this once."""
+    grants = grants_of(grant)
     with _register() as register:
-        token, secret = register.create(name, grants_of(grant), lives_us=round(days * DAY_US), actor=getpass.getuser())
+        token, secret = register.create(name, grants, lives_us=round(days * DAY_US), actor=getpass.getuser())
     show([{"token": secret, **_row(token)}], title="a new token: it is not shown again", as_json=as_json)
+    for team in sorted(grants.keys() - {EVERY_TEAM} - _teams()):
+        notes.print(f"nothing in the catalogue is of team {team}: is it spelt so?", markup=False, soft_wrap=True)
 
 
 @tokens.command("list")
@@ -64,6 +68,18 @@ def audit(
     if not as_json:
         rows = [{"at": moment(row.pop("at_us")), **row} for row in rows]
     show(rows, title="denials", as_json=as_json)
+
+
+def _teams() -> set[str]:
+    """Return the teams that own or may read something."""
+    settings = Settings()
+    catalog = SqlCatalog(settings.database(), project=settings.project)
+    try:
+        known = catalog.snapshot()
+    finally:
+        catalog.close()
+    owners = {view.team for view in known.all_views} | {service.team for service in known.all_services}
+    return owners | {team for service in known.all_services for team in service.readers}
 
 
 @contextmanager

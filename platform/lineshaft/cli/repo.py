@@ -49,6 +49,8 @@ def services(as_json: Json = False) -> None:
             for service in parts.catalog.services()
         ]
     show(rows, title="feature services", as_json=as_json)
+    if not rows:
+        notes.print("`lineshaft apply` puts those of the feature repository into the catalogue")
 
 
 Empty = Annotated[bool, typer.Option("--allow-empty", help="Let a repository without definitions remove all there is.")]

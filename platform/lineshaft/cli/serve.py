@@ -104,6 +104,8 @@ def features(
     statuses = dict(zip(answer.sheet.names, answer.status.T, strict=True))
     rows = value_rows(entities, answer.columns, statuses, answer.age_us)
     show(rows, title=f"{service}, as served now", as_json=as_json)
+    if rows and all(row["status"] == Status.NOT_FOUND.name for row in rows):
+        notes.print("no row of these: check the keys, or fill the stores with `lineshaft backfill`")
 
 
 def value_rows(

@@ -34,8 +34,10 @@ class TokenRegister:
         """Make a token; return what is kept of it, and the secret, which nobody can show again."""
         if not 0 < len(name) <= _MOST_NAME or not name.isprintable():
             raise InputError(f"{name!r} is no name of a token", fix="say in a few words who is to use it")
-        if not grants or lives_us <= 0:
-            raise InputError("a token needs a grant and a time to live", fix="give --grant team:role and --days")
+        if not grants:
+            raise InputError("a token needs a grant", fix="give --grant team:role")
+        if lives_us <= 0:
+            raise InputError("a token needs a time to live", fix="give --days 90, or 0.5, or leave it out")
         secret, now_us = mint(), self._clock.now_us()
         token = Token(
             id=secrets.token_hex(6),

@@ -42,6 +42,26 @@ def test_a_person_sees_the_whole_token(lineshaft: Lineshaft) -> None:
     assert [len(word) for word in said.split() if word.startswith("lst_")] == [47]
 
 
+def test_a_team_that_owns_nothing_is_named(lineshaft: Lineshaft) -> None:
+    """A team spelt wrong makes a token that opens nothing: it is made, for a team may come, and said."""
+    said = lineshaft("tokens", "create", "z", "--grant", "vibratoin:reader", "--grant", "vibration:reader", "--json")
+    every = lineshaft("tokens", "create", "z", "--grant", "*:reader", "--json")
+
+    assert (said.code, len(json.loads(said.out))) == (0, 1)
+    assert said.err == "nothing in the catalogue is of team vibratoin: is it spelt so?\n"
+    assert every.err == ""
+
+
+def test_a_token_of_no_time_is_refused_as_such(lineshaft: Lineshaft) -> None:
+    """The grant that was given is not asked for again."""
+    said = lineshaft("tokens", "create", "z", "--grant", "vibration:reader", "--days", "0")
+
+    assert said.code == 1
+    assert said.err.startswith("LS-INP  a token needs a time to live\n")
+    assert "--days 90" in said.err
+    assert "--grant" not in said.err
+
+
 def test_a_revoked_token_is_listed_as_such(lineshaft: Lineshaft) -> None:
     """By its id, by whom and when."""
     (token,) = json.loads(lineshaft("tokens", "create", "x", "--grant", "a:admin", "--json").out)

@@ -40,6 +40,21 @@ def test_views_and_services_name_what_they_pin(lineshaft: Lineshaft, pumps: View
     assert (service["service"], service["views"], service["features"]) == ("pump_health", pumps.ref, 2)
 
 
+def test_an_empty_catalogue_says_what_fills_it(lineshaft: Lineshaft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no service a newcomer is told the command; where there is one nobody is."""
+    assert lineshaft("services").err == ""
+    monkeypatch.setenv("LINESHAFT_PROJECT", "another")
+    assert "lineshaft apply" in lineshaft("services").err
+
+
+def test_rows_that_are_not_there_say_what_makes_them(lineshaft: Lineshaft) -> None:
+    """Where nothing at all was found; one row found says that the store is filled."""
+    nobody = ("features", "pump_health", "--key", "asset_id=nobody", "--key", "position=de")
+
+    assert "lineshaft backfill" in lineshaft(*nobody).err
+    assert "lineshaft backfill" not in lineshaft(*ASK).err
+
+
 def test_features_are_told_with_status_and_age(lineshaft: Lineshaft) -> None:
     """Present, null and not found are told apart; ages count to the moment given."""
     said = lineshaft(*ASK, "--at", "2024-01-01T00:04:00", "--json")
