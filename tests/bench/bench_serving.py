@@ -34,6 +34,7 @@ import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
+from peers import peers_in  # type: ignore[import-not-found]  # beside this script
 
 from lineshaft.clock import SystemClock
 from lineshaft.ops.rebuild import fill
@@ -53,20 +54,7 @@ FLOATS = {"motor": 20, "bearing": 20, "process": 10}
 INTS = {"motor": 0, "bearing": 0, "process": 10}
 PROJECT = "bench"
 GET_FEATURES = "/lineshaft.rpc.v1.FeatureService/GetFeatures"
-PEER_FILES = ("feast_repo.py", "bench_feast_materialize.py", "grpc_gen.py", "grpc_server.py")
 CHANNEL = [("grpc.max_receive_message_length", 64 << 20)]
-
-
-def peers_in(folder: Path) -> Path:
-    """Return the folder of the other sides' scripts, whole; end in words where one of them is not there."""
-    missing = [name for name in PEER_FILES if not (folder / name).is_file()]
-    if missing:
-        sys.exit(
-            f"{folder} does not hold {', '.join(missing)}: the scripts that set up Feast and a bare server beside us "
-            "are not part of this repository\n"
-            "name the folder that holds them: --peers DIR, or `make bench-serving PEERS=DIR`"
-        )
-    return folder.resolve()
 
 
 def features_of(name: str) -> tuple[Feature, ...]:

@@ -33,6 +33,7 @@ import bench_serving as plant  # type: ignore[import-not-found]  # beside this s
 import grpc
 import psutil
 from open_loop import by_code, drive, peak  # type: ignore[import-not-found]  # beside this script
+from peers import peers_in  # type: ignore[import-not-found]  # beside this script
 
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving import convert
@@ -237,7 +238,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    args.peers = plant.peers_in(args.peers)
+    args.peers = peers_in(args.peers)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         addresses, pids = plant.started(stack, folder, args.peers, near={"warm": plant.ASSETS}, http=True)
