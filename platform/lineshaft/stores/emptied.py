@@ -41,13 +41,16 @@ class Emptied:
             self._once = self._marked()
 
     def __call__(self) -> bool:
-        """Return whether the server has lost its rows and was not given all of them again."""
+        """Return whether the server has lost its rows and was not given all of them again, as far as can be told."""
         if self._sure:
             return False
         now_s = self._clock()
         if now_s < self._again_s:
             return True
-        marked = self._marked()
+        try:
+            marked = self._marked()
+        except UnavailableError:  # of several servers the one that has the mark may be away: nobody knows
+            return self._once
         self._once = self._once or marked
         self._sure = marked or not self._once
         self._again_s = now_s + _AGAIN_S

@@ -53,6 +53,21 @@ def test_a_mark_that_is_gone_is_missed_until_it_is_back() -> None:
     assert not emptied()
 
 
+def test_where_the_mark_cannot_be_asked_for_a_server_that_was_full_is_not_believed() -> None:
+    """Nobody knows then; one that was never full is believed, and none of them fails the read."""
+    server = Server()
+    emptied = Emptied(server, clock=lambda: server.now_s)
+    server.away = True
+    never_full = emptied()
+    server.away, server.marked = False, True
+    emptied()
+    emptied.doubt()
+    server.away = True
+
+    assert not never_full
+    assert emptied()
+
+
 def test_a_mark_made_later_is_learnt() -> None:
     """A process that was there before the server was full knows of it in time, and asks seldom."""
     server = Server()
