@@ -22,6 +22,7 @@ from lineshaft.serving.retries import RetryBudget
 from lineshaft.serving.tls import bearer, channel
 from lineshaft.serving.together import apart, together
 from lineshaft.serving.watched import SILENCES, listened, may_go_on
+from lineshaft.tiles.buffers import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,7 +313,7 @@ def _entities(entities: Frame | Mapping[str, Sequence[Any]] | None, keys: Mappin
         raise errors.InputError(f"keys of different length: {sizes}", fix="give one value of each key for each row")
     if not any(sizes.values()):
         raise errors.InputError("nothing was asked: there is no entity", fix=f"give its keys, {_KEYS}")
-    return pa.table(arrays)
+    return pa.Table.from_arrays(list(arrays.values()), names=list(arrays))
 
 
 def _key_column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
@@ -321,8 +322,11 @@ def _key_column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
         return values
     if isinstance(values, bytes) or not (isinstance(values, str) or hasattr(values, "__len__")):
         raise errors.InputError(f"{name}={values!r:.100} is no list of keys", fix=f"give a list, {_KEYS}")
+    listed = [values] if isinstance(values, str) else values
     try:
-        return pa.array([values] if isinstance(values, str) else values)
+        if isinstance(listed, list | tuple) and all(isinstance(one, str) for one in listed):
+            return text_array(listed)  # `pa.array` would load pandas where it is installed: half a second
+        return pa.array(listed)
     except (ValueError, TypeError, OverflowError) as error:  # half letters, values of several types, too large numbers
         raise errors.InputError(
             f"the keys {name} cannot be sent: {error}"[:300], fix=f"give a list, {_KEYS}"
