@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineshaft.drills.callers import Callers, Seen
-from lineshaft.drills.plant import EVERY_S, Plant
+from lineshaft.drills.plant import EVERY_S, MACHINES, Plant
 from lineshaft.drills.wire import WELL, Manner
 from lineshaft.errors import InputError
 
@@ -166,8 +166,8 @@ ALL = (
     Drill(name="redis-reset", says="every connection to Redis is reset", cause=lambda p: p.wire.cut(), mend=_nothing),
     Drill(
         name="corrupt",
-        says="rubbish lies in the rows of twenty machines until they are written again",
-        cause=lambda plant: plant.corrupt(_HURT),
+        says="rubbish lies in the rows of every other machine until they are written again",
+        cause=lambda plant: plant.corrupt(range(0, MACHINES, 2)),
         mend=_nothing,
     ),
     Drill(
