@@ -30,13 +30,13 @@ from lineshaft.stores.near_cache import Ask, NearCache
 from lineshaft.stores.online_rows import codec_of, digest_of
 from lineshaft.stores.ports import Found, Replaced, Wanted, Written
 from lineshaft.stores.replacement import Swap, replace_rows
-from lineshaft.stores.servers import PartlyAwayError
+from lineshaft.stores.servers import PartlyAwayError, Servers
 
 _LOG = logging.getLogger(__name__)
 _WRITE_BATCH = 500
 """Rows of one script call: about 0.5 ms of the server's time, so that reads in between wait no longer."""
 _VIEWS = "lineshaft:views"
-FILLED = "lineshaft:filled"
+_FILLED = "lineshaft:filled"
 _AT_ONCE_S = 0.005
 _SLOW_FOR_S = 0.1
 
@@ -60,7 +60,7 @@ class RedisOnlineStore:
         kept: KnownRows | None = None,
     ) -> None:
         self._servers = servers_of(url, where=f"online store of project {project}")
-        self._emptied = Emptied(partial(self.filled, timeout_s=timeout_s))
+        self._emptied = Emptied(partial(is_filled, self._servers, project, budget_s=timeout_s))
         self._near = (
             NearCache(self._servers, most_rows=near_rows, kept=kept, emptied=self._emptied) if near_rows else None
         )
@@ -104,8 +104,7 @@ class RedisOnlineStore:
         keys = [ask.prefix + key for ask in asks for key in ask.keys]
         try:
             values = self._servers.values(keys, budget_s=budget_s) if keys else []
-            if self._near is not None and None in values:
-                self._refuse_emptied(values)
+            self._refuse_emptied(values)
         except PartlyAwayError as part:
             self._keep_part(asks, part)
             raise
@@ -118,8 +117,9 @@ class RedisOnlineStore:
 
     def _refuse_emptied(self, values: list[bytes | None]) -> None:
         """Raise `PartlyAwayError` if the server was emptied: what it does not hold may be there all the same."""
-        if self._near is not None:
-            self._near.attend()  # who was cut off, or heard of a flush, doubts
+        if self._near is None or None not in values:
+            return
+        self._near.attend()  # who was cut off, or heard of a flush, doubts
         if self._emptied():
             lost = UnavailableError(
                 "the online store lost its rows and was not given all of them again",
@@ -248,16 +248,16 @@ class RedisOnlineStore:
         self._changed()
         return made
 
-    def filled(self, *, timeout_s: float | None = None) -> bool:
+    def filled(self) -> bool:
         """Tell whether `mark_filled` was called since the server started empty."""
-        return bool(self._call("SISMEMBER", FILLED, self._project, budget_s=timeout_s))
+        return is_filled(self._servers, self._project, budget_s=self._write_timeout_s)
 
     def mark_filled(self) -> None:
         """Say that the server holds all that this project has offline: until then what is not there may be missing.
 
         A process that read while the mark was there, and finds it gone, calls nothing missing until it is back.
         """
-        self._call("SADD", FILLED, self._project)
+        self._call("SADD", _FILLED, self._project)
         self._emptied.filled()
 
     def overwrite(self, view: View, keys: pa.Table, value: bytes) -> None:
@@ -318,8 +318,8 @@ class RedisOnlineStore:
         if self._near is not None:
             self._near.doubt()
 
-    def _call(self, *command: bytes | str | int, budget_s: float | None = None) -> Any:
-        return self._servers.call(*command, budget_s=self._write_timeout_s if budget_s is None else budget_s)
+    def _call(self, *command: bytes | str | int) -> Any:
+        return self._servers.call(*command, budget_s=self._write_timeout_s)
 
     def _keys(self, view: View) -> Iterator[list[bytes]]:
         """Yield the full keys of a view, each once. The prefix is anchored: no other project's keys match."""
@@ -330,3 +330,8 @@ class RedisOnlineStore:
             seen.update(fresh)
             if fresh:
                 yield fresh
+
+
+def is_filled(servers: Servers, project: str, *, budget_s: float) -> bool:
+    """Tell whether servers are marked as holding all that a project has offline."""
+    return bool(servers.call("SISMEMBER", _FILLED, project, budget_s=budget_s))

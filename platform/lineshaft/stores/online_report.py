@@ -8,7 +8,7 @@ from functools import partial
 
 from lineshaft.clock import Clock
 from lineshaft.stores.links import servers_of
-from lineshaft.stores.online_redis import FILLED
+from lineshaft.stores.online_redis import is_filled
 from lineshaft.stores.redis_link import Session
 
 
@@ -34,7 +34,7 @@ def online_report(url: str, *, project: str, clock: Clock, timeout_s: float) -> 
     servers = servers_of(url)
     try:
         each = servers.each(partial(_asked, clock=clock), budget_s=timeout_s)
-        filled = bool(servers.call("SISMEMBER", FILLED, project, budget_s=timeout_s))
+        filled = is_filled(servers, project, budget_s=timeout_s)
     finally:
         servers.close()
     bounded = all(one.most_bytes for one in each)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from lineshaft.errors import UnavailableError
 from lineshaft.stores.emptied import Emptied
+from lineshaft.stores.online_redis import RedisOnlineStore
 
 
 class Server:
@@ -97,3 +101,15 @@ def test_a_server_that_does_not_answer_is_asked_another_time() -> None:
     emptied.learn()
 
     assert server.asked == 2
+
+
+def test_a_store_that_nobody_holds_is_gone_at_once() -> None:
+    """What watches over a store does not hold it: its connections would stay open until memory is swept."""
+    gc.disable()
+    try:
+        store = RedisOnlineStore("redis://127.0.0.1:1", project="p")
+        seen = weakref.ref(store)
+        del store
+        assert seen() is None
+    finally:
+        gc.enable()
