@@ -78,7 +78,7 @@ def history(model: str, as_json: Json = False) -> None:
     with connect() as parts:
         lines = [asdict(line) for line in parts.registry.history(model)]
     if not lines:
-        raise NotFoundError(f"nothing is known of a model {model!r}", fix="see `lineshaft models`")
+        raise _unknown(model)
     if not as_json:
         shown = ("action", "number", "before", "after", "actor", "reason")
         lines = [
@@ -105,7 +105,7 @@ def verify(
             if head and not any(line.digest.startswith(head) for line in account.lines):
                 wrong.append(f"no line of {name!r} has the digest {head}: its history was rewritten or cut off")
             if model and not account.versions and not account.lines:
-                parts.registry.get(name, 1)  # says that there is no such model
+                raise _unknown(name)
             end = account.lines[-1].digest if account.lines else ""
             rows.append({"model": name, "lines": len(account.lines), "faults": len(wrong), "head": end})
             found.extend(wrong)
@@ -126,6 +126,10 @@ def parse_version(text: str) -> tuple[str, int]:
     if not model or not number.isdecimal():
         raise InputError(f"{text!r} names no version", fix="write MODEL@NUMBER, as `lineshaft models` lists them")
     return model, int(number)
+
+
+def _unknown(model: str) -> NotFoundError:
+    return NotFoundError(f"nothing is known of a model {model!r}", fix="see `lineshaft models`")
 
 
 def _actor(reason: str) -> str:

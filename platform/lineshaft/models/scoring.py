@@ -58,11 +58,17 @@ class Scorer:
 
     def predict(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the scores of rows (n x features, NaN where unknown), without saying why."""
-        rows = xgboost.DMatrix(values, feature_names=list(self.features), nthread=1)
-        return np.asarray(self.booster.predict(rows), dtype=np.float64)
+        return self._scores(self._rows(values))
 
     def score(self, values: NDArray[np.float32]) -> Scored:
         """Score rows (n x features, NaN where unknown); contributions and scores are of the same trees."""
-        rows = xgboost.DMatrix(values, feature_names=list(self.features), nthread=1)
+        rows = self._rows(values)
         parts = np.asarray(self.booster.predict(rows, pred_contribs=True), dtype=np.float64)
-        return Scored(scores=self.predict(values), contributions=parts[:, :-1], base=parts[:, -1])
+        return Scored(scores=self._scores(rows), contributions=parts[:, :-1], base=parts[:, -1])
+
+    def _rows(self, values: NDArray[np.float32]) -> xgboost.DMatrix:
+        """Return rows as XGBoost holds them."""
+        return xgboost.DMatrix(values, feature_names=list(self.features), nthread=1)
+
+    def _scores(self, rows: xgboost.DMatrix) -> NDArray[np.float64]:
+        return np.asarray(self.booster.predict(rows), dtype=np.float64)

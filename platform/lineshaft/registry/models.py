@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -67,16 +67,7 @@ class ModelRegistry:
             self._ensure_model(connection, candidate, now)
             number = ledger.next_number(connection, candidate.model)
             connection.execute(insert(VERSION).values(version_values(candidate, number, digest, actor, now)))
-            pins = [
-                {
-                    "model": candidate.model,
-                    "number": number,
-                    "view": p.view,
-                    "version": p.version,
-                    "table_version": p.table_version,
-                }
-                for p in candidate.pins
-            ]
+            pins = [{"model": candidate.model, "number": number, **asdict(pin)} for pin in candidate.pins]
             connection.execute(insert(PIN), pins)
             version = versions_of(connection, candidate.model)[0]
             told = {"action": "register", "before": "", "after": State.REGISTERED, "evidence": evidence(version)}
@@ -139,12 +130,13 @@ class ModelRegistry:
         """
         with self._acting(model) as connection:
             before = slots.earlier(ledger.chain(connection, model)[1], environment, Slot.CHAMPION)
-            found = [one for one in map(partial(version_of, connection, model), before) if one.state is State.VALIDATED]
-            if not found:
+            versions = map(partial(version_of, connection, model), before)
+            latest = next((one for one in versions if one.state is State.VALIDATED), None)
+            if latest is None:
                 fix = "promote another version: `lineshaft models promote`"
                 raise NotFoundError(f"{model!r} has no earlier champion in {environment!r} to go back to", fix=fix)
             line = ledger.Line(action="rollback", before="", after="", actor=actor, reason=reason)
-            made, head = self._hand_over(connection, found[0], environment, Slot.CHAMPION, line, expected)
+            made, head = self._hand_over(connection, latest, environment, Slot.CHAMPION, line, expected)
         self.notes.note(model, head)
         return made
 
@@ -204,9 +196,11 @@ class ModelRegistry:
 
         Raises `NotFoundError` when there is none.
         """
-        place = {"environment": environment, "slot": Slot.CHAMPION, "at_us": at_us, "ended": at_us is not None}
+        ended = at_us is not None
         with connected(self.engine) as connection:
-            found = slots.assignments(connection, model, **place)  # type: ignore[arg-type]
+            found = slots.assignments(
+                connection, model, environment=environment, slot=Slot.CHAMPION, at_us=at_us, ended=ended
+            )
             if not found:
                 fix = f"promote a version of {model}"
                 raise NotFoundError(f"model {model!r} has no champion in {environment!r}", fix=fix)

@@ -17,6 +17,7 @@ from lineshaft.rpc.v1 import features_pb2, types_pb2
 from lineshaft.serving import convert
 from lineshaft.serving.features import Served
 from lineshaft.specs.rows import PRESENT
+from lineshaft.tiles.packed_keys import varint
 
 _RESPONSE = features_pb2.GetFeaturesResponse
 _COLUMNS, _VIEWS, _BLOCKS, _CELLS = (
@@ -80,27 +81,12 @@ def _field(number: int, *parts: Part) -> tuple[Part, ...]:
     size = 0
     for part in parts:
         size += len(part) if isinstance(part, bytes) else part.nbytes
-    return _varint(number << 3 | 2) + _varint(size), *parts
+    return varint(number << 3 | 2) + varint(size), *parts
 
 
 def _raw(numbers: NDArray[Any]) -> memoryview:
     """Return the bytes of an array, row after row, without copying them where they lie so; little-endian as we are."""
     return np.ascontiguousarray(numbers).data
-
-
-@lru_cache(maxsize=4096)
-def _varint(number: int) -> bytes:
-    r"""Return a whole number, seven bits a byte, the least first.
-
-    >>> _varint(300)
-    b'\xac\x02'
-    """
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import hiredis
 
 from lineshaft.specs import View
-from lineshaft.stores.near_cache import Link
+from lineshaft.stores.servers import Link
 
 _BUDGET_S = 1.0
 

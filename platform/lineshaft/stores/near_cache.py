@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import compress
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import hiredis
 import numpy as np
@@ -30,6 +30,7 @@ from lineshaft.stores.ports import Found
 from lineshaft.stores.rack_room import RackRoom
 from lineshaft.stores.racks import Rack
 from lineshaft.stores.redis_link import Session
+from lineshaft.stores.servers import Link
 from lineshaft.stores.shelves import Shelf, TextShelf
 from lineshaft.tiles.joined import join
 
@@ -47,22 +48,6 @@ class Ask:
 
     def __init__(self, *, codec: ViewCodec, prefix: bytes, keys: Sequence[bytes], features: tuple[str, ...]) -> None:
         self.codec, self.prefix, self.keys, self.features = codec, prefix, keys, features
-
-
-class Link(Protocol):
-    """Who connects to the server, or to several."""
-
-    def connect(self, budget_s: float, *, protocol: int) -> Session:
-        """Return a connection of one's own, over which keys may be tracked."""
-        ...
-
-    def heed(self, budget_s: float) -> None:
-        """Make sure that connections made earlier still lead to the right server, where that may change."""
-        ...
-
-    def unavailable(self, error: Exception) -> UnavailableError:
-        """Return a failure of a connection as whoever asked for something should see it."""
-        ...
 
 
 class NearCache:
@@ -125,18 +110,9 @@ class NearCache:
 
         A server, or a machine, that is too busy to answer in time is not asked for what is known anyway.
         """
-        if self._session is None or self._pid != os.getpid() or not self._lock.acquire(blocking=False):
-            return None
         self._asked_for_s = time.monotonic()
-        try:
-            self._session.allow(self._lease_s)
-            self._hear(self._session)
-            return self._ready_made(asks)
-        except (OSError, hiredis.HiredisError):
-            self.forget()
-            return None
-        finally:
-            self._lock.release()
+        with self._listening() as heard:
+            return self._ready_made(asks) if heard else None
 
     def attend(self) -> None:
         """Take in what the server has said, and ask it for a sign of life before one is missed. Never waits.
@@ -144,16 +120,9 @@ class NearCache:
         Called more often than the lease lasts, this is why no reader has to wait for one; while nobody reads it does
         nothing.
         """
-        if self._session is None or time.monotonic() - self._asked_for_s > _IDLE_S or self._pid != os.getpid():
-            return
-        with self.in_use() as free:
-            if not free:
-                return
-            try:
-                self._session.allow(self._lease_s)  # a few bytes go at once; this thread may be held up
-                self._hear(self._session)
-            except (OSError, hiredis.HiredisError):
-                self.forget()
+        if time.monotonic() - self._asked_for_s <= _IDLE_S:
+            with self._listening():
+                pass
 
     def remember(self, ask: Ask, values: Sequence[bytes | None]) -> Found:
         """Keep values read over another connection, for when the server cannot be asked; return them unpacked."""
@@ -246,13 +215,26 @@ class NearCache:
             self.held += len(asks) * len(asks[0].keys)
         return ready
 
-    def _hear(self, session: Session) -> None:
-        """Take in what the server has said, and ask for the next sign of life; without waiting for it."""
-        for message in session.poll():
-            self._note(message)
-        now_s = time.monotonic()
-        if not self._owed and not self._asked_s and now_s - self._confirmed_s > self._lease_s / 4:
-            self._ask_for_life(session, now_s)
+    @contextmanager
+    def _listening(self) -> Iterator[bool]:
+        """Take the cache for oneself and hear what the server has said; False where either cannot be done at once."""
+        with self.in_use() as free:
+            session = self._session if free and self._pid == os.getpid() else None
+            yield session is not None and self._heard(session)
+
+    def _heard(self, session: Session) -> bool:
+        """Take in what the server has said, and ask for the next sign of life; tell whether the connection is whole."""
+        session.allow(self._lease_s)  # a few bytes go at once; this thread may be held up
+        try:
+            for message in session.poll():
+                self._note(message)
+            now_s = time.monotonic()
+            if not self._owed and not self._asked_s and now_s - self._confirmed_s > self._lease_s / 4:
+                self._ask_for_life(session, now_s)
+        except (OSError, hiredis.HiredisError):
+            self.forget()
+            return False
+        return True
 
     def _fetched(self, session: Session, asks: Sequence[Ask]) -> list[Found] | None:
         """Return the rows asked for: those that are fresh from here, the others from the server.

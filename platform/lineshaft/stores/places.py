@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FIRST_ROWS = 1024
+_FIRST_ROWS = 1024
 
 
 class Places:
@@ -19,7 +19,7 @@ class Places:
         self._place: dict[bytes, int] = {}
         self.owner: list[bytes] = []
         self._next = 0
-        self.size = min(FIRST_ROWS, most)
+        self.size = min(_FIRST_ROWS, most)
         """Rows that matrices must have for all places given so far; it doubles."""
 
     def __len__(self) -> int:

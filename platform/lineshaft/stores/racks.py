@@ -13,7 +13,7 @@ from lineshaft.tiles.buffers import repeated
 from lineshaft.tiles.joined import Joined
 from lineshaft.tiles.sheet import CODES, Block, Parts, Sheet
 
-_WORDS = frozenset({"float64", "int64", "timestamp"})
+_WORDS = frozenset(dtype for dtype, code in CODES.items() if np.dtype(code).itemsize == 8)
 
 
 class Rack:

@@ -15,7 +15,23 @@ T = TypeVar("T")
 _SCAN_BATCH = 1000
 
 
-class Servers(Protocol):
+class Link(Protocol):
+    """Who connects to the server, or to several."""
+
+    def connect(self, budget_s: float, *, protocol: int = 2) -> Session:
+        """Return a connection of one's own, over which keys may be tracked."""
+        ...
+
+    def heed(self, budget_s: float) -> None:
+        """Make sure that connections made earlier still lead to the right server, where that may change."""
+        ...
+
+    def unavailable(self, error: Exception) -> UnavailableError:
+        """Return a failure of a connection as whoever asked for something should see it."""
+        ...
+
+
+class Servers(Link, Protocol):
     """Keys and values on one server or several. All raise `UnavailableError` when a server they need is away."""
 
     def values(self, keys: Sequence[bytes], *, budget_s: float) -> list[bytes | None]:
@@ -47,18 +63,6 @@ class Servers(Protocol):
 
     def each(self, work: Callable[[Session], T], *, budget_s: float) -> list[T]:
         """Do something on every server; it must be safe to do twice."""
-        ...
-
-    def connect(self, budget_s: float, *, protocol: int = 2) -> Session:
-        """Return a connection of one's own, over which keys may be tracked."""
-        ...
-
-    def heed(self, budget_s: float) -> None:
-        """Make sure that connections made earlier still lead to the right server, where that may change."""
-        ...
-
-    def unavailable(self, error: Exception) -> UnavailableError:
-        """Return a failure of a connection as whoever asked for something should see it."""
         ...
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any, cast
 
@@ -55,7 +56,7 @@ class KeyCodec:
             if dtype in _TEXT:
                 texts = cast("Sequence[str] | None", given)
                 raw = _texts(self._column(keys, field)) if texts is None else list(map(str.encode, texts))
-                parts.append(raw if i == last else [_varint(len(cell)) + cell for cell in raw])
+                parts.append(raw if i == last else [varint(len(cell)) + cell for cell in raw])
             elif isinstance(given, np.ndarray):
                 parts.append(_flipped(given, 8))
             else:
@@ -137,9 +138,13 @@ def _flip(width: int) -> NDArray[Any]:
     return np.array(1 << (8 * width - 1), f"u{width}")
 
 
-def _varint(number: int) -> bytes:
-    if number <= 0x7F:
-        return number.to_bytes(1, "little")
+@lru_cache(maxsize=4096)
+def varint(number: int) -> bytes:
+    r"""Return a whole number of 0 or more, seven bits a byte, the least first.
+
+    >>> varint(5), varint(300)
+    (b'\x05', b'\xac\x02')
+    """
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

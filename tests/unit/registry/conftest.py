@@ -14,6 +14,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.registry.engine import open_engine
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.registry.records import Candidate, ViewPin
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +57,24 @@ def registry(database_url: str, tmp_path: Path, clock: ManualClock) -> Iterator[
     opened = open_registry(database_url=database_url, artifacts=tmp_path / "artifacts", clock=clock)
     yield opened
     opened.engine.dispose()
+
+
+@pytest.fixture
+def candidate() -> Candidate:
+    """Return a model that may be registered, as small as one can be."""
+    return Candidate(
+        model="rul",
+        task="regression",
+        service="turbofan",
+        service_json="{}",
+        features=("a",),
+        pins=(ViewPin(view="ant", version="1" * 12),),
+        training_set="e" * 64,
+        rows=7,
+        artifact=b"{}",
+        artifact_format="json",
+        params={},
+        metrics={},
+        seed=11,
+        library="xgboost 3.2.0",
+    )

@@ -13,34 +13,18 @@ import pytest
 
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Candidate, Verdict, ViewPin
+from lineshaft.registry.records import Candidate, Verdict
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
 EDITS = int(os.environ.get("PROMOTION_EDITS", "1000"))  # noqa: TID251  the length of a run is no setting of the product
 KILLS = int(os.environ.get("PROMOTION_KILLS", "50"))  # noqa: TID251
-CANDIDATE = Candidate(
-    model="rul",
-    task="regression",
-    service="turbofan",
-    service_json="{}",
-    features=("a",),
-    pins=(ViewPin(view="ant", version="1" * 12),),
-    training_set="e" * 64,
-    rows=7,
-    artifact=b"{}",
-    artifact_format="json",
-    params={},
-    metrics={},
-    seed=11,
-    library="xgboost 3.2.0",
-)
 
 
 @pytest.fixture
-def two(registry: ModelRegistry) -> Iterator[ModelRegistry]:
+def two(registry: ModelRegistry, candidate: Candidate) -> Iterator[ModelRegistry]:
     """Return a registry with two versions that passed, the first of them champion."""
     for _ in range(2):
-        number = registry.register(CANDIDATE, actor="ana").number
+        number = registry.register(candidate, actor="ana").number
         registry.judge("rul", number, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
     registry.promote("rul", 1, environment="prod", actor="ana", reason="first")
     yield registry

@@ -13,33 +13,17 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import ConflictError, NotFoundError
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Candidate, Slot, Verdict, ViewPin
+from lineshaft.registry.records import Candidate, Slot, Verdict
 from lineshaft.registry.tables import ASSIGNMENT
 
-CANDIDATE = Candidate(
-    model="rul",
-    task="regression",
-    service="turbofan",
-    service_json="{}",
-    features=("a",),
-    pins=(ViewPin(view="ant", version="1" * 12),),
-    training_set="e" * 64,
-    rows=7,
-    artifact=b"{}",
-    artifact_format="json",
-    params={},
-    metrics={},
-    seed=11,
-    library="xgboost 3.2.0",
-)
 PROD: dict[str, Any] = {"environment": "prod", "actor": "ben"}
 
 
 @pytest.fixture
-def three(registry: ModelRegistry) -> ModelRegistry:
+def three(registry: ModelRegistry, candidate: Candidate) -> ModelRegistry:
     """Return a registry with three versions that passed."""
     for _ in range(3):
-        number = registry.register(CANDIDATE, actor="ana").number
+        number = registry.register(candidate, actor="ana").number
         registry.judge("rul", number, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
     return registry
 
@@ -89,10 +73,10 @@ def test_the_slower_is_told_who_was_faster(three: ModelRegistry, clock: ManualCl
     assert three.promote("rul", 3, **PROD, reason="third", expected=held.id).number == 3
 
 
-def test_another_models_promotion_takes_nobodys_turn(three: ModelRegistry) -> None:
+def test_another_models_promotion_takes_nobodys_turn(three: ModelRegistry, candidate: Candidate) -> None:
     """What was decided on is the slot, not the environment."""
     seen = three.promote("rul", 1, **PROD, reason="first")
-    three.register(replace(CANDIDATE, model="wear"), actor="ana")
+    three.register(replace(candidate, model="wear"), actor="ana")
     three.judge("wear", 1, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
     three.promote("wear", 1, **PROD, reason="first", expected=0)
 
@@ -141,9 +125,9 @@ def test_a_slot_can_be_left_but_not_the_champions(three: ModelRegistry, clock: M
         three.promote("rul", 3, **PROD, reason="late", slot=Slot.CHALLENGER, expected=2)
 
 
-def test_what_lacks_evidence_may_watch_and_no_more(registry: ModelRegistry) -> None:
+def test_what_lacks_evidence_may_watch_and_no_more(registry: ModelRegistry, candidate: Candidate) -> None:
     """Unknown and error are no pass; in the shadow a version answers nobody and may gather what is missing."""
-    registry.register(CANDIDATE, actor="ana")
+    registry.register(candidate, actor="ana")
     for outcome in ("unknown", "error"):
         registry.judge("rul", 1, Verdict(gate="bar", outcome=outcome, detail=""), actor="gate")
 
