@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ class Parts:
     online: RedisOnlineStore
     registry: ModelRegistry
     redis_url: str
+    embedded: EmbeddedValkey | None = None  # where no server of Redis is named
 
     @property
     def inbox(self) -> Path:
@@ -112,14 +114,14 @@ def connect(
 
             upgrade(settings.database())
     with ExitStack() as stack:
-        embedded = settings.redis_url is None
+        embedded = None
         if settings.redis_url is not None:
             redis_url = settings.redis_url.get_secret_value()
         else:
-            server = EmbeddedValkey(settings.home / "online")
-            redis_url = server.start()
+            embedded = EmbeddedValkey(settings.home / "online")
+            redis_url = embedded.start()
             if not keep_online:
-                stack.callback(server.stop)
+                stack.callback(embedded.stop)
         kept = KnownRows(settings.home / "known_rows" / settings.project, owner=str(settings.worker or 0))
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s, kept=kept)
         parts = Parts(
@@ -132,10 +134,10 @@ def connect(
                 database_url=settings.database(), artifacts=settings.home / "artifacts", clock=clock
             ),
             redis_url=redis_url,
+            embedded=embedded,
         )
-        if embedded and not online.filled():
-            refill(parts)
-            online.mark_filled()
+        if embedded is not None:
+            _make_whole(parts)
         yield parts
 
 
@@ -143,6 +145,22 @@ def refill(parts: Parts) -> None:
     """Fill an embedded server from offline: one that started empty, or whose filling was cut off, knows too little."""
     stored = (view for view in parts.catalog.views() if view.online and parts.offline.version(view) >= 0)
     fill(stored, parts.offline, parts.online)
+
+
+def _make_whole(parts: Parts) -> None:
+    if not parts.online.filled():
+        refill(parts)
+        parts.online.mark_filled()
+
+
+@contextmanager
+def kept_up(parts: Parts) -> Iterator[None]:
+    """Start an embedded server again when it dies, and fill it; a Redis that was named is in the care of others."""
+    if parts.embedded is None:
+        yield
+        return
+    with parts.embedded.kept_up(partial(_make_whole, parts)):
+        yield
 
 
 @contextmanager

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +18,9 @@ import redis
 from lineshaft.cli.repo import make_plan
 from lineshaft.definitions.reader import read_repo
 from lineshaft.errors import UnavailableError
+from lineshaft.serving.client import Client
+from lineshaft.serving.crew import reserved
+from lineshaft.serving.frames import FeatureFrame
 from lineshaft.settings import Settings
 from lineshaft.specs import Status, row_schema
 from lineshaft.stores.embedded import EmbeddedValkey
@@ -67,6 +76,47 @@ def test_whoever_comes_next_fills_a_server_that_is_not_whole(settings: Settings,
 
     with connect(settings, keep_online=False) as parts:  # whole once, it is not filled again: what is gone is gone
         assert row(parts) == Status.NOT_FOUND
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_whose_embedded_store_dies_starts_it_again(settings: Settings, workers: int, tmp_path: Path) -> None:
+    """Beneath `lineshaft serve` alone: what was read before is answered meanwhile, and soon all is fresh again."""
+    pid = EmbeddedValkey(settings.home / "online").pid
+    with served(settings, workers=workers, log=tmp_path / "log") as address, Client(address, timeout_s=5.0) as client:
+        first = asked(client)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        frames = [asked(client)]
+        while frames[-1].degraded or EmbeddedValkey(settings.home / "online").pid in (None, pid):
+            assert len(frames) < 1000, "still degraded"
+            time.sleep(0.01)
+            frames.append(asked(client))
+
+    said = (tmp_path / "log").read_text()
+    assert said.count("it is started again, and filled") == 1
+    assert not first.degraded
+    for frame in frames:
+        assert frame.table.equals(first.table)
+
+
+def asked(client: Client) -> FeatureFrame:
+    """Ask for the one entity."""
+    return client.features("process_health", asset_id="line-1")
+
+
+@contextmanager
+def served(settings: Settings, *, workers: int, log: Path) -> Iterator[str]:
+    """Run `lineshaft serve` on a home; yield its address."""
+    with reserved("127.0.0.1:0", setting="LINESHAFT_GRPC_ADDRESS") as address:
+        pass
+    own = {"LINESHAFT_HOME": str(settings.home), "LINESHAFT_LOG_FORMAT": "text"}
+    command = [sys.executable, "-m", "lineshaft.cli", "serve", "--address", address, "--workers", str(workers)]
+    with log.open("wb") as output, subprocess.Popen(command, env={**os.environ, **own}, stderr=output) as server:  # noqa: TID251
+        while b"serv" not in log.read_bytes():
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield address
+        server.terminate()
 
 
 def test_a_second_project_on_one_server_is_filled_for_itself(settings: Settings) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show
 from lineshaft.errors import InputError
-from lineshaft.ops.training_set import training_set
+from lineshaft.ops.training_set import rows_at_fault, training_set
 from lineshaft.serving.addresses import neighbour
 from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
@@ -28,7 +28,7 @@ from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
 from lineshaft.tiles.answer import UNKNOWN_AGE_US
-from lineshaft.wiring import connect, door, feature_handler, handlers, limits
+from lineshaft.wiring import connect, door, feature_handler, handlers, kept_up, limits
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
 
@@ -52,6 +52,8 @@ def serve(
         settings = parts.settings
         stack.enter_context(log_lines(sys.stderr, settings.log_format))
         where, count = address or settings.grpc_address, workers or settings.workers
+        if lifeline < 0:  # of several workers the one that started them sees to it
+            stack.enter_context(kept_up(parts))
         if lifeline < 0 and count > 1:
             _serve_with_crew(settings, where, count)
             return
@@ -169,7 +171,7 @@ def read_entities(path: Path) -> pa.Table:
         raise InputError(f"{path} cannot be read: {error}", fix="give a CSV with a head, or a Parquet file") from error
     if "event_time" in table.column_names and pa.types.is_string(table.schema.field("event_time").type):
         place = table.column_names.index("event_time")
-        table = table.set_column(place, "event_time", _moments(table["event_time"], what="event_time"))
+        table = table.set_column(place, "event_time", _moments(table["event_time"], column="event_time"))
     return table
 
 
@@ -179,17 +181,35 @@ def moment_us(text: str) -> int:
     >>> moment_us("1970-01-01T00:00:01"), moment_us("1970-01-01T01:00:01+01:00")
     (1000000, 1000000)
     """
-    return int(_moments(pa.chunked_array([[text]]), what=repr(text)).cast(pa.int64())[0].as_py())
+    return int(_moments(pa.chunked_array([[text]])).cast(pa.int64())[0].as_py())
 
 
-def _moments(texts: pa.ChunkedArray, *, what: str) -> pa.ChunkedArray:
+def _moments(texts: pa.ChunkedArray, *, column: str = "") -> pa.ChunkedArray:
     """Return moments written in ISO form, all with a zone or all without."""
-    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
+    kinds = (pa.timestamp("us"), pa.timestamp("us", tz="UTC"))
+    for kind in kinds:
         try:
             return texts.cast(kind)
         except pa.ArrowInvalid:
             continue
-    raise InputError(f"{what} is no moment", fix="write it like 2024-01-31T12:00:00 or 2024-01-31T12:00:00Z")
+    bad = min((_no_moments(texts, kind) for kind in kinds), key=np.count_nonzero)
+    raise InputError(
+        f"{texts[int(bad.argmax())].as_py()!r} is no moment",
+        where=f"{column}, {rows_at_fault(bad)}" if column else "",
+        fix="write it like 2024-01-31T12:00:00 or 2024-01-31T12:00:00Z, all with a zone or all without",
+    )
+
+
+def _no_moments(texts: pa.ChunkedArray, kind: pa.DataType) -> NDArray[np.bool_]:
+    """Tell which texts are no moments, halving them until each piece is all good or one text."""
+    try:
+        texts.cast(kind)
+    except pa.ArrowInvalid:
+        half = len(texts) // 2
+        if not half:
+            return np.array([True])
+        return np.concatenate([_no_moments(part, kind) for part in (texts.slice(0, half), texts.slice(half))])
+    return np.zeros(len(texts), dtype=np.bool_)
 
 
 def parse_keys(pairs: Sequence[str], data: Sequence[str] = ()) -> pa.Table:

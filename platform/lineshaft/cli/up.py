@@ -26,7 +26,7 @@ from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.specs import BLOCK_SCHEMA, View
-from lineshaft.wiring import Parts, connect, door, gated_target, handlers, jobs, land_waiting, limits
+from lineshaft.wiring import Parts, connect, door, gated_target, handlers, jobs, kept_up, land_waiting, limits
 
 database = typer.Typer(no_args_is_help=True, help="The database of catalogue and registry.")
 app.add_typer(database, name="db")
@@ -52,6 +52,7 @@ def up(
     stopping = stopped_by_signal()
     with connect(keep_online=False) as parts, ExitStack() as stack:
         stack.enter_context(log_lines(sys.stderr, parts.settings.log_format))
+        stack.enter_context(kept_up(parts))
         folder = inbox or parts.inbox
         views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
         answering = handlers(parts, inbox=folder)

@@ -144,12 +144,34 @@ def _times(entities: pa.Table, name: str) -> NDArray[np.int64]:
     if not pa.types.is_timestamp(column.type):
         raise InputError(f"column {name!r} is {column.type}", fix="send timestamps (naive ones are read as UTC)")
     if column.null_count:
-        raise InputError(f"column {name!r} holds {column.null_count} nulls", fix="give every row its time")
+        raise _bad_times(name, "holds nulls", np.asarray(column.is_null()), fix="give every row its time")
     try:
         moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     except pa.ArrowInvalid as error:
-        raise InputError(f"column {name!r}: {error}", fix="send whole microseconds within 292,000 years") from error
+        bad = ~_exact(column)
+        raise _bad_times(name, str(error), bad, fix="send whole microseconds within 292,000 years") from error
     return np.asarray(moments.to_numpy(), dtype=np.int64)
+
+
+def _exact(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Tell of each time whether microseconds hold it, no more and no less."""
+    per_unit, units_per = {"s": (1_000_000, 1), "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000)}[column.type.unit]
+    units = np.asarray(column.cast(pa.int64()).to_numpy(), dtype=np.int64)
+    most = np.iinfo(np.int64).max // per_unit
+    return np.asarray((units % units_per == 0) & (units >= -most) & (units <= most))
+
+
+def _bad_times(name: str, what: str, bad: NDArray[np.bool_], *, fix: str) -> InputError:
+    return InputError(f"column {name!r}: {what}", where=rows_at_fault(bad), fix=fix)
+
+
+def rows_at_fault(bad: NDArray[np.bool_]) -> str:
+    """Say how many rows are bad, and which is the first.
+
+    >>> rows_at_fault(np.array([False, True, True]))
+    '2 of 3 rows, the first in row 1, counted from 0'
+    """
+    return f"{int(bad.sum()):,} of {len(bad):,} rows, the first in row {int(bad.argmax()):,}, counted from 0"
 
 
 def _aligned(streams: Sequence[Iterator[Found]]) -> Iterator[list[Found]]:

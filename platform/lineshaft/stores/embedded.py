@@ -16,12 +16,13 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from lineshaft.errors import EnvironmentFault, UnavailableError
+from lineshaft.errors import EnvironmentFault, LineshaftError, UnavailableError
 from lineshaft.stores.redis_link import RedisLink
 
 _LOG = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes
 _START_S = 10.0
 _STOP_S = 5.0
 _PATIENCE_S = 1.0  # for a server that may be just starting, before it counts as hung
+_LOOK_S = 0.2
+_LONGEST_WAIT_S = 10.0
 
 
 class EmbeddedValkey:
@@ -81,9 +84,45 @@ class EmbeddedValkey:
         with self._lock():
             if self.pid is not None and self._answers(within_s=_PATIENCE_S):
                 return self.url
-            self._end(self.pid)
+            self._end(self.pid, kindly=False)  # it hears nothing, and has nothing to lose
             self._launch()
         return self.url
+
+    @property
+    def fell(self) -> bool:
+        """Tell whether the server died: one that was told to stop leaves no pid file."""
+        return self.pid is None and (self.folder / "valkey.pid").exists()
+
+    @contextlib.contextmanager
+    def kept_up(self, restored: Callable[[], None], *, every_s: float = _LOOK_S) -> Iterator[None]:
+        """Start the server again whenever it dies, and call `restored` after that, from a thread.
+
+        What fails is tried again, ever more seldom. One that was told to stop (`shut_down`) is left in peace.
+        """
+        over = threading.Event()
+
+        def keep() -> None:
+            wait_s, owed = every_s, False
+            while not over.wait(wait_s):
+                try:
+                    if owed or self.fell:
+                        owed = True
+                        _LOG.warning("the embedded Valkey server has died: it is started again, and filled")
+                        self.start()
+                        restored()
+                except (LineshaftError, OSError):
+                    wait_s = min(2 * wait_s + every_s, _LONGEST_WAIT_S)
+                    _LOG.exception("the embedded Valkey server is not back; tried again in %.1f s", wait_s)
+                else:
+                    wait_s, owed = every_s, False
+
+        keeper = threading.Thread(target=keep, name="embedded-valkey", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
 
     def stop(self) -> None:
         """Stop the server if this object started it; one that was found running goes on."""
@@ -147,10 +186,10 @@ class EmbeddedValkey:
             link.close()
         return False
 
-    def _end(self, pid: int | None) -> None:
+    def _end(self, pid: int | None, *, kindly: bool = True) -> None:
         """End our server: first kindly, then (a stopped process hears nothing kind) for good."""
         if pid is not None:
-            for kill in (signal.SIGTERM, signal.SIGKILL):
+            for kill in (signal.SIGTERM, signal.SIGKILL) if kindly else (signal.SIGKILL,):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, kill)
                 if self._gone(pid, within_s=_STOP_S if kill == signal.SIGKILL else _STOP_S / 2):

@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "training-set": (("training-set", "wealth", "whole.csv", "out.parquet"), "LS-NOF", "no service 'wealth'"),
     "training-set, no time": (("training-set", "pump_health", "no_time.csv", "o"), "LS-INP", "no column 'event_time'"),
     "training-set, no key": (("training-set", "pump_health", "no_key.csv", "o"), "LS-INP", "keyed by 'position'"),
-    "training-set, odd time": (("training-set", "pump_health", "odd_time.csv", "o"), "LS-INP", "event_time is no mom"),
+    "training-set, odd time": (("training-set", "pump_health", "odd_time.csv", "o"), "LS-INP", " is no moment"),
     "training-set, ragged": (("training-set", "pump_health", "ragged.csv", "o"), "LS-INP", "ragged.csv"),
     "training-set, no Parquet": (("training-set", "pump_health", "not.parquet", "o"), "LS-INP", "not.parquet"),
     "training-set, no folder": (("training-set", "pump_health", "whole.csv", "no/o.parquet"), "LS-ENV", "no/o.parquet"),
@@ -166,6 +166,25 @@ def test_the_rows_of_a_table_come_as_they_stand(folder: Path) -> None:
 
     assert table.column_names == ["asset_id", "position", "event_time"]
     assert table["event_time"].to_pylist() == [datetime(2024, 1, 1, 0, 2, 5)]  # noqa: DTZ001  as it stands there
+
+
+@pytest.mark.parametrize(
+    ("times", "bad", "place"),
+    [
+        (["2024-01-01", "2024-01-02", "tomorrow", "", "2024-01-05"], "'tomorrow'", "2 of 5 rows, the first in row 2"),
+        (["2024-01-01T00:00Z", "2024-01-02", "2024-01-03T00:00Z"], "'2024-01-02'", "1 of 3 rows, the first in row 1"),
+    ],
+)
+def test_a_time_in_a_table_that_is_none_is_told_with_its_row(
+    tmp_path: Path, times: list[str], bad: str, place: str
+) -> None:
+    """The first of them is quoted; where most have a zone, those without are at fault."""
+    (tmp_path / "rows.csv").write_text("event_time,label\n" + "".join(f"{time},1\n" for time in times))
+
+    with pytest.raises(InputError, match=f"{bad} is no moment") as refused:
+        read_entities(tmp_path / "rows.csv")
+
+    assert refused.value.where == f"event_time, {place}, counted from 0"
 
 
 @pytest.mark.parametrize(

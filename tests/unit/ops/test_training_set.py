@@ -109,7 +109,7 @@ BAD = {
     "times as numbers": (asked(1, event_time=[1]), "'event_time' is int64"),
     "a time no microsecond holds": (asked(1, event_time=pa.array([2**62], pa.timestamp("s"))), "out of bounds"),
     "a time between microseconds": (asked(1, event_time=pa.array([1], pa.timestamp("ns"))), "lose data"),
-    "a null time": (asked(1, event_time=pa.array([None], TIME)), "holds 1 nulls"),
+    "a null time": (asked(1, event_time=pa.array([None], TIME)), "holds nulls"),
     "a known_at that is no time": (asked(1, known_at=["x"]), "'known_at' is string"),
 }
 
@@ -122,6 +122,23 @@ def test_a_request_that_cannot_be_asked_is_refused_with_words(what: str) -> None
     with pytest.raises(InputError, match=text) as refused:
         list(training_set(CATALOG, store(), "health", entities))
     assert refused.value.fix
+
+
+NANOSECONDS = pa.timestamp("ns")
+BAD_ROWS = {
+    "null": pa.chunked_array([pa.array([1], TIME), pa.array([2, 3, None, None], TIME)]),
+    "between microseconds": pa.array([1000, 0, -2000, 1001, -1], NANOSECONDS),
+    "too early and too late": pa.array([0, 1, 2, -(2**62), 2**62], pa.timestamp("s")),
+}
+
+
+@pytest.mark.parametrize("what", BAD_ROWS)
+def test_a_time_that_cannot_be_is_told_with_its_row(what: str) -> None:
+    """Two of five rows are bad, and the first of them is the fourth."""
+    with pytest.raises(InputError) as refused:
+        list(training_set(CATALOG, store(), "health", asked(1, 2, 3, 4, 5, event_time=BAD_ROWS[what])))
+
+    assert refused.value.where == "2 of 5 rows, the first in row 3, counted from 0"
 
 
 def test_an_unknown_service_is_not_found() -> None:

@@ -7,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,58 @@ def test_a_hung_or_dead_server_is_replaced(
     with EmbeddedValkey(tmp_path) as second:
         assert second.pid != ill
         assert answers(second.url)
+
+
+def test_a_server_that_dies_is_started_again_and_filled_by_who_keeps_it(tmp_path: Path) -> None:
+    """What fills it is called after each start, and again when it fails; and not while the server lives."""
+    fills: list[bool] = []
+
+    def filled() -> None:
+        fills.append(answers(server.url))
+        if len(fills) == 1:
+            raise UnavailableError("it has died again")
+
+    with EmbeddedValkey(tmp_path) as server, server.kept_up(filled, every_s=0.02):
+        time.sleep(0.1)
+        assert fills == []
+        dead = server.pid
+        os.kill(dead or 0, signal.SIGKILL)
+        until(lambda: len(fills) == 2)
+        assert server.pid not in (None, dead)
+        time.sleep(0.1)
+
+    assert fills == [True, True]
+
+
+def test_a_server_that_was_told_to_stop_is_left_in_peace(tmp_path: Path) -> None:
+    """Who keeps it up does not start it again against somebody's will."""
+    fills: list[None] = []
+    with EmbeddedValkey(tmp_path) as server, server.kept_up(lambda: fills.append(None), every_s=0.02):
+        assert EmbeddedValkey(tmp_path).shut_down()
+        time.sleep(0.2)
+
+        assert server.pid is None
+    assert fills == []
+
+
+def test_a_hung_server_costs_a_start_hardly_more_than_the_patience(tmp_path: Path) -> None:
+    """It is not asked kindly, which it would not hear."""
+    start_elsewhere(tmp_path)
+    os.kill(EmbeddedValkey(tmp_path).pid or 0, signal.SIGSTOP)
+
+    start_s = time.monotonic()
+    with EmbeddedValkey(tmp_path):
+        took_s = time.monotonic() - start_s
+
+    assert took_s < embedded._PATIENCE_S + 1.0  # noqa: SLF001 - asking it kindly took 2.5 s more
+
+
+def until(done: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    """Wait for something."""
+    end_s = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.01)
 
 
 def test_a_pid_that_belongs_to_somebody_else_is_left_alone(tmp_path: Path) -> None:
