@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import notes, show
+from lineshaft.cli.output import notes, show, underway
 from lineshaft.drills.callers import Callers
 from lineshaft.drills.drills import ALL, Report, named, rounds, run
 from lineshaft.drills.plant import kept_fresh, plant_at
@@ -44,14 +44,14 @@ def drill(
     with ExitStack() as stack:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what the drill has started ends with it
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="drill"))
-        status = stack.enter_context(notes.status("building a private plant"))
+        tell = stack.enter_context(underway("building a private plant"))
         plant = stack.enter_context(plant_at(Path(folder), workers=workers))
         stack.enter_context(kept_fresh(plant))
         callers = Callers(address=plant.address, rate=rate)
         stack.enter_context(callers.going_on())
-        time.sleep(_WARM_S)
+        callers.warm(seconds=_WARM_S)
         for one in rounds(chosen, until_s=time.monotonic() + minutes * 60):
-            status.update(f"{one.name}: {one.says}")
+            tell(f"{one.name}: {one.says}")
             reports.append(run(one, plant, callers, hold_s=hold))
             footprints.append(plant.footprint())
     show([_row(report) for report in reports], title="drills", as_json=as_json)

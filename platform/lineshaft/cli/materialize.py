@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import notes, show
+from lineshaft.cli.output import notes, show, underway
 from lineshaft.cli.repo import table_version
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import InputError
@@ -129,10 +129,10 @@ def result_rows(result: JobResult) -> list[dict[str, object]]:
 @contextmanager
 def told() -> Iterator[Report]:
     """Show a job's progress on standard error."""
-    with notes.status("starting") as status:
+    with underway("starting") as tell:
 
         def report(progress: Progress) -> None:
             counts = f"{progress.blocks:,} blocks" + (f", {progress.rows:,} rows" if progress.rows else "")
-            status.update(f"{progress.job}: {progress.phase}, {counts}, {progress.seconds:.0f} s")
+            tell(f"{progress.job}: {progress.phase}, {counts}, {progress.seconds:.0f} s")
 
         yield report

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import notes, show
+from lineshaft.cli.output import show, underway
 from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
 from lineshaft.ops.learning import lesson
 from lineshaft.ops.model_file import model_file
@@ -25,7 +25,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model on a point-in-time training set, register it with its pins, promote it if its gate passes."""
-    with connect() as parts, notes.status(f"training {name}"):
+    with connect() as parts, underway(f"training {name}"):
         outcome = run_training(parts, name)
     show(release_rows(outcome), title=f"{outcome.version.ref}: {outcome.judgement.outcome}", as_json=as_json)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +21,32 @@ notes = Console(stderr=True, highlight=False)
 """Progress and errors go to standard error."""
 _WIDE = 100_000
 """Columns of a table that nobody looks at: each row stays on its line."""
+_EVERY_S = 5.0
+
+
+@contextmanager
+def underway(words: str) -> Iterator[Callable[[str], None]]:
+    """Say what is being done until it is done; call what is yielded with new words.
+
+    On a terminal that is one line that changes, elsewhere a line every few seconds, so that a log shows a life.
+    """
+    if notes.is_terminal:
+        with notes.status(words) as status:
+            yield status.update
+        return
+    now, over, start_s = [words], threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(_EVERY_S):
+            notes.print(f"{time.monotonic() - start_s:.0f} s  {escape(now[-1])}", soft_wrap=True)
+
+    teller = threading.Thread(target=tell, name="progress", daemon=True)
+    teller.start()
+    try:
+        yield lambda words: now.__setitem__(0, words)
+    finally:
+        over.set()
+        teller.join()
 
 
 def complain(error: LineshaftError) -> None:

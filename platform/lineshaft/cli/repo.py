@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import console, notes, show
+from lineshaft.cli.output import console, notes, show, underway
 from lineshaft.settings import Settings
 from lineshaft.specs import View, format_duration
 from lineshaft.tiles.catalogue import entries
@@ -110,5 +110,5 @@ def make_plan(parts: Parts, *, allow_empty: bool = False) -> Plan:
     from lineshaft.definitions.reader import read_repo
 
     settings: Settings = parts.settings
-    with notes.status(f"reading {settings.repo}"):
+    with underway(f"reading {settings.repo}"):
         return plan_changes(read_repo(settings.repo), parts.catalog, allow_empty=allow_empty)

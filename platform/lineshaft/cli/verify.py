@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.materialize import Names, wanted_views
-from lineshaft.cli.output import console, notes, show
+from lineshaft.cli.output import console, show, underway
 from lineshaft.cli.serve import moment_us
 from lineshaft.errors import InputError
 from lineshaft.ops.jobs import Target
@@ -79,7 +79,7 @@ def verify_served(
     as_json: Json = False,
 ) -> None:
     """Make every logged answer again, point in time, and compare its bits; exit code 1 when any differs."""
-    with connect() as parts, notes.status("served answers, made again from the offline store"):
+    with connect() as parts, underway("served answers, made again from the offline store"):
         audit = Audit(
             offline=parts.offline,
             held=lambda view: quarantined_rows(view, offline=parts.offline, work=parts.work),
@@ -128,8 +128,7 @@ def run_proof(
 ) -> list[Check]:
     """Hold every path against the oracle, over all views."""
     checks: list[Check] = []
-    with notes.status("oracle") as status:
-        told = status.update
+    with underway("oracle") as told:
         oracles = oracles_of(views, parts.offline, assets=assets, workers=workers or os.cpu_count() or 1, told=told)
         held = {
             view.name: quarantined_rows(view, offline=parts.offline, work=parts.work, assets=assets) for view in views

@@ -34,6 +34,11 @@ class Seen:
     missing: int = 0
     wrong: int = 0
 
+    @property
+    def ended_s(self) -> float:
+        """Return when it ended (seconds, monotonic)."""
+        return self.due_s + self.took_s
+
 
 @dataclass(slots=True, kw_only=True)
 class Callers:
@@ -69,6 +74,12 @@ class Callers:
                 thread.join()
             for client in clients:
                 client.close()
+
+    def warm(self, *, seconds: float, within_s: float = 60.0) -> None:
+        """Wait until as many calls have ended as some seconds have on an idle machine, so that all rows were read."""
+        end_s = time.monotonic() + within_s
+        while len(self.seen) < seconds * self.rate and time.monotonic() < end_s:
+            time.sleep(0.05)
 
     def between(self, start_s: float, end_s: float) -> list[Seen]:
         """Return the calls that were due in a time."""

@@ -85,11 +85,15 @@ def run(drill: Drill, plant: Plant, callers: Callers, *, hold_s: float) -> Repor
 
 
 def report(name: str, seen: Sequence[Seen], *, mending_s: float, mended_s: float) -> Report:
-    """Sum up calls; while a fault is mended, and two seconds on, old rows may be served and rows be away."""
+    """Sum up calls; while a fault is mended, and two seconds on, old rows may be served and rows be away.
+
+    A call that was asked before and answered within that time is of that time: a store that is there again answered it,
+    rightly, with the rows of before.
+    """
     took_ms = np.array([one.took_s for one in seen] or [np.nan]) * 1e3
     answered = [one for one in seen if not one.error]
     again = [one.due_s for one in answered if one.due_s >= mended_s and _fresh(one)]
-    settled = [one for one in answered if not mending_s <= one.due_s < mended_s + FRESH_S]
+    settled = [one for one in answered if one.ended_s < mending_s or one.due_s >= mended_s + FRESH_S]
     return Report(
         drill=name,
         calls=len(seen),

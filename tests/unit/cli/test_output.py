@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from lineshaft.cli import output
-from lineshaft.cli.output import complain, show
+from lineshaft.cli.output import complain, show, underway
 from lineshaft.errors import InputError, NotFoundError
 
 Lineshaft = Callable[..., Any]
@@ -79,6 +80,25 @@ def test_an_error_is_told_with_its_place_and_remedy(capsys: pytest.CaptureFixtur
     complain(NotFoundError("no view 'x'", where="a.py:3", fix="apply it"))
 
     assert capsys.readouterr().err.splitlines() == ["LS-NOF  no view 'x'", "  at   a.py:3", "  fix  apply it"]
+
+
+def test_what_takes_long_says_so_in_a_pipe_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every few seconds a line with the time and the newest words; none after the end, and none of what is quick."""
+    with underway("quick"):
+        pass
+    monkeypatch.setattr(output, "_EVERY_S", 0.02)
+    with underway("half of [a/b]") as tell:
+        time.sleep(0.1)
+        tell("the other half")
+        time.sleep(0.1)
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert list(dict.fromkeys(lines)) == ["0 s  half of [a/b]", "0 s  the other half"]
+    assert len(lines) >= 4
 
 
 def test_a_piped_command_prints_a_line_a_row(lineshaft: Lineshaft) -> None:

@@ -71,6 +71,13 @@ def test_while_it_is_mended_rows_may_be_old_or_away(at: float, kept: bool) -> No
         assert (told(changed(at, harm)).broken() == []) is kept
 
 
+@pytest.mark.parametrize(("at", "took_s", "kept"), [(3.5, 0.6, True), (3.5, 0.4, False), (6.9, 0.3, True)])
+def test_a_call_that_ends_while_it_is_mended_belongs_there(at: float, took_s: float, kept: bool) -> None:
+    """Asked of a store that hung, it is answered with the rows of before when that wakes up; it may be slow, too."""
+    for harm in (replace(GOOD, oldest_s=3.0), replace(GOOD, missing=1)):
+        assert (told(changed(at, replace(harm, took_s=took_s))).broken() == []) is kept
+
+
 def test_slow_calls_break_the_promise_of_time() -> None:
     """Two of a hundred calls beyond 100 ms are too many, one is not."""
     slow = replace(GOOD, took_s=0.3)
