@@ -23,9 +23,9 @@ class Layout:
     """How a kind of table lies on disk."""
 
     schema: pa.Schema
-    sort_by: tuple[str, ...] = ()
-    time: str = ""  # the column of event time: timestamp[us, UTC] or int64 microseconds
-    day: str = ""  # the partition column: UTC date of `time`
+    sort_by: tuple[str, ...]
+    time: str  # the column of event time: timestamp[us, UTC] or int64 microseconds
+    day: str  # the partition column: UTC date of `time`
     keys: tuple[str, ...] = ()  # the columns that name an entity
     text: str = ""  # what the table's description says
     versions: bool = True  # whether old versions are kept until `vacuum`
@@ -50,7 +50,7 @@ class NewFile:
     path: str
     size: int
     stats: str
-    day: str | None = None
+    day: str
 
 
 @contextmanager

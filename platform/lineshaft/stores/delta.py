@@ -1,4 +1,4 @@
-"""The offline store: raw blocks, feature rows and training sets as Parquet in Delta tables."""
+"""The offline store: raw blocks and feature rows as Parquet in Delta tables."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pyarrow.fs import LocalFileSystem
 
 from lineshaft.clock import Clock, SystemClock
-from lineshaft.errors import InputError, NotFoundError
+from lineshaft.errors import InputError
 from lineshaft.specs import BLOCK_SCHEMA, Source, View, row_identity, row_schema
 from lineshaft.stores.compaction import compact_folder
 from lineshaft.stores.data_files import Layout, safe_name
 from lineshaft.stores.fetch import Budget
 from lineshaft.stores.newest import newest
 from lineshaft.stores.parquet_read import Snapshot
-from lineshaft.stores.parquet_write import conform, write_files, write_stream
+from lineshaft.stores.parquet_write import conform, write_files
 from lineshaft.stores.point_in_time import join
 from lineshaft.stores.ports import Found, Wanted
 from lineshaft.stores.scan import scan
@@ -33,9 +33,9 @@ class DeltaOfflineStore:
     """All blocks and all feature rows with their history, in versioned tables under one folder or URL.
 
     `<root>/blocks/<source>` and `<root>/rows/<view>.<version>` are partitioned by UTC day and sorted by entity and
-    time; `<root>/training/<fingerprint>` holds training sets as they were given out. Any Parquet reader can read them.
-    Several processes may write at once; a batch name belongs to one writer at a time. `storage_options` are those of
-    delta-rs for the URL's scheme (for S3: `AWS_REGION`, `AWS_ENDPOINT_URL`, ...); tested are folders and `file://`.
+    time. Any Parquet reader can read them. Several processes may write at once; a batch name belongs to one writer at a
+    time. `storage_options` are those of delta-rs for the URL's scheme (for S3: `AWS_REGION`, `AWS_ENDPOINT_URL`, ...);
+    tested are folders and `file://`.
     """
 
     def __init__(
@@ -72,10 +72,6 @@ class DeltaOfflineStore:
         folder = self._blocks(source)
         snapshot = self._snapshot(folder, version)
         return scan(snapshot, folder.layout, columns=BLOCK_SCHEMA, after_us=low, until_us=high, first_key=assets)
-
-    def blocks_version(self, source: Source) -> int:
-        """Return the current table version of a source's blocks; -1 when nothing was written."""
-        return self._blocks(source).version()
 
     # feature rows
 
@@ -134,41 +130,6 @@ class DeltaOfflineStore:
         """Return the event time of the newest row of a view, as the table's log states it; None without rows."""
         files = self._rows(view).files()
         return files[0].newest_us if files else None
-
-    # training sets
-
-    def write_training(self, fingerprint: str, chunks: Iterator[pa.Table]) -> int:
-        """Keep a training set as it was given out, once; chunks stream through, in order."""
-        first = next(chunks, None)
-        if first is None:
-            raise InputError("a training set needs at least one chunk", fix="pass the schema as an empty table")
-        folder = self._folder("training", fingerprint, Layout(schema=first.schema))
-        opened = folder.ensured()
-        if opened.transaction_version(fingerprint) is not None:
-            return int(opened.version())
-
-        def stream() -> Iterator[pa.Table]:
-            yield first
-            yield from chunks
-
-        return folder.append(opened, [write_stream(folder, stream())], batch=fingerprint)
-
-    def read_training(self, fingerprint: str) -> Iterator[pa.Table]:
-        """Return a kept training set, in the order it was written.
-
-        Raises
-        ------
-        NotFoundError
-            If no training set of this fingerprint was kept.
-        """
-        folder = self._folder("training", fingerprint, Layout(schema=pa.schema([])))
-        if folder.version() < 0:
-            raise NotFoundError(f"no training set {fingerprint}", where=folder.uri, fix="make it again from its pins")
-        snapshot = self._snapshot(folder, None)
-        for file in snapshot.files:
-            opened = snapshot.open(file)
-            for number in range(opened.num_row_groups):
-                yield snapshot.group(file, number, opened.schema_arrow.names, opened=opened)
 
     # upkeep
 

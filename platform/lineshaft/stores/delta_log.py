@@ -117,9 +117,7 @@ class DeltaFolder:
     def ensured(self) -> DeltaTable:
         """Return the table, created if need be; losing the race to another creator is as good as winning."""
         layout = self.layout
-        schema = layout.schema
-        if layout.day:
-            schema = schema.append(pa.field(layout.day, pa.date32(), nullable=False))
+        schema = layout.schema.append(pa.field(layout.day, pa.date32(), nullable=False))
         with reaching(self.uri):
             if DeltaTable.is_deltatable(self.uri, self._options):
                 return DeltaTable(self.uri, storage_options=self._options)
@@ -128,7 +126,7 @@ class DeltaFolder:
                     self.uri,
                     schema,
                     mode="ignore",
-                    partition_by=[layout.day] if layout.day else None,
+                    partition_by=[layout.day],
                     configuration={**_KEEP, **(_KEEP_VERSIONS if layout.versions else {})},
                     description=layout.text or None,
                     storage_options=self._options,
@@ -209,7 +207,7 @@ class DeltaFolder:
                     list(actions),
                     mode="append",
                     schema=table.schema(),
-                    partition_by=[self.layout.day] if self.layout.day else None,
+                    partition_by=[self.layout.day],
                     commit_properties=CommitProperties(max_commit_retries=_RETRIES, app_transactions=[turn]),
                 )
             except CommitFailedError as error:
@@ -219,7 +217,7 @@ class DeltaFolder:
         return True
 
     def _partition(self, day: str | None) -> dict[str, str | None]:
-        return {self.layout.day: day} if self.layout.day else {}
+        return {self.layout.day: day}
 
     def _add(self, file: NewFile, *, change: bool) -> AddAction:
         return AddAction(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -57,38 +56,28 @@ def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
 def write_files(folder: DeltaFolder, table: pa.Table) -> list[NewFile]:
     """Write rows as one sorted Parquet file per day; nobody sees them before they are committed."""
     layout = folder.layout
-    if layout.sort_by:
-        table = table.sort_by([(name, "ascending") for name in layout.sort_by])
-    if not layout.day:
-        return [_write(folder, [table], day=None, prefix="")]
+    table = table.sort_by([(name, "ascending") for name in layout.sort_by])
     days = micros(table[layout.time]) // DAY_US
     files = []
     for number in np.unique(days):
         here = days == number
         part = table if here.all() else table.filter(pa.array(here))
         day = str(np.datetime64(int(number), "D"))
-        files.append(_write(folder, [part], day=day, prefix=f"{layout.day}={day}/"))
+        files.append(_write(folder, part, day=day))
     return files
 
 
-def write_stream(folder: DeltaFolder, tables: Iterator[pa.Table]) -> NewFile:
-    """Write a stream of tables as one file, in the order given, holding one table at a time."""
-    return _write(folder, tables, day=None, prefix="")
-
-
-def _write(
-    folder: DeltaFolder, tables: Iterator[pa.Table] | Sequence[pa.Table], *, day: str | None, prefix: str
-) -> NewFile:
+def _write(folder: DeltaFolder, table: pa.Table, *, day: str) -> NewFile:
     layout = folder.layout
-    path = f"{prefix}part-{uuid4().hex}.parquet"
+    place = f"{layout.day}={day}"
+    path = f"{place}/part-{uuid4().hex}.parquet"
     names = layout.schema.names
     times = [n for n in names if pa.types.is_timestamp(layout.schema.field(n).type) or n == layout.time]
     stated = list(dict.fromkeys([*layout.sort_by, *times]))
-    rows, bounds = 0, None
     with reaching(folder.uri):
         target = folder.filesystem
-        if prefix and "://" not in folder.uri:
-            target.create_dir(prefix.rstrip("/"), recursive=True)
+        if "://" not in folder.uri:
+            target.create_dir(place, recursive=True)
         with (
             target.open_output_stream(path) as sink,
             pq.ParquetWriter(
@@ -96,19 +85,15 @@ def _write(
                 layout.schema,
                 compression="zstd",
                 use_dictionary=[n for n in names if _repeats(layout.schema.field(n).type)],
-                column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED") or None,
-                write_statistics=stated or False,
+                column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+                write_statistics=stated,
             ) as writer,
         ):
-            for table in tables:
-                writer.write_table(table, row_group_size=_group_rows(table))
-                rows += table.num_rows
-                bounds = _bounds(table, layout) if bounds is None else None
+            writer.write_table(table, row_group_size=_group_rows(table))
         size = target.get_file_info(path).size
         _settle(folder.uri, path)
-    stats: dict[str, Any] = {"numRecords": rows}
-    if bounds and layout.sort_by:
-        stats |= {"minValues": bounds[0], "maxValues": bounds[1], "nullCount": dict.fromkeys(bounds[0], 0)}
+    low, high = _bounds(table, layout)
+    stats = {"numRecords": table.num_rows, "minValues": low, "maxValues": high, "nullCount": dict.fromkeys(low, 0)}
     return NewFile(path=path, size=size, stats=json.dumps(stats), day=day)
 
 
@@ -125,10 +110,9 @@ def _bounds(table: pa.Table, layout: Layout) -> tuple[dict[str, Any], dict[str, 
     """Return lowest and highest first key and event time, as Delta's log writes them."""
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
-    for name in dict.fromkeys((*layout.sort_by[:1], layout.time)):
-        if name and table.num_rows:
-            ends = pc.min_max(table[name])
-            low[name], high[name] = _plain(ends["min"]), _plain(ends["max"])
+    for name in dict.fromkeys((layout.sort_by[0], layout.time)):
+        ends = pc.min_max(table[name])
+        low[name], high[name] = _plain(ends["min"]), _plain(ends["max"])
     return low, high
 
 

@@ -258,21 +258,6 @@ def test_large_blocks_are_read_a_few_at_a_time(tmp_path: Path) -> None:
 
     assert sum(parts) == 100
     assert max(parts) <= 32
-    assert store.blocks_version(SOURCE) >= 0
-
-
-def test_training_sets_are_kept_in_their_order(tmp_path: Path) -> None:
-    """A training set comes back row by row as it was given out; keeping it twice keeps it once."""
-    store = DeltaOfflineStore(str(tmp_path))
-    chunks = [pa.table({"row": [3, 1]}), pa.table({"row": [2]})]
-    store.write_training("f00d", iter(chunks))
-    store.write_training("f00d", iter(chunks))
-
-    kept = pa.concat_tables(list(store.read_training("f00d")))
-
-    assert kept["row"].to_pylist() == [3, 1, 2]
-    with pytest.raises(NotFoundError, match="no training set"):
-        list(store.read_training("beef"))
 
 
 def test_old_row_groups_are_not_decoded(tmp_path: Path) -> None:
