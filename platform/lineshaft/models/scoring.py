@@ -9,7 +9,8 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from lineshaft.errors import CorruptError
+from lineshaft.boosters.forest import read_booster
+from lineshaft.errors import CorruptError, InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +44,10 @@ class Scorer:
         """
         booster = xgboost.Booster(params={"nthread": 1})
         try:
-            booster.load_model(bytearray(artifact))
-        except (xgboost.core.XGBoostError, ValueError) as error:
-            raise CorruptError("these bytes are no XGBoost model", fix="register the model again") from error
+            booster.load_model(bytearray(read_booster(artifact).content))  # it is never given a byte we did not read
+        except (InputError, xgboost.core.XGBoostError, ValueError) as error:
+            why = f": {error.what}" if isinstance(error, InputError) else ""
+            raise CorruptError(f"these bytes are no XGBoost model{why}", fix="register the model again") from error
         names = tuple(booster.feature_names or ())
         if names != tuple(features):
             raise CorruptError(

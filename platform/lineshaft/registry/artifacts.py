@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import stat
 import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lineshaft.boosters.document import read_document
+from lineshaft.boosters.forest import read_booster
+from lineshaft.boosters.ubjson import MAX_BYTES
 from lineshaft.errors import CorruptError, InputError, NotFoundError
 
-FORMATS = frozenset({"ubj", "json"})
-"""Formats that hold data only. A pickle can run code when it is read, so none is taken."""
+
+def _check_booster(content: bytes, artifact_format: str) -> None:
+    """Refuse what is no document, and a booster that is not sound; another document is data that no scorer loads."""
+    if "learner" in read_document(content, artifact_format):
+        read_booster(content, artifact_format=artifact_format)
+
+
+FORMATS: Mapping[str, Callable[[bytes, str], None]] = {"ubj": _check_booster, "json": _check_booster}
+"""Formats that hold data only, and what reads them first. A pickle can run code when it is read, so none is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +39,23 @@ class ArtifactStore:
         Raises
         ------
         InputError
-            If the format is not one that holds data only, or the bytes are not of that format.
+            If the format is not one that holds data only, or the bytes are not sound in that format.
+        CorruptError
+            If the folder they belong in is a link to somewhere else.
         """
-        _refuse_foreign(content, artifact_format)
+        if artifact_format not in FORMATS:
+            fix = "save the model with save_raw('ubj') or save_raw('json')"
+            raise InputError(f"artifacts of format {artifact_format!r} are not taken", fix=fix)
+        FORMATS[artifact_format](content, artifact_format)
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest, artifact_format)
-        if path.exists():
-            return digest
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)  # a reader sees all of it or nothing
+        with suppress(FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(_opened(path.parent))
+        try:
+            self.get(digest, artifact_format=artifact_format)
+        except (NotFoundError, CorruptError):  # what lies there under this name is none of it, and makes way
+            _write(content, path)
         return digest
 
     def get(self, digest: str, *, artifact_format: str) -> bytes:
@@ -51,14 +66,14 @@ class ArtifactStore:
         NotFoundError
             If there is no such file.
         CorruptError
-            If the file no longer has the content it is named by.
+            If what is there is no file of the store's own, or no longer has the content it is named by.
         """
         path = self._path(digest, artifact_format)
-        if not path.exists():
+        content = _read(path)
+        if content is None:
             raise NotFoundError(
                 f"no artifact {digest[:12]}….{artifact_format}", where=str(path), fix="register it again"
             )
-        content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise CorruptError(
                 f"artifact {digest[:12]}… was altered after it was registered",
@@ -74,15 +89,54 @@ class ArtifactStore:
         return self.root / digest[:2] / f"{digest}.{artifact_format}"
 
 
-def _refuse_foreign(content: bytes, artifact_format: str) -> None:
-    """Refuse what is not UBJSON or JSON; both of XGBoost's formats begin with an object."""
-    fix = "save the model with save_raw('ubj') or save_raw('json')"
-    if artifact_format not in FORMATS:
-        raise InputError(f"artifacts of format {artifact_format!r} are not taken", fix=fix)
-    if not content.startswith(b"{"):
-        raise InputError(f"these bytes are not {artifact_format}", fix=fix)
-    if artifact_format == "json":
-        try:
-            json.loads(content)
-        except ValueError as error:
-            raise InputError("these bytes are not json", fix=fix) from error
+def _write(content: bytes, path: Path) -> None:
+    """Write a file beside its place, then put it there: a reader sees all of it or nothing."""
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink()
+        raise _foreign(path, "cannot be replaced") from error
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the bytes of a plain file in a plain folder, None where there is none; links lead outside the store."""
+    try:
+        folder = _opened(path.parent)
+    except FileNotFoundError:
+        return None
+    try:
+        # Without waiting: whoever opens a pipe waits for somebody to write into it.
+        handle = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _foreign(path, "is a link") from error
+    finally:
+        os.close(folder)
+    told = os.fstat(handle)
+    if not stat.S_ISREG(told.st_mode) or told.st_size > MAX_BYTES:
+        os.close(handle)
+        raise _foreign(path, f"is no file of at most {MAX_BYTES} bytes")
+    with os.fdopen(handle, "rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _opened(folder: Path) -> int:
+    """Open a folder that is no link."""
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _foreign(folder, "is a link, or no folder") from error
+
+
+def _foreign(path: Path, why: str) -> CorruptError:
+    return CorruptError(
+        f"{path.name[:12]}… {why}", where=str(path), fix="find out who put it into the artifacts' folder"
+    )

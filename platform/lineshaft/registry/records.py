@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lineshaft.errors import InputError
+
 
 class State(StrEnum):
     """What is known about a version, apart from where it runs."""
@@ -64,6 +66,18 @@ class Candidate:
     team: str = ""
     owner: str = ""
     description: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that would lead somewhere as a file's: notes of heads and logs of predictions bear it.
+
+        Raises
+        ------
+        InputError
+            If it is empty, too long, begins with a dot or holds a separator or what cannot be printed.
+        """
+        name = self.model
+        if not 0 < len(name) <= 200 or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
+            raise InputError(f"{name[:80]!r} names no model", fix="use letters, digits, _ and -, at most 200 of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

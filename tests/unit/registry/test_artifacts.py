@@ -12,7 +12,7 @@ import pytest
 from lineshaft.errors import CorruptError, InputError, NotFoundError
 from lineshaft.registry.artifacts import ArtifactStore
 
-CONTENT = b'{"learner": {}}'
+CONTENT = b'{"model": {}}'
 
 
 def test_what_is_stored_comes_back(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_an_altered_artifact_is_not_loaded(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     digest = store.put(CONTENT, artifact_format="json")
     (path,) = tmp_path.rglob("*.json")
-    path.write_bytes(CONTENT.replace(b"learner", b"lurker_"))
+    path.write_bytes(CONTENT.replace(b"model", b"modem"))
 
     with pytest.raises(CorruptError, match="altered after it was registered"):
         store.get(digest, artifact_format="json")
@@ -70,7 +70,7 @@ def test_what_only_looks_like_json_is_refused(tmp_path: Path, content: bytes) ->
 def test_bytes_of_ubjson_are_not_read_as_json(tmp_path: Path) -> None:
     """The binary format begins with the same brace and is taken as it is."""
     store = ArtifactStore(tmp_path)
-    content = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{}}"
+    content = b"{L\x00\x00\x00\x00\x00\x00\x00\x05model{}}"
 
     assert store.get(store.put(content, artifact_format="ubj"), artifact_format="ubj") == content
 
