@@ -63,17 +63,18 @@ sensor_condition = StreamFeatureView(
     description="What LoRaWAN sensors report of themselves, over an hour and a day.",
 )
 
+LOOP = [
+    "accelerometer1_rms",
+    "accelerometer2_rms",
+    "current",
+    "pressure",
+    "temperature",
+    "thermocouple",
+    "voltage",
+    "flow_rate_rms",
+]
 loop = rolling(
-    [
-        "accelerometer1_rms",
-        "accelerometer2_rms",
-        "current",
-        "pressure",
-        "temperature",
-        "thermocouple",
-        "voltage",
-        "flow_rate_rms",
-    ],
+    LOOP,
     ["mean", "std", "min", "max"],
     windows=[timedelta(seconds=10), timedelta(minutes=1)],
     slide=timedelta(seconds=10),
@@ -90,6 +91,21 @@ loop_condition = StreamFeatureView(
     owner=OWNER,
     tags={**TEAM, "lineshaft.grace": "5s"},
     description="A water circulation loop over 10 s and 1 min.",
+)
+
+moved = rolling(LOOP, ["sigmas_from_baseline[78]"], windows=[timedelta(seconds=10)], slide=timedelta(seconds=5))
+
+loop_change = StreamFeatureView(
+    name="loop_change",
+    entities=[machine],
+    source=skab_loop,
+    timestamp_field="event_time",
+    aggregations=moved,
+    schema=fields(moved),
+    ttl=timedelta(minutes=5),
+    owner=OWNER,
+    tags={**TEAM, "lineshaft.grace": "1s"},
+    description="How far a water loop has moved from its own first six and a half minutes, in spreads of these.",
 )
 
 milling = rolling(

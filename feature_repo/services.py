@@ -3,9 +3,9 @@
 from feast import FeatureService
 
 from on_demand import bearing_diagnosis, heating, impact_energy, severity
-from process import loop_condition, process_condition, sensor_condition
+from process import loop_change, loop_condition, process_condition, sensor_condition
 from turbofan import turbofan_age, turbofan_condition
-from vibration import bearing_level, vibration_condition, vibration_fast
+from vibration import bearing_change, bearing_level, vibration_change, vibration_condition, vibration_fast
 
 bearing_health = FeatureService(
     name="bearing_health",
@@ -68,4 +68,28 @@ loop_health = FeatureService(
     owner="process@lineshaft.example",
     tags={"team": "process"},
     description="A water circulation loop.",
+)
+
+bearing_watch = FeatureService(
+    name="bearing_watch",
+    features=[bearing_change],
+    owner="vibration@lineshaft.example",
+    tags={"team": "vibration"},
+    description="What a detector of bearings that leave their own normal reads, of slow levels.",
+)
+
+vibration_watch = FeatureService(
+    name="vibration_watch",
+    features=[vibration_change],
+    owner="vibration@lineshaft.example",
+    tags={"team": "vibration"},
+    description="What a detector of bearings that leave their own normal reads, of waveforms.",
+)
+
+loop_watch = FeatureService(
+    name="loop_watch",
+    features=[loop_change],
+    owner="process@lineshaft.example",
+    tags={"team": "process"},
+    description="What a detector of a water loop that leaves its own normal reads.",
 )

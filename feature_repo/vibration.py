@@ -94,3 +94,39 @@ bearing_level = StreamFeatureView(
     tags=TEAM,
     description="Slow level of a bearing that is measured once in ten minutes.",
 )
+
+# Views of their own: a baseline is kept as long as its entity, and only these models ask for one.
+changed = rolling(
+    ["mean_abs_acceleration"],
+    ["sigmas_from_baseline[144]"],
+    windows=[timedelta(hours=1)],
+    slide=timedelta(minutes=10),
+)
+
+bearing_change = StreamFeatureView(
+    name="bearing_change",
+    entities=[machine, position],
+    source=ims_level,
+    timestamp_field="event_time",
+    aggregations=changed,
+    schema=fields(changed),
+    ttl=timedelta(hours=2),
+    owner=OWNER,
+    tags=TEAM,
+    description="How far the level of a bearing has moved from its own first day, in spreads of that day.",
+)
+
+louder = rolling(["acceleration"], ["rms_over_baseline[10]"], windows=[timedelta(minutes=1), timedelta(minutes=5)])
+
+vibration_change = StreamFeatureView(
+    name="vibration_change",
+    entities=[machine, position],
+    source=vibration_blocks,
+    timestamp_field="event_time",
+    aggregations=louder,
+    schema=fields(louder),
+    ttl=timedelta(minutes=10),
+    owner=OWNER,
+    tags=TEAM,
+    description="How many times louder a sensor is than in its own first ten minutes.",
+)

@@ -43,7 +43,10 @@ def make_view(*, grace_us: int = 0, lateness_us: int = 10 * MINUTE, baseline: bo
         for window in (1, 3, 5)
     ]
     if baseline:
-        features.append(Feature(name="drift", column="a", function="deviation_from_baseline[3]", window_us=3 * MINUTE))
+        features += [
+            Feature(name=name, column="a", function=f"{name}[3]", window_us=3 * MINUTE)
+            for name in ("deviation_from_baseline", "sigmas_from_baseline", "std_over_baseline", "rms_over_baseline")
+        ]
     return View(
         name="parity",
         source=Source(name="parity_blocks", channels=("a", "b"), units=("g", "g")),

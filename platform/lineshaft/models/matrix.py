@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,17 +16,22 @@ from lineshaft.models.spec import ModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Sorted training rows: values (n x features, float32), labels (n, float64), groups (n), and their SHA-256."""
+    """Sorted training rows: values (n x features, float32), labels, groups and times in us (n each), their SHA-256."""
 
     values: NDArray[np.float32]
     labels: NDArray[np.float64]
     groups: NDArray[np.str_]
+    times: NDArray[np.int64]
     fingerprint: str
 
     def take(self, rows: NDArray[np.bool_]) -> Examples:
         """Return some of the rows, under the same fingerprint."""
-        return Examples(
-            values=self.values[rows], labels=self.labels[rows], groups=self.groups[rows], fingerprint=self.fingerprint
+        return replace(
+            self,
+            values=self.values[rows],
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            times=self.times[rows],
         )
 
 
@@ -83,7 +88,13 @@ def examples(spec: ModelSpec, table: pa.Table) -> Examples:
     digest = hashlib.sha256("\n".join((*spec.features, spec.label)).encode())
     for part in (values[order], labels[order], times[order], "\n".join(groups[order]).encode()):
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
-    return Examples(values=values[order], labels=labels[order], groups=groups[order], fingerprint=digest.hexdigest())
+    return Examples(
+        values=values[order],
+        labels=labels[order],
+        groups=groups[order],
+        times=times[order],
+        fingerprint=digest.hexdigest(),
+    )
 
 
 def held_out(groups: NDArray[np.str_], *, share: float, seed: int) -> NDArray[np.bool_]:

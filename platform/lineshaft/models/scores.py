@@ -102,7 +102,7 @@ def evaluate(
     """
     name, metric = METRICS[task]
     constant = np.full(len(labels), train_labels.mean())
-    low, high = _interval(metric, labels, scores, groups, seed=seed)
+    low, high = asset_interval(metric, labels, scores, groups, seed=seed)
     figures = {
         name: metric(labels, scores),
         f"{name}_low": low,
@@ -123,7 +123,7 @@ def evaluate(
     return figures
 
 
-def _interval(
+def asset_interval(
     metric: Callable[[Floats, Floats], float], labels: Floats, scores: Floats, groups: NDArray[np.str_], *, seed: int
 ) -> tuple[float, float]:
     """Return the 5 % and 95 % quantiles over 200 resamples of groups."""

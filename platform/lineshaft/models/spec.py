@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lineshaft.errors import InputError
+from lineshaft.models.alarms import AlarmRule
+from lineshaft.models.detectors import KINDS
 from lineshaft.specs import Service
 
-TASKS = ("binary", "regression", "rul")
+TASKS = ("binary", "regression", "rul", "anomaly")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """A gradient-boosted model over one feature service.
+    """A model over one feature service: gradient-boosted trees, or of the task `anomaly` a `detector`.
 
     `group` names the column whose values must not be on both sides of the split: an asset seen in training says
     nothing about assets never seen. With `folds`, every group is scored by a model fitted on the other folds, and the
@@ -40,6 +42,8 @@ class ModelSpec:
     team: str = ""
     owner: str = ""
     description: str = ""
+    detector: str = ""
+    alert: AlarmRule | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -57,6 +61,11 @@ class ModelSpec:
             raise InputError(f"test_share {self.test_share} is not within (0, 1)", where=self.name, fix="use 0.3")
         if self.folds < 0 or self.folds == 1:
             raise InputError(f"{self.folds} folds judge nothing", where=self.name, fix="use 5, or 0 to hold some out")
+        if (self.task == "anomaly") != (self.detector in KINDS):
+            what = f"detector {self.detector!r} does not belong to the task {self.task!r}"
+            raise InputError(what, where=self.name, fix=f"an anomaly model has one of {', '.join(KINDS)}, others none")
+        if self.task == "anomaly" and self.alert is None:
+            raise InputError("an anomaly model needs its alert", where=self.name, fix="write alert: {threshold: 6}")
         for name in (*self.rising, *self.falling, *filter(None, (self.age,))):
             if name not in self.features:
                 raise InputError(f"{name!r} is none of the model's features", where=self.name)

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-from lineshaft.models.matrix import Examples, examples, folds, held_out
+from lineshaft.models.anomaly import train_detector
+from lineshaft.models.matrix import Examples, examples
 from lineshaft.models.scores import METRICS, Floats, evaluate, half_width
 from lineshaft.models.spec import ModelSpec
+from lineshaft.models.splits import judged_together
+from lineshaft.models.trained import TrainedModel, told_of
 
 OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror", "rul": "reg:squarederror"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedModel:
-    """A booster's bytes (UBJSON), how it was made, and how it did on assets it never saw."""
-
-    artifact: bytes
-    features: tuple[str, ...]
-    params: Mapping[str, float | int | str]
-    metrics: Mapping[str, float]
-    training_set: str
-    rows: int
-    seed: int
-    library: str
 
 
 def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
@@ -45,8 +33,10 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     import xgboost
 
     rows = examples(spec, table)
+    if spec.task == "anomaly":
+        return train_detector(spec, rows)
     _check_labels(spec, rows)
-    tests = _tests(spec, rows)
+    tests = judged_together(spec, rows.groups)
     judged = np.logical_or.reduce(tests)
     truth = rows.take(judged)
     learned = rows if spec.folds else rows.take(~judged)
@@ -65,25 +55,18 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
     if spec.task == "rul":
         figures["half_width_90"] = half_width(scores - truth.labels, truth.groups, coverage=0.9)
-    split = {"folds": spec.folds} if spec.folds else {"test_share": spec.test_share}
+    params = {**_params(spec, learned, features=spec.features), "rounds": spec.rounds}
     return TrainedModel(
         artifact=_fit(spec, learned, features=spec.features),
+        artifact_format="ubj",
         features=spec.features,
-        params={**_params(spec, learned, features=spec.features), "rounds": spec.rounds, **split},
+        params={**params, **told_of(spec)},
         metrics=figures,
         training_set=rows.fingerprint,
         rows=len(rows.labels),
         seed=spec.seed,
         library=f"xgboost {xgboost.__version__}",
     )
-
-
-def _tests(spec: ModelSpec, rows: Examples) -> list[NDArray[np.bool_]]:
-    """Return which rows are judged together, by a model fitted on all others: a part held out, or each fold in turn."""
-    if not spec.folds:
-        return [held_out(rows.groups, share=spec.test_share, seed=spec.seed)]
-    fold = folds(rows.groups, count=spec.folds, seed=spec.seed)
-    return [fold == number for number in range(spec.folds)]
 
 
 def _unseen(

@@ -44,7 +44,7 @@ def lesson(declared: ModelFile, *, catalog: Catalog, offline: OfflineStore, tabl
     versions = {view.name: offline.version(view) for view in views}
     widest = max(views, key=lambda view: len(view.entity_keys))
     asked = _of_assets(moments(widest, offline, every_us=declared.every_us), declared.assets)
-    labelled = _labelled(declared, asked, read_table(declared.log or declared.ends, tables), widest.grace_us)
+    labelled = _labelled(declared, asked, tables, widest.grace_us)
     if not labelled.table.num_rows:
         what = f"no row of {declared.name!r} could be labelled"
         raise InputError(what, where=str(labelled.dropped), fix="ingest more history")
@@ -71,8 +71,11 @@ def _of_assets(rows: pa.Table, patterns: Sequence[str]) -> pa.Table:
     return rows.filter(pc.is_in(rows["asset_id"], pa.array(wanted, pa.string())))
 
 
-def _labelled(declared: ModelFile, rows: pa.Table, outcomes: pa.Table, grace_us: int) -> Labelled:
+def _labelled(declared: ModelFile, rows: pa.Table, tables: Path, grace_us: int) -> Labelled:
     """Label rows as the model wants it; a row's moment lies a grace after the tick it speaks of."""
+    if declared.healthy_us:
+        return healthy(rows, healthy_us=declared.healthy_us)
+    outcomes = read_table(declared.log or declared.ends, tables)
     if declared.ends:
         # Lives are counted in whole cycles, and the last one has none left.
         ends = ends_of_life(outcomes, epoch_us=utc_us(EPOCH) + grace_us, unit_us=CYCLE_US)
@@ -81,6 +84,19 @@ def _labelled(declared: ModelFile, rows: pa.Table, outcomes: pa.Table, grace_us:
         return ends_within(rows, ends, horizon_us=declared.horizon_us)
     until_us = int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0)
     return fails_within(rows, outcomes, horizon_us=declared.horizon_us, followed_until_us=until_us)
+
+
+def healthy(rows: pa.Table, *, healthy_us: int) -> Labelled:
+    """Keep the rows of each asset's first stretch, taken for healthy, with label 0; the others are counted."""
+    times = rows["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    first = pa.table({"asset_id": rows["asset_id"], "time": times}).group_by("asset_id").aggregate([("time", "min")])
+    began = dict(zip(first["asset_id"].to_pylist(), first["time_min"].to_pylist(), strict=True))
+    start_us = np.array([began[asset] for asset in rows["asset_id"].to_pylist()], dtype=np.int64)
+    kept = np.asarray(times.to_numpy()) < start_us + healthy_us
+    table = rows.filter(pa.array(kept))
+    later = int((~kept).sum())
+    zeros = pa.array(np.zeros(table.num_rows))
+    return Labelled(table=table.append_column("label", zeros), dropped={"not_known_healthy": later} if later else {})
 
 
 def moments(view: View, offline: OfflineStore, *, every_us: int) -> pa.Table:

@@ -12,16 +12,18 @@ import yaml
 
 from lineshaft.definitions.words import parse_duration
 from lineshaft.errors import DefinitionError, NotFoundError
+from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.spec import ModelSpec, numeric_features
 from lineshaft.specs import Service
 
 FOLDER = "models"
-TASKS = ("binary", "rul")
+TASKS = ("binary", "rul", "anomaly")
 KEYS = {
     "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
-    | {"params", "rising", "falling", "age"},
-    "label": {"log", "ends", "horizon", "cap"},
+    | {"params", "rising", "falling", "age", "detector", "alert"},
+    "label": {"log", "ends", "horizon", "cap", "healthy"},
     "split": {"by", "folds", "held_out"},
+    "alert": {"threshold", "persist", "below", "cool_down", "per_day"},
 }
 
 
@@ -31,6 +33,7 @@ class ModelFile:
 
     Outcomes are read from the table `log` (maintenance events) or `ends` (lives counted in cycles); a binary model says
     whether a failure comes within `horizon_us`, a rul model how many stretches `every_us` are left, at most `cap`.
+    An anomaly model learns from each asset's first `healthy_us`, and needs no table.
     `assets` are patterns: the outcome of an asset that none of them matches is neither learned from nor looked at.
     """
 
@@ -43,6 +46,9 @@ class ModelFile:
     ends: str = ""
     horizon_us: int = 0
     cap: float | None = None
+    healthy_us: int = 0
+    detector: str = ""
+    alert: AlarmRule | None = None
     assets: tuple[str, ...] = ("*",)
     features: tuple[str, ...] = ("*",)
     rising: tuple[str, ...] = ()
@@ -65,7 +71,9 @@ class ModelFile:
         """
         if self.task not in TASKS:
             raise self._fault(f"task {self.task!r} is not known", f"use one of {', '.join(TASKS)}")
-        if bool(self.log) == bool(self.ends):
+        if (self.task == "anomaly") != bool(self.healthy_us):
+            raise self._fault("an anomaly model learns from healthy rows, and it alone", "write label: {healthy: 24h}")
+        if bool(self.log) + bool(self.ends) != (self.task != "anomaly"):
             raise self._fault("the label needs one table", "name `log` (maintenance) or `ends` (lives)")
         if (self.task == "binary") != bool(self.horizon_us):
             raise self._fault("a horizon belongs to a binary model, and only there", "write `horizon: 4h`, or drop it")
@@ -96,6 +104,8 @@ class ModelFile:
             rising=self._matching(self.rising, offered),
             falling=self._matching(self.falling, offered),
             age=self.age,
+            detector=self.detector,
+            alert=self.alert,
             team=service.team,
             owner=service.owner,
             description=self.description,
@@ -143,7 +153,7 @@ def _read(name: str, content: dict[str, Any]) -> ModelFile:
     """Return the model that a mapping declares."""
     label, split = _mapping(content["label"], "label"), _mapping(content["split"], "split")
     plain: dict[str, Any] = {
-        key: content[key] for key in ("description", "seed", "rounds", "params", "age") if key in content
+        key: content[key] for key in ("description", "seed", "rounds", "params", "age", "detector") if key in content
     }
     lists = {key: tuple(content[key]) for key in ("assets", "features", "rising", "falling") if key in content}
     table = {key: label[key] for key in ("log", "ends", "cap") if key in label}
@@ -155,9 +165,19 @@ def _read(name: str, content: dict[str, Any]) -> ModelFile:
         service=content["service"],
         every_us=parse_duration(content["every"]),
         horizon_us=parse_duration(label["horizon"]) if "horizon" in label else 0,
+        healthy_us=parse_duration(label["healthy"]) if "healthy" in label else 0,
+        alert=_alert(_mapping(content["alert"], "alert")) if "alert" in content else None,
         split_by=split.get("by", ""),
         **given,
     )
+
+
+def _alert(content: dict[str, Any]) -> AlarmRule:
+    """Return the rule that a mapping declares; "3/5" is three of the last five scores."""
+    persist, _, among = str(content.get("persist", "1/1")).partition("/")
+    plain = {key: content[key] for key in ("threshold", "below", "per_day") if key in content}
+    cool_down_us = parse_duration(content["cool_down"]) if "cool_down" in content else 0
+    return AlarmRule(persist=int(persist), among=int(among or persist), cool_down_us=cool_down_us, **plain)
 
 
 def _mapping(content: object, place: str) -> dict[str, Any]:

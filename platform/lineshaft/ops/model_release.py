@@ -10,7 +10,8 @@ import pyarrow as pa
 from lineshaft.errors import ConflictError
 from lineshaft.models.gate import GatePolicy, Judgement, judge
 from lineshaft.models.spec import ModelSpec
-from lineshaft.models.training import TrainedModel, train
+from lineshaft.models.trained import TrainedModel
+from lineshaft.models.training import train
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Assignment, Candidate, ModelVersion, Verdict, ViewPin
 from lineshaft.specs import Service
@@ -51,7 +52,7 @@ def candidate(spec: ModelSpec, trained: TrainedModel, origin: Origin) -> Candida
         training_set=trained.training_set,
         rows=trained.rows,
         artifact=trained.artifact,
-        artifact_format="ubj",
+        artifact_format=trained.artifact_format,
         params=trained.params,
         metrics=trained.metrics,
         seed=trained.seed,

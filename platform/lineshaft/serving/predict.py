@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
 from lineshaft.errors import CorruptError, InputError, LineshaftError
+from lineshaft.models.detectors import Detector
+from lineshaft.models.loading import load_model
 from lineshaft.models.matrix import feature_matrix
 from lineshaft.models.spec import service_features
 from lineshaft.registry.models import ModelRegistry
@@ -113,7 +115,7 @@ class Loaded:
 
     version: ModelVersion
     service: Service
-    scorer: Scorer
+    scorer: Scorer | Detector
     generation: int
     columns: tuple[int, ...]  # of the answer, in the model's order
 
@@ -196,9 +198,6 @@ class Predictor:
 
     def _load(self, model: str, generation: int) -> Loaded:
         """Read the champion from the registry; its hash and its features are checked."""
-        # XGBoost is an optional part: a server of features alone starts without it.
-        from lineshaft.models.scoring import Scorer
-
         version = self.registry.champion(model, self.environment)
         service = Service.from_json(version.service_json)
         place = {name: i for i, name in enumerate(service_features(service))}
@@ -208,7 +207,7 @@ class Predictor:
         return Loaded(
             version=version,
             service=service,
-            scorer=Scorer.load(self.registry.load(version), features=version.features),
+            scorer=load_model(self.registry.load(version), features=version.features),
             generation=generation,
             columns=tuple(place[name] for name in version.features),
         )

@@ -14,13 +14,13 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 
 from lineshaft.errors import ConflictError, DefinitionError
-from lineshaft.tiles import spectra, statistics
+from lineshaft.tiles import baseline, spectra, statistics
 from lineshaft.tiles.algebra import Function
 from lineshaft.tiles.entry import Entry
 
 GROUP = "lineshaft.functions"
 _TEXT = re.compile(r"([a-z][a-z0-9_]*)(?:\[([^\[\]]*)\])?")
-_BUILT_IN: tuple[Entry, ...] = (*statistics.ENTRIES, *spectra.ENTRIES)
+_BUILT_IN: tuple[Entry, ...] = (*statistics.ENTRIES, *baseline.ENTRIES, *spectra.ENTRIES)
 _registered: dict[str, Entry] = {entry.name: entry for entry in _BUILT_IN}
 
 

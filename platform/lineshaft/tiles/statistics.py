@@ -11,13 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from lineshaft.tiles.algebra import Context, Floats, Function, State
+from lineshaft.tiles.algebra import Context, Floats, State
 from lineshaft.tiles.coverage import Coverage
 from lineshaft.tiles.edges import Edges
 from lineshaft.tiles.entry import Entry, known, plain, quotient
 from lineshaft.tiles.extremes import Extremes, largest_magnitude
 from lineshaft.tiles.magnitudes import Magnitudes
-from lineshaft.tiles.measures import count_of
 from lineshaft.tiles.moments import Moments
 from lineshaft.tiles.trend import Trend
 
@@ -136,23 +135,6 @@ def _clipped_ratio(state: State, _context: Context) -> Floats:
     return quotient(clipped, samples - missing)
 
 
-def _deviation(state: State, context: Context) -> Floats:
-    return _mean(state, context) - _mean({"moments": state["baseline:moments"]}, context)
-
-
-def _make_deviation(argument: str) -> Function:
-    tiles = count_of(argument, low=1, high=10_000, where="deviation_from_baseline")
-    return Function(
-        name=f"deviation_from_baseline[{tiles}]",
-        unit="{unit}",
-        formula=f"mean(window) - mean(first {tiles} tiles of the entity)",
-        source="ISO 20816-1, second criterion: change against the machine's own baseline",
-        needs=(Moments(),),
-        finish=_deviation,
-        baseline_tiles=tiles,
-    )
-
-
 _M, _E, _A = (Moments(),), (Extremes(),), (Magnitudes(),)
 _ME: tuple[Moments | Extremes, ...] = (*_M, *_E)
 _MEA: tuple[Moments | Extremes | Magnitudes, ...] = (*_ME, *_A)
@@ -238,14 +220,5 @@ ENTRIES: tuple[Entry, ...] = (
         source="definition",
         needs=(Coverage(),),
         finish=_clipped_ratio,
-    ),
-    Entry(
-        name="deviation_from_baseline",
-        pattern="deviation_from_baseline[tiles]",
-        example="deviation_from_baseline[10]",
-        unit="{unit}",
-        formula="mean(window) - mean(first N tiles of the entity); undefined until these exist",
-        source="ISO 20816-1, second criterion: change against the machine's own baseline",
-        make=_make_deviation,
     ),
 )

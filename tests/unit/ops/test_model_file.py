@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lineshaft.errors import DefinitionError, NotFoundError
+from lineshaft.errors import DefinitionError, LineshaftError, NotFoundError
+from lineshaft.models.alarms import AlarmRule
 from lineshaft.ops.model_file import FOLDER, model_file, model_names
 from lineshaft.specs import Service, ServiceView
 
@@ -26,6 +27,17 @@ age: v__age
 split: {by: asset_id, folds: 5}
 rounds: 30
 params: {max_depth: 4}
+"""
+
+
+ANOMALY = """
+task: anomaly
+service: engines
+every: 1h
+label: {healthy: 24h}
+detector: mahalanobis
+split: {by: asset_id, folds: 5}
+alert: {threshold: 6, persist: 3/5, cool_down: 8h, per_day: 5}
 """
 
 
@@ -75,6 +87,30 @@ def test_a_file_that_could_not_be_learned_from_honestly_is_refused(
 
     with pytest.raises(DefinitionError, match=text):
         model_file(declare(tmp_path, WHOLE.replace(old, new)), "life")
+
+
+def test_an_anomaly_model_learns_from_healthy_rows_and_says_when_to_alert(tmp_path: Path) -> None:
+    """A detector, a healthy stretch, and a rule: three of the last five scores."""
+    declared = model_file(declare(tmp_path, ANOMALY), "life")
+    spec = declared.spec(SERVICE)
+
+    assert (declared.healthy_us, spec.detector, spec.folds) == (24 * 3_600_000_000, "mahalanobis", 5)
+    assert spec.alert == AlarmRule(threshold=6, persist=3, among=5, cool_down_us=8 * 3_600_000_000, per_day=5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("healthy: 24h", "log: maintenance", "learns from healthy rows"),
+        ("healthy: 24h", "healthy: 24h, ends: truth", "the label needs one table"),
+        ("3/5", "5/3", "5 of the last 3 scores cannot be"),
+        ("threshold: 6", "treshold: 6", "'treshold' is not known here"),
+    ],
+)
+def test_an_anomaly_model_that_could_not_alert_is_refused(tmp_path: Path, old: str, new: str, text: str) -> None:
+    """Labels of another task, a rule that cannot hold, a word misspelt."""
+    with pytest.raises(LineshaftError, match=text):
+        model_file(declare(tmp_path, ANOMALY.replace(old, new)), "life")
 
 
 def test_a_pattern_that_matches_nothing_is_a_fault(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Train a detector: healthy rows in, and how often it would cry wolf over healthy assets that it never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lineshaft.errors import InputError
+from lineshaft.models.alarms import DAY_US, AlarmRule, alarms
+from lineshaft.models.detectors import Detector, fit, to_bytes
+from lineshaft.models.matrix import Examples
+from lineshaft.models.scores import Floats, asset_interval
+from lineshaft.models.spec import ModelSpec
+from lineshaft.models.splits import judged_together
+from lineshaft.models.trained import TrainedModel, told_of
+
+TREES = 100
+_LEVELS = {"healthy_p50": 0.5, "healthy_p99": 0.99, "healthy_p999": 0.999}
+
+
+def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
+    """Fit a detector to healthy rows; every figure is of assets that the detector it judges never saw.
+
+    `false_alarm_share` is of rows that pass the threshold, `alarms_per_asset_day` of alerts that the rule would raise;
+    the baseline is to alarm always.
+
+    Raises
+    ------
+    InputError
+        If fewer than two assets are healthy for a while, or a feature never moves.
+    """
+    rule = spec.alert
+    if rule is None:
+        raise InputError("an anomaly model needs its alert", where=spec.name, fix="write alert: {threshold: 6}")
+    known = np.isfinite(rows.values).any(axis=1)
+    if not known.any():
+        raise InputError("no feature is known while assets are healthy", where=spec.name, fix="call more of it healthy")
+    rows = rows.take(known)  # before an asset has a baseline there is nothing to say of it
+    tests = judged_together(spec, rows.groups)
+    judged = np.logical_or.reduce(tests)
+    scores = np.full(len(rows.groups), np.nan)
+    for test in tests:
+        scores[test] = _fit(spec, rows.take(~test)).score(rows.values[test]).scores
+    truth, scores = rows.take(judged), scores[judged]
+    passed = (scores <= rule.threshold if rule.below else scores >= rule.threshold).astype(np.float64)
+    low, high = asset_interval(lambda _, found: float(found.mean()), passed, passed, truth.groups, seed=spec.seed)
+    detector = _fit(spec, rows if spec.folds else rows.take(~judged))
+    return TrainedModel(
+        artifact=to_bytes(detector),
+        artifact_format="json",
+        features=spec.features,
+        params={"detector": spec.detector, **spec.params, **told_of(spec)},
+        metrics={
+            "false_alarm_share": float(passed.mean()),
+            "false_alarm_share_low": low,
+            "false_alarm_share_high": high,
+            "baseline_false_alarm_share": 1.0,
+            "alarms_per_asset_day": _alarm_rate(rule, truth, scores),
+            **{name: float(np.quantile(scores, level)) for name, level in _LEVELS.items()},
+            "train_rows": float(len(rows.groups) if spec.folds else (~judged).sum()),
+            "test_rows": float(len(scores)),
+            "test_groups": float(len(np.unique(truth.groups))),
+        },
+        training_set=rows.fingerprint,
+        rows=len(rows.groups),
+        seed=spec.seed,
+        library=f"numpy {np.__version__}",
+    )
+
+
+def _fit(spec: ModelSpec, rows: Examples) -> Detector:
+    """Return the detector of healthy rows."""
+    trees = int(spec.params.get("trees", TREES))
+    return fit(spec.detector, rows.values, spec.features, seed=spec.seed, trees=trees)
+
+
+def _alarm_rate(rule: AlarmRule, rows: Examples, scores: Floats) -> float:
+    """Return alerts a day and asset, over the time that each asset was looked at."""
+    raised, watched_us = 0, 0
+    for name in np.unique(rows.groups):
+        own = rows.groups == name
+        times = rows.times[own]
+        raised += len(list(alarms(rule, zip(times.tolist(), scores[own].tolist(), strict=True))))
+        watched_us += int(times.max() - times.min())
+    return raised * DAY_US / watched_us if watched_us else float("nan")
