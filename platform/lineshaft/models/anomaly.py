@@ -31,10 +31,10 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
     rule = spec.alert
     if rule is None:
         raise InputError("an anomaly model needs its alert", where=spec.name, fix="write alert: {threshold: 6}")
-    known = np.isfinite(rows.values).any(axis=1)
-    if not known.any():
+    # Before an asset has a baseline there is nothing to say of it.
+    rows = rows.take(np.asarray(np.isfinite(rows.values).any(axis=1)))
+    if not len(rows.groups):
         raise InputError("no feature is known while assets are healthy", where=spec.name, fix="call more of it healthy")
-    rows = rows.take(known)  # before an asset has a baseline there is nothing to say of it
     tests = judged_together(spec, rows.groups)
     judged = np.logical_or.reduce(tests)
     scores = np.full(len(rows.groups), np.nan)
