@@ -14,6 +14,9 @@ from lineshaft.errors import InputError
 FAILURE = "failure"
 """In a maintenance log, the kind of an event that is a failure. Any other kind changed the machine's fate: censored."""
 
+FAR = np.iinfo(np.int64).max
+"""A time that never comes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
@@ -73,7 +76,13 @@ def fails_within(
         log = log.filter(pc.less_equal(log["known_at"].cast(pa.int64()), known_us))
     until = followed_until_us if known_us is None else min(followed_until_us, known_us)
     times = np.array(_us(rows["event_time"]), dtype=np.int64)
-    next_us, failed = _next_events(rows["asset_id"].to_pylist(), times, log)
+    log = log.filter(pc.is_valid(log["event_time"]))
+    is_failure = pc.fill_null(pc.equal(log["kind"], FAILURE), fill_value=False)
+    failure_us, other_us = (
+        first_after(rows["asset_id"], times, part["asset_id"], np.array(_us(part["event_time"]), dtype=np.int64))
+        for part in (log.filter(is_failure), log.filter(pc.invert(is_failure)))
+    )
+    next_us, failed = np.minimum(failure_us, other_us), failure_us <= other_us
     within = next_us <= times + horizon_us
     replaced = within & ~failed
     unfollowed = ~within & (times + horizon_us > until)
@@ -83,32 +92,23 @@ def fails_within(
     return Labelled(table=table, dropped=_reasons(replaced_in_time=replaced, horizon_not_over=unfollowed))
 
 
-def _next_events(
-    assets: list[str], times: NDArray[np.int64], log: pa.Table
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return for each row the time of its asset's first event after it (far future if none), and if it is a failure.
-
-    Of several events at one time a failure counts.
-    """
-    events: dict[str, dict[int, bool]] = {}
-    for asset, at, kind in zip(
-        log["asset_id"].to_pylist(), _us(log["event_time"]), log["kind"].to_pylist(), strict=True
-    ):
-        if at is not None:
-            own = events.setdefault(asset, {})
-            own[at] = own.get(at, False) or kind == FAILURE
-    found = np.full(len(times), np.iinfo(np.int64).max)
-    failed = np.zeros(len(times), dtype=bool)
-    sorted_events = {asset: np.array(sorted(own), dtype=np.int64) for asset, own in events.items()}
-    for row, asset in enumerate(assets):
-        own_times = sorted_events.get(asset)
-        if own_times is None:
-            continue
-        place = int(np.searchsorted(own_times, times[row], side="right"))
-        if place < len(own_times):
-            found[row] = own_times[place]
-            failed[row] = events[asset][int(own_times[place])]
-    return found, failed
+def first_after(
+    assets: pa.ChunkedArray, times: NDArray[np.int64], event_assets: pa.ChunkedArray, event_us: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return for each row the time of its asset's first event after it; FAR where there is none."""
+    if not len(event_us):
+        return np.full(len(times), FAR)
+    names = pc.unique(event_assets)
+    row_codes = np.asarray(pc.fill_null(pc.index_in(assets, value_set=names), -1).to_numpy(), dtype=np.int64)
+    codes = np.asarray(pc.index_in(event_assets, value_set=names).to_numpy(), dtype=np.int64)
+    # An asset and the rank of a time make one number, so that one search finds all.
+    instants, rank = np.unique(np.concatenate([event_us, times]), return_inverse=True)
+    order = np.lexsort((event_us, codes))
+    places = (codes * len(instants) + rank[: len(event_us)])[order]
+    found = np.searchsorted(places, row_codes * len(instants) + rank[len(event_us) :], side="right")
+    nearest = order[np.minimum(found, len(order) - 1)]
+    is_own = (found < len(order)) & (codes[nearest] == row_codes)
+    return np.where(is_own, event_us[nearest], FAR)
 
 
 def _us(column: pa.ChunkedArray) -> list[int]:

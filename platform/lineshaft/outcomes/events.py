@@ -1,0 +1,129 @@
+"""What happened to assets, as far as it was known by a moment: the maintenance log read bitemporally."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lineshaft.models.labels import first_after
+
+Ints = NDArray[np.int64]
+
+
+class Finding(IntEnum):
+    """What an entry of the log says of an asset. Of several at one moment the first of these counts."""
+
+    FAILED = 0
+    DAMAGED = 1  # somebody looked, and it would have failed: repaired in time
+    ACTED = 2  # somebody acted, and what would have been is not written down
+    PLANNED = 3  # renewed whatever a model said: what would have been is not known
+    SOUND = 4  # somebody looked, and it had nothing
+
+
+FATE = (Finding.FAILED, Finding.DAMAGED, Finding.ACTED, Finding.PLANNED)
+"""Findings after which an asset is another one than was predicted of; SOUND leaves it as it is."""
+
+KINDS: Mapping[str, Finding] = {
+    "failure": Finding.FAILED,
+    "inspection_damage": Finding.DAMAGED,
+    "intervention_damage": Finding.DAMAGED,
+    "intervention": Finding.ACTED,
+    "planned": Finding.PLANNED,
+    "preventive": Finding.PLANNED,
+    "inspection_ok": Finding.SOUND,
+    "intervention_ok": Finding.SOUND,
+}
+"""The kinds of a maintenance log. One that is not here may have changed a fate, so it is read as PLANNED."""
+
+SAYS_NOTHING = ("error", "inspection", "corrective", "void")
+"""Kinds that decide nothing: a code, a look without a finding, the repair of a failure that has its own entry, and an
+entry that was taken back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """The entries known at a moment, one row each."""
+
+    assets: pa.ChunkedArray
+    occurred_us: Ints
+    known_us: Ints
+    findings: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.occurred_us)
+
+    def next_of(self, finding: Finding, assets: pa.ChunkedArray, times: Ints) -> Ints:
+        """Return for each asset and time when this was next found of it; FAR where it was not."""
+        mine = self.findings == finding
+        return first_after(assets, times, self.assets.filter(pa.array(mine)), self.occurred_us[mine])
+
+    def times_by_asset(self, findings: Sequence[Finding]) -> dict[str, Ints]:
+        """Return when any of these was found of each asset, in order, each time once."""
+        mine = np.isin(self.findings, findings)
+        found: dict[str, list[int]] = {}
+        names = self.assets.filter(pa.array(mine)).to_pylist()
+        for name, at in zip(names, self.occurred_us[mine].tolist(), strict=True):
+            found.setdefault(name, []).append(at)
+        return {name: np.unique(np.array(times, dtype=np.int64)) for name, times in found.items()}
+
+    def take(self, chosen: NDArray[np.bool_]) -> Events:
+        """Return the entries chosen."""
+        return Events(
+            assets=self.assets.filter(pa.array(chosen)),
+            occurred_us=self.occurred_us[chosen],
+            known_us=self.known_us[chosen],
+            findings=self.findings[chosen],
+        )
+
+
+def known_events(log: pa.Table, *, at_us: int) -> Events:
+    """Return what a maintenance log said at a moment.
+
+    log: `asset_id`, `event_time`, `kind`; `known_at` (when the entry was written; when it happened, unless given) and
+    `work_order` (entries of one are versions of one record: the last that was known counts) where it has them.
+    """
+    occurred = _us(log["event_time"])
+    known = _us(log["known_at"]) if "known_at" in log.column_names else occurred
+    seen = pc.fill_null(pc.and_(pc.less_equal(known, at_us), pc.less_equal(occurred, at_us)), fill_value=False)
+    log, occurred, known = log.filter(seen), occurred.filter(seen), known.filter(seen)
+    told = np.ones(len(log), dtype=bool)
+    if "work_order" in log.column_names:
+        told = _last_versions(log["work_order"].to_pylist(), np.asarray(known.to_numpy()))
+    kinds = log["kind"].to_pylist()
+    told &= np.array([kind not in SAYS_NOTHING for kind in kinds], dtype=bool)
+    found = Events(
+        assets=log["asset_id"].cast(pa.string()),
+        occurred_us=np.asarray(occurred.to_numpy(), dtype=np.int64),
+        known_us=np.asarray(known.to_numpy(), dtype=np.int64),
+        findings=np.array([KINDS.get(kind, Finding.PLANNED) for kind in kinds], dtype=np.int8),
+    )
+    return found.take(told)
+
+
+def _last_versions(orders: list[str | None], known: Ints) -> NDArray[np.bool_]:
+    """Tell which entries are the last known of their work order; one without an order stands for itself."""
+    newest: dict[str, int] = {}
+    for row in np.argsort(known, kind="stable").tolist():
+        if orders[row] is not None:
+            newest[str(orders[row])] = row
+    return np.array([order is None or newest[str(order)] == row for row, order in enumerate(orders)], dtype=bool)
+
+
+def usual_delay_us(log: pa.Table, *, at_us: int, share: float = 0.95) -> int:
+    """Return within which time of a failure this share of those known at a moment had been written down; 0 for none."""
+    events = known_events(log, at_us=at_us)
+    failed = events.findings == Finding.FAILED
+    delays = (events.known_us - events.occurred_us)[failed]
+    return int(np.quantile(delays, share, method="inverted_cdf")) if len(delays) else 0
+
+
+def _us(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return moments as microseconds UTC."""
+    return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
