@@ -131,7 +131,7 @@ def model(parts: WebParts, name: str) -> Page:
     versions = []
     for version in parts.registry.versions(name):
         verdicts = [asdict(verdict) for verdict in parts.registry.verdicts(name, version.number)]
-        line = {key: getattr(version, key) for key in version.__slots__ if key != "service_json"}
+        line = {key: getattr(version, key) for key in version.__slots__ if key not in ("service_json", "provenance")}
         versions.append({**line, "pins": [asdict(pin) for pin in version.pins], "verdicts": verdicts})
     try:
         history, sealed = [asdict(line) for line in parts.registry.history(name)], ""

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from lineshaft.cli import access, data, demo, doctor, drill, models, promotion, repo, serve, up, verify, watch, web
+from lineshaft.cli import (
+    access,
+    data,
+    demo,
+    doctor,
+    drill,
+    models,
+    promotion,
+    repo,
+    reproduce,
+    serve,
+    up,
+    verify,
+    watch,
+    web,
+)
 from lineshaft.cli.app import app
 
 __all__ = [
@@ -15,6 +30,7 @@ __all__ = [
     "models",
     "promotion",
     "repo",
+    "reproduce",
     "serve",
     "up",
     "verify",

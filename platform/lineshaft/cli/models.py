@@ -11,9 +11,11 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import show, underway
 from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
+from lineshaft.ops.environment import packages_sha256
 from lineshaft.ops.learning import lesson
 from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
+from lineshaft.ops.reproduce import keep_provenance
 from lineshaft.registry.records import Slot
 from lineshaft.specs import Status
 from lineshaft.wiring import Parts, connect, governance, handlers
@@ -82,10 +84,18 @@ def predict(
 
 
 def run_training(parts: Parts, name: str) -> Release:
-    """Train, register and judge a model."""
+    """Train, register and judge a model; the training set is kept, for whoever makes it again."""
     declared = model_file(parts.settings.repo, name)
-    work = lesson(declared, catalog=parts.catalog, offline=parts.offline, tables=parts.tables)
-    origin = Origin(service=work.service, table_versions=work.table_versions, actor=getpass.getuser())
+    catalog = parts.catalog.at(parts.catalog.generation())
+    work = lesson(declared, catalog=catalog, offline=parts.offline, tables=parts.tables)
+    provenance = keep_provenance(declared, work, generation=catalog.generation, tables=parts.tables)
+    origin = Origin(
+        service=work.service,
+        table_versions=work.table_versions,
+        actor=getpass.getuser(),
+        lock_sha256=packages_sha256(),
+        provenance=provenance,
+    )
     with governance(parts) as checks:
         policy = checks.promotion(work.spec.task)
     return release(

@@ -11,7 +11,7 @@ from lineshaft.models.matrix import Examples
 from lineshaft.models.scores import Floats, asset_interval
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
-from lineshaft.models.trained import TrainedModel, told_of
+from lineshaft.models.trained import Fitted, TrainedModel, told_of
 
 TREES = 100
 _LEVELS = {"healthy_p50": 0.5, "healthy_p99": 0.99, "healthy_p999": 0.999}
@@ -31,10 +31,7 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
     rule = spec.alert
     if rule is None:
         raise InputError("an anomaly model needs its alert", where=spec.name, fix="write alert: {threshold: 6}")
-    # Before an asset has a baseline there is nothing to say of it.
-    rows = rows.take(np.asarray(np.isfinite(rows.values).any(axis=1)))
-    if not len(rows.groups):
-        raise InputError("no feature is known while assets are healthy", where=spec.name, fix="call more of it healthy")
+    rows = _told_of(spec, rows)
     tests = judged_together(spec, rows.groups)
     judged = np.logical_or.reduce(tests)
     scores = np.full(len(rows.groups), np.nan)
@@ -43,12 +40,12 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
     truth, scores = rows.take(judged), scores[judged]
     passed = (scores <= rule.threshold if rule.below else scores >= rule.threshold).astype(np.float64)
     low, high = asset_interval(lambda _, found: float(found.mean()), passed, passed, truth.groups, seed=spec.seed)
-    detector = _fit(spec, rows if spec.folds else rows.take(~judged))
+    fitted = fit_detector(spec, rows)
     return TrainedModel(
-        artifact=to_bytes(detector),
+        artifact=fitted.artifact,
         artifact_format="json",
         features=spec.features,
-        params={"detector": spec.detector, **spec.params, **told_of(spec)},
+        params=fitted.params,
         metrics={
             "false_alarm_share": float(passed.mean()),
             "false_alarm_share_low": low,
@@ -63,8 +60,27 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
         training_set=rows.fingerprint,
         rows=len(rows.groups),
         seed=spec.seed,
+        library=fitted.library,
+    )
+
+
+def fit_detector(spec: ModelSpec, rows: Examples) -> Fitted:
+    """Fit the detector of a spec to all healthy rows, or, where it has no folds, to those of assets not held out."""
+    rows = _told_of(spec, rows)
+    learned = rows if spec.folds else rows.take(~np.logical_or.reduce(judged_together(spec, rows.groups)))
+    return Fitted(
+        artifact=to_bytes(_fit(spec, learned)),
+        params={"detector": spec.detector, **spec.params, **told_of(spec)},
         library=f"numpy {np.__version__}",
     )
+
+
+def _told_of(spec: ModelSpec, rows: Examples) -> Examples:
+    """Return the rows that have a feature: before an asset has a baseline there is nothing to say of it."""
+    rows = rows.take(np.asarray(np.isfinite(rows.values).any(axis=1)))
+    if not len(rows.groups):
+        raise InputError("no feature is known while assets are healthy", where=spec.name, fix="call more of it healthy")
+    return rows
 
 
 def _fit(spec: ModelSpec, rows: Examples) -> Detector:

@@ -84,6 +84,31 @@ def half_width(errors: Floats, groups: NDArray[np.str_], *, coverage: float) -> 
     return float(size[order][enough[0]]) if len(enough) else float("inf")
 
 
+def curve(task: str, *, labels: Floats, scores: Floats, points: int = 60) -> tuple[tuple[float, float], ...]:
+    """Return what a model card draws: recall and precision of a probability, else the label and the mean error there.
+
+    >>> curve("binary", labels=np.array([0.0, 1, 0, 1]), scores=np.array([0.1, 0.4, 0.5, 0.8]))
+    ((0.5, 1.0), (0.5, 0.5), (1.0, 0.6667), (1.0, 0.5))
+    >>> curve("rul", labels=np.array([0.0, 0, 10]), scores=np.array([1.0, -3, 10]), points=2)
+    ((0.0, 2.0), (10.0, 0.0))
+    """
+    if task == "binary":
+        order = np.argsort(-scores, kind="stable")
+        hits = np.cumsum(labels[order])
+        last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+        last = last[np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).astype(int))]
+        pairs = zip(hits[last] / max(hits[-1], 1), hits[last] / (last + 1), strict=True)
+    else:
+        order = np.argsort(labels, kind="stable")
+        parts = np.array_split(order, min(points, len(order)))
+        pairs = zip(
+            [labels[part].mean() for part in parts],
+            [np.abs(scores - labels)[part].mean() for part in parts],
+            strict=True,
+        )
+    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in pairs)
+
+
 METRICS: dict[str, tuple[str, Callable[[Floats, Floats], float]]] = {
     "binary": ("pr_auc", average_precision),
     "regression": ("rmse", rmse),

@@ -21,6 +21,16 @@ class TrainedModel:
     rows: int
     seed: int
     library: str
+    curve: tuple[tuple[float, float], ...] = ()  # what a model card draws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A model's bytes alone: what it was fitted with, and by what."""
+
+    artifact: bytes
+    params: Mapping[str, object]
+    library: str
 
 
 def told_of(spec: ModelSpec) -> dict[str, object]:

@@ -9,12 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-from lineshaft.models.anomaly import train_detector
+from lineshaft.models.anomaly import fit_detector, train_detector
 from lineshaft.models.matrix import Examples, examples
-from lineshaft.models.scores import METRICS, Floats, evaluate, half_width
+from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
-from lineshaft.models.trained import TrainedModel, told_of
+from lineshaft.models.trained import Fitted, TrainedModel, told_of
 
 OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror", "rul": "reg:squarederror"}
 
@@ -30,8 +30,6 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     InputError
         If a column is missing, labels hold nulls or (binary) anything but 0 and 1, or there is nothing to learn.
     """
-    import xgboost
-
     rows = examples(spec, table)
     if spec.task == "anomaly":
         return train_detector(spec, rows)
@@ -55,16 +53,35 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
     if spec.task == "rul":
         figures["half_width_90"] = half_width(scores - truth.labels, truth.groups, coverage=0.9)
-    params = {**_params(spec, learned, features=spec.features), "rounds": spec.rounds}
+    fitted = fit(spec, rows)
     return TrainedModel(
-        artifact=_fit(spec, learned, features=spec.features),
+        artifact=fitted.artifact,
         artifact_format="ubj",
         features=spec.features,
-        params={**params, **told_of(spec)},
+        params=fitted.params,
         metrics=figures,
         training_set=rows.fingerprint,
         rows=len(rows.labels),
         seed=spec.seed,
+        library=fitted.library,
+        curve=curve(spec.task, labels=truth.labels, scores=scores),
+    )
+
+
+def fit(spec: ModelSpec, rows: Examples, *, threads: int = 1) -> Fitted:
+    """Fit the artifact of a spec; the number of threads changes no bit of it.
+
+    It learns from all rows where the spec has folds, else from those of the groups that are not held out.
+    """
+    import xgboost
+
+    if spec.task == "anomaly":
+        return fit_detector(spec, rows)
+    learned = rows if spec.folds else rows.take(~np.logical_or.reduce(judged_together(spec, rows.groups)))
+    params = {**_params(spec, learned, features=spec.features), "rounds": spec.rounds}
+    return Fitted(
+        artifact=_fit(spec, learned, features=spec.features, threads=threads),
+        params={**params, **told_of(spec)},
         library=f"xgboost {xgboost.__version__}",
     )
 
@@ -99,18 +116,19 @@ def _params(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> di
         **physics,
         **spec.params,
         "seed": spec.seed,
-        "nthread": 1,  # the bits are the same with two; the wall clock on a shared machine is not
     }
 
 
-def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> bytes:
+def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...], threads: int = 1) -> bytes:
     """Return the booster of these rows and features, as UBJSON."""
     import xgboost
 
     chosen = [spec.features.index(name) for name in features]
     names = list(features)
     held = xgboost.DMatrix(rows.values[:, chosen], label=rows.labels, feature_names=names, nthread=1)
-    booster = xgboost.train(_params(spec, rows, features=features), held, num_boost_round=spec.rounds)
+    # The bits are the same with two threads; the wall clock on a shared machine is not.
+    params = {**_params(spec, rows, features=features), "nthread": threads}
+    booster = xgboost.train(params, held, num_boost_round=spec.rounds)
     return bytes(booster.save_raw("ubj"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,8 +15,8 @@ from lineshaft.errors import InputError
 from lineshaft.models.labels import Labelled, ends_of_life, ends_within, fails_within, remaining_life
 from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_file import ModelFile
-from lineshaft.ops.tables import read_table
-from lineshaft.ops.training_set import training_set
+from lineshaft.ops.tables import pin_table
+from lineshaft.ops.training_set import fingerprint, training_set
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.sources.cmapss import CYCLE_US, EPOCH
 from lineshaft.sources.tabular import utc_us
@@ -25,8 +25,23 @@ from lineshaft.stores.ports import OfflineStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a declared model is about, as a catalogue has it: the service it reads, and that service's views."""
+
+    declared: ModelFile
+    spec: ModelSpec
+    service: Service
+    views: tuple[View, ...]
+
+    @property
+    def widest(self) -> View:
+        """Return the view whose entities are the rows to learn from."""
+        return max(self.views, key=lambda view: len(view.entity_keys))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """A labelled training set and the model to train on it."""
+    """A labelled training set and the model to train on it, with digests of what it was made of."""
 
     spec: ModelSpec
     service: Service
@@ -34,34 +49,60 @@ class Lesson:
     statuses: dict[str, int]
     dropped: dict[str, int]
     table_versions: dict[str, int]
+    label_sha256: str
+    moments_sha256: str
 
 
 def lesson(declared: ModelFile, *, catalog: Catalog, offline: OfflineStore, tables: Path) -> Lesson:
     """Build the training set of a model: its moments, its labels, its features point in time."""
-    service = catalog.service(declared.service)
-    spec = declared.spec(service)
-    views = [catalog.view(used.view, used.version) for used in service.views]
-    versions = {view.name: offline.version(view) for view in views}
-    widest = max(views, key=lambda view: len(view.entity_keys))
-    asked = _of_assets(moments(widest, offline, every_us=declared.every_us), declared.assets)
-    labelled = _labelled(declared, asked, tables, widest.grace_us)
-    if not labelled.table.num_rows:
-        what = f"no row of {declared.name!r} could be labelled"
-        raise InputError(what, where=str(labelled.dropped), fix="ingest more history")
-    statuses: dict[str, int] = {}
-    parts = []
-    for chunk in training_set(catalog, offline, declared.service, labelled.table, versions=versions):
-        parts.append(chunk.table())
-        for status, count in chunk.answer.counts().items():
-            statuses[status] = statuses.get(status, 0) + count
+    subject = subject_of(declared, catalog)
+    versions = {view.name: offline.version(view) for view in subject.views}
+    outcomes = pin_table(declared.log or declared.ends, tables) if declared.log or declared.ends else None
+    labelled = labelled_moments(subject, offline, outcomes and outcomes.table, versions=versions)
+    table, statuses = answered(subject, catalog, offline, labelled.table, versions=versions)
     return Lesson(
-        spec=spec,
-        service=service,
-        table=pa.concat_tables(parts),
+        spec=subject.spec,
+        service=subject.service,
+        table=table,
         statuses=statuses,
         dropped=labelled.dropped,
         table_versions=versions,
+        label_sha256=outcomes.sha256 if outcomes else "",
+        moments_sha256=fingerprint(labelled.table),
     )
+
+
+def subject_of(declared: ModelFile, catalog: Catalog) -> Subject:
+    """Look up what a declared model reads."""
+    service = catalog.service(declared.service)
+    views = tuple(catalog.view(used.view, used.version) for used in service.views)
+    return Subject(declared=declared, spec=declared.spec(service), service=service, views=views)
+
+
+def labelled_moments(
+    subject: Subject, offline: OfflineStore, outcomes: pa.Table | None, *, versions: Mapping[str, int]
+) -> Labelled:
+    """Return the moments to learn from and what came after each, at the table versions named; a detector has no log."""
+    declared, widest = subject.declared, subject.widest
+    every = moments(widest, offline, every_us=declared.every_us, version=versions[widest.name])
+    labelled = _labelled(declared, _of_assets(every, declared.assets), outcomes, widest.grace_us)
+    if not labelled.table.num_rows:
+        what = f"no row of {declared.name!r} could be labelled"
+        raise InputError(what, where=str(labelled.dropped), fix="ingest more history")
+    return labelled
+
+
+def answered(
+    subject: Subject, catalog: Catalog, offline: OfflineStore, entities: pa.Table, *, versions: Mapping[str, int]
+) -> tuple[pa.Table, dict[str, int]]:
+    """Return labelled moments with their features, and how many values had which status."""
+    statuses: dict[str, int] = {}
+    parts = []
+    for chunk in training_set(catalog, offline, subject.service.name, entities, versions=dict(versions)):
+        parts.append(chunk.table())
+        for status, count in chunk.answer.counts().items():
+            statuses[status] = statuses.get(status, 0) + count
+    return pa.concat_tables(parts), statuses
 
 
 def _of_assets(rows: pa.Table, patterns: Sequence[str]) -> pa.Table:
@@ -71,11 +112,10 @@ def _of_assets(rows: pa.Table, patterns: Sequence[str]) -> pa.Table:
     return rows.filter(pc.is_in(rows["asset_id"], pa.array(wanted, pa.string())))
 
 
-def _labelled(declared: ModelFile, rows: pa.Table, tables: Path, grace_us: int) -> Labelled:
+def _labelled(declared: ModelFile, rows: pa.Table, outcomes: pa.Table | None, grace_us: int) -> Labelled:
     """Label rows as the model wants it; a row's moment lies a grace after the tick it speaks of."""
-    if declared.healthy_us:
+    if outcomes is None:
         return healthy(rows, healthy_us=declared.healthy_us)
-    outcomes = read_table(declared.log or declared.ends, tables)
     if declared.ends:
         # Lives are counted in whole cycles, and the last one has none left.
         ends = ends_of_life(outcomes, epoch_us=utc_us(EPOCH) + grace_us, unit_us=CYCLE_US)
@@ -99,10 +139,10 @@ def healthy(rows: pa.Table, *, healthy_us: int) -> Labelled:
     return Labelled(table=table.append_column("label", zeros), dropped={"not_known_healthy": later} if later else {})
 
 
-def moments(view: View, offline: OfflineStore, *, every_us: int) -> pa.Table:
+def moments(view: View, offline: OfflineStore, *, every_us: int, version: int | None = None) -> pa.Table:
     """Return the moments to learn from: each entity's first tick in every stretch of time, as first answered."""
     keys = [name for name, _ in view.entity_keys]
-    rows = [row_schema(view, ()).empty_table(), *offline.read_rows(view, features=())]
+    rows = [row_schema(view, ()).empty_table(), *offline.read_rows(view, features=(), version=version)]
     ticks = pa.concat_tables(rows).select([*keys, "event_time"])
     tick_us = ticks["event_time"].cast(pa.int64())
     cells = pa.array(np.asarray(tick_us.to_numpy()) // every_us)

@@ -60,6 +60,7 @@ class ModelFile:
     rounds: int = 200
     params: Mapping[str, float | int | str] = field(default_factory=dict)
     description: str = ""
+    text: str = field(default="", compare=False, repr=False)  # as it was written
 
     def __post_init__(self) -> None:
         """Refuse a model that could not be learned, or whose figures would lie.
@@ -141,15 +142,25 @@ def model_file(repo: Path, name: str) -> ModelFile:
         raise NotFoundError(f"no model {name!r} is declared", where=str(repo / FOLDER), fix=f"declared: {known}")
     path = repo / FOLDER / f"{name}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _read(name, _mapping(content, "top"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, TypeError, ValueError, KeyError) as error:
-        raise DefinitionError(
-            f"cannot read a model: {error}", where=str(path), fix="see the how-to on training"
-        ) from error
+        text = path.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise _unreadable(error, str(path)) from error
+    return parse_model(name, text, where=str(path))
 
 
-def _read(name: str, content: dict[str, Any]) -> ModelFile:
+def parse_model(name: str, text: str, *, where: str) -> ModelFile:
+    """Read a declaration from its text; raises `DefinitionError` as `model_file` does."""
+    try:
+        return _read(name, _mapping(yaml.safe_load(text), "top"), text=text)
+    except (yaml.YAMLError, TypeError, ValueError, KeyError) as error:
+        raise _unreadable(error, where) from error
+
+
+def _unreadable(error: Exception, where: str) -> DefinitionError:
+    return DefinitionError(f"cannot read a model: {error}", where=where, fix="see the how-to on training")
+
+
+def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
     """Return the model that a mapping declares."""
     label, split = _mapping(content["label"], "label"), _mapping(content["split"], "split")
     plain: dict[str, Any] = {
@@ -168,6 +179,7 @@ def _read(name: str, content: dict[str, Any]) -> ModelFile:
         healthy_us=parse_duration(label["healthy"]) if "healthy" in label else 0,
         alert=_alert(_mapping(content["alert"], "alert")) if "alert" in content else None,
         split_by=split.get("by", ""),
+        text=text,
         **given,
     )
 

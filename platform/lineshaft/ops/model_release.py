@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Assignment, Candidate, ModelVersion, Verdict, ViewPin
+from lineshaft.registry.records import Assignment, Candidate, ModelVersion, Provenance, Verdict, ViewPin
 from lineshaft.specs import Service
 
 
@@ -34,6 +34,7 @@ class Origin:
     table_versions: Mapping[str, int]  # view name -> offline table version read
     actor: str
     lock_sha256: str = ""
+    provenance: Provenance | None = None
 
 
 def candidate(spec: ModelSpec, trained: TrainedModel, origin: Origin) -> Candidate:
@@ -58,6 +59,7 @@ def candidate(spec: ModelSpec, trained: TrainedModel, origin: Origin) -> Candida
         seed=trained.seed,
         library=trained.library,
         lock_sha256=origin.lock_sha256,
+        provenance=origin.provenance and replace(origin.provenance, curve=trained.curve),
         team=spec.team,
         owner=spec.owner,
         description=spec.description,

@@ -75,6 +75,26 @@ class SqlCatalog:
             generation=generation,
         )
 
+    def at(self, generation: int) -> FixedCatalog:
+        """Return everything ever declared as it stood after an apply, worded as it was; a name's newest version first.
+
+        What was removed by then is still there: its versions stay readable for their pins.
+        """
+        table = DEFINITION.c
+        query = select(DEFINITION).where(table.project == self._project, table.generation <= generation)
+        with connected(self._engine) as connection:
+            rows = connection.execute(query.order_by(table.generation.desc(), table.name)).all()
+        latest: dict[tuple[str, str, str], str] = {}
+        for row in rows:
+            latest.setdefault((row.kind, row.name, row.version), row.spec)
+        specs = {kind: [text for key, text in latest.items() if key[0] == kind] for kind in _KINDS}
+        return FixedCatalog(
+            all_views=tuple(View.from_json(text) for text in specs["view"]),
+            all_services=tuple(Service.from_json(text) for text in specs["service"]),
+            all_on_demand=tuple(OnDemandView.from_json(text) for text in specs["on_demand"]),
+            generation=generation,
+        )
+
     def pins(self) -> dict[str, tuple[str, ...]]:
         """Return which registered models pin which view, as "model@number" by "view@version"."""
         query = select(PIN).order_by(PIN.c.model, PIN.c.number)
@@ -84,6 +104,12 @@ class SqlCatalog:
                 ref = f"{row.view}@{row.version}"
                 found[ref] = (*found.get(ref, ()), f"{row.model}@{row.number}")
         return found
+
+    def pinned_versions(self, view: View) -> list[int]:
+        """Return the versions of a view's table that registered models pin: what a vacuum must keep."""
+        query = select(PIN.c.table_version).where(PIN.c.view == view.name, PIN.c.version == view.version)
+        with connected(self._engine) as connection:
+            return sorted({number for number in connection.execute(query).scalars() if number >= 0})
 
     def versions(self, name: str) -> tuple[View, ...]:
         """Return every version a view ever had, oldest first, each in its latest wording."""

@@ -36,6 +36,8 @@ def evidence(record: ModelVersion | Verdict) -> str:
     """Return the digest of what an act rests on: all of a verdict; all of a version but its state, which moves."""
     fields = asdict(record)
     fields.pop("state", None)
+    if fields.get("provenance", "") is None:  # versions of before there was any keep the digest they were given
+        del fields["provenance"]
     return _digest(fields)
 
 

@@ -45,6 +45,20 @@ class ViewPin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a training set came about, stage by stage: what `lineshaft reproduce` makes again and compares."""
+
+    model_file: str  # the declaration, word by word
+    catalog_generation: int
+    label_table: str
+    label_sha256: str  # of the file's bytes, which are kept under this name
+    moments_sha256: str  # of entity keys, times and labels
+    features_sha256: str  # of the training set, which is kept under this name
+    environment: Mapping[str, str]
+    curve: tuple[tuple[float, float], ...] = ()  # of unseen assets: recall and precision, or life left and error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A trained model on its way into the registry, with everything needed to make it again."""
 
@@ -63,6 +77,7 @@ class Candidate:
     seed: int
     library: str  # e.g. "xgboost 3.2.0": other libraries, other bits
     lock_sha256: str = ""
+    provenance: Provenance | None = None
     team: str = ""
     owner: str = ""
     description: str = ""
@@ -104,6 +119,7 @@ class ModelVersion:
     lock_sha256: str
     actor: str
     created_us: int
+    provenance: Provenance | None = None  # of versions of before there was any, and of tables from elsewhere: none
 
     @property
     def ref(self) -> str:

@@ -48,6 +48,7 @@ VERSION = Table(
     Column("seed", BigInteger, nullable=False),
     Column("library", String(80), nullable=False),
     Column("lock_sha256", String(64), nullable=False),
+    Column("provenance_json", Text, nullable=False),
     Column("actor", String(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     CheckConstraint("artifact_format in ('ubj', 'json')", name="format"),

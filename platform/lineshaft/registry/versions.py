@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from lineshaft.errors import NotFoundError
-from lineshaft.registry.records import Candidate, ModelVersion, State, Verdict, ViewPin
+from lineshaft.registry.records import Candidate, ModelVersion, Provenance, State, Verdict, ViewPin
 from lineshaft.registry.tables import MODEL, PIN, VERDICT, VERSION
 
 
@@ -31,6 +32,7 @@ def version_values(candidate: Candidate, number: int, digest: str, actor: str, n
         "seed": candidate.seed,
         "library": candidate.library,
         "lock_sha256": candidate.lock_sha256,
+        "provenance_json": json.dumps(asdict(candidate.provenance), sort_keys=True) if candidate.provenance else "",
         "actor": actor,
         "created_us": now,
     }
@@ -72,4 +74,13 @@ def _version(row: Row[Any], pins: list[Row[Any]]) -> ModelVersion:
         pins=tuple(ViewPin(view=p.view, version=p.version, table_version=p.table_version) for p in pins),
         params=json.loads(row.params_json),
         metrics=json.loads(row.metrics_json),
+        provenance=_provenance(row.provenance_json),
     )
+
+
+def _provenance(text: str) -> Provenance | None:
+    """Read how a training set came about, if it was recorded."""
+    if not text:
+        return None
+    told = json.loads(text)
+    return Provenance(**{**told, "curve": tuple((x, y) for x, y in told["curve"])})

@@ -66,6 +66,22 @@ def catalog(database_url: str, clock: ManualClock) -> Iterator[SqlCatalog]:
     opened.close()
 
 
+def test_the_catalogue_as_it_stood_is_read_back(catalog: SqlCatalog) -> None:
+    """A wording that is no part of a version is that of the time; what came later is not there, what went is."""
+    slow = replace(HEAT, ttl_us=7)
+    assert catalog.apply(Given(), actor="ada") == 1
+    assert catalog.apply(Given(views=(slow,), generation=1), actor="ada") == 2
+    other = replace(HEAT, tile_us=30_000_000)
+    assert catalog.apply(Given(views=(other,), services=(service_of(other),), generation=2), actor="ada") == 3
+
+    assert [catalog.at(1).view("heat").ttl_us, catalog.at(2).view("heat").ttl_us] == [0, 7]
+    assert catalog.at(3).view("heat") == other
+    assert catalog.at(3).view("heat", HEAT.version) == slow
+    assert catalog.at(2).service("health") == service_of(HEAT)
+    assert catalog.at(0).views() == ()
+    assert catalog.pinned_versions(HEAT) == []
+
+
 def test_what_was_applied_is_what_is_read(catalog: SqlCatalog) -> None:
     """Views, on-demand views and services come back equal."""
     assert catalog.apply(Given(), actor="ada") == 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import ConflictError, CorruptError, InputError, NotFoundError
+from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Candidate, State, Verdict, ViewPin
-from lineshaft.registry.tables import ASSIGNMENT, TRANSITION
+from lineshaft.registry.records import Candidate, Provenance, State, Verdict, ViewPin
+from lineshaft.registry.tables import ASSIGNMENT, TRANSITION, VERSION
 
 CANDIDATE = Candidate(
     model="bearing_failure",
@@ -54,6 +56,30 @@ def test_a_version_comes_back_as_registered(registry: ModelRegistry) -> None:
     )
     assert (version.params, version.metrics, version.seed) == ({"max_depth": 3}, {"pr_auc": 0.9}, 7)
     assert registry.load(version) == CANDIDATE.artifact
+
+
+def test_how_a_version_came_about_is_sealed_with_it(registry: ModelRegistry) -> None:
+    """Provenance comes back as it was told, and a change of it is found; a version without any is none the worse."""
+    told = Provenance(
+        model_file="task: binary\n",
+        catalog_generation=3,
+        label_table="maintenance",
+        label_sha256="a" * 64,
+        moments_sha256="b" * 64,
+        features_sha256="c" * 64,
+        environment={"python": "3.11.2"},
+        curve=((0.5, 1.0), (1.0, 0.5)),
+    )
+    registry.register(CANDIDATE, actor="ana")
+    registry.register(replace(CANDIDATE, provenance=told), actor="ana")
+
+    assert [registry.get("bearing_failure", number).provenance for number in (1, 2)] == [None, told]
+    assert faults(registry.account("bearing_failure")) == []
+    with registry.engine.begin() as connection:
+        changed = update(VERSION).where(VERSION.c.number == 2)
+        other = json.dumps({**asdict(told), "catalog_generation": 4})
+        connection.execute(changed.values(provenance_json=other))
+    assert faults(registry.account("bearing_failure")) == ["bearing_failure@2 is not as it was registered"]
 
 
 def test_numbers_count_up(registry: ModelRegistry) -> None:
