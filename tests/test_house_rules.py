@@ -49,7 +49,6 @@ LAZY_VENDORS = {
 TEST_SHARE = 0.95
 LAZY_PARTS = (
     "lineshaft.definitions",
-    "lineshaft.models.scoring",
     "lineshaft.registry.migrate",
     "lineshaft.serving.client",
     "lineshaft.serving.metrics",

@@ -31,6 +31,7 @@ from lineshaft.registry.revisions import standing
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
+from lineshaft.serving.champions import Champions
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictor
@@ -241,7 +242,10 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     if traces is not None:
         told.append(traces)
 
+    champions = Champions(registry=parts.registry, environment=settings.project)
+
     def close() -> None:
+        champions.close()
         for log in logs:
             log.close()
         if traces is not None:
@@ -251,13 +255,8 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         plans=features.plans,
         features=features,
         training=TrainingSetHandler(plans=features.plans, offline=parts.offline),
-        predictor=Predictor(
-            registry=parts.registry,
-            features=features,
-            environment=settings.project,
-            clock=parts.clock,
-            sink=predictions,
-        ),
+        predictor=Predictor(champions=champions, features=features, clock=parts.clock, sink=predictions),
+        start=champions.start,
         upkeep=parts.online.keep_known,
         close=close,
         metrics=metrics,

@@ -17,8 +17,9 @@ from lineshaft.ops.training_set import training_set
 from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import open_registry
+from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
-from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predict import Predictor, Question
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -86,9 +87,10 @@ def test_a_prediction_rests_on_the_features_it_was_trained_on(tmp_path: Path) ->
 
     handler = FeatureHandler(plans=Plans(catalog=catalog), online=online, clock=clock)
     sink = PredictionLog(tmp_path / "predictions")
-    predictor = Predictor(registry=registry, features=handler, environment="prod", clock=clock, sink=sink)
+    champions = Champions(registry=registry, environment="prod")
+    predictor = Predictor(champions=champions, features=handler, clock=clock, sink=sink)
     keys = pa.table({"asset_id": [f"pump-{i:02d}" for i in range(ASSETS)]})
-    found = predictor.predict(SPEC.name, keys)
+    found = predictor.predict(Question(model=SPEC.name, keys=keys))
     sink.behind.flush()
 
     now = pa.array([clock.now_us()] * ASSETS).cast(pa.timestamp("us", tz="UTC"))

@@ -43,7 +43,6 @@ def registry(target: Target) -> Iterator[ModelRegistry]:
 def test_every_swap_is_followed_within_a_second_and_no_call_fails(target: Target, registry: ModelRegistry) -> None:
     """Promotions and rollbacks by turns, each waited for; callers ask all the while and each is answered."""
     registry.promote("wear", 2, environment="dev", actor="ann", reason="second")
-    target.client.predict("wear", asset_id=["p0"], timeout_s=30.0)  # the first one loads XGBoost
     over = threading.Event()
     failures: list[Exception] = []
     asked: list[int] = []

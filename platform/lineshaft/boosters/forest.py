@@ -21,6 +21,7 @@ from lineshaft.errors import InputError, LineshaftError
 
 MAX_TREE_DEPTH = 128
 MAX_TEXT = 1_000
+MAX_ATTRIBUTE = 1 << 20
 ROOTS = (-1, 2**31 - 1)
 """What XGBoost writes as the parent of a root."""
 _ARRAYS: Mapping[str, type[np.generic]] = {
@@ -62,12 +63,15 @@ class Forest:
     objective: str
     base_score: float
     features: tuple[str, ...]
+    attributes: Mapping[str, str]
+    rounds: int
     starts: NDArray[np.int64]
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     split: NDArray[np.int32]
     threshold: NDArray[np.float32]
     default_left: NDArray[np.uint8]
+    cover: NDArray[np.float32]  # the weight of the training rows that came by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +90,23 @@ def read_booster(content: bytes, *, artifact_format: str = "") -> Booster:
     InputError
         If it is no sound booster of one score, with the place and the reason.
     """
+    document, forest = _read(content, artifact_format)
+    return Booster(forest=forest, content=ubjson.encode(document))
+
+
+def read_forest(content: bytes) -> Forest:
+    """Return the trees of an artifact, held within bounds as `read_booster` does, for who needs no library to read it.
+
+    Raises `InputError` if it is no sound booster of one score.
+    """
+    return _read(content, "")[1]
+
+
+def _read(content: bytes, artifact_format: str) -> tuple[dict[str, Any], Forest]:
     spelling = artifact_format or ("ubj" if content[:2] == b"{L" else "json")
     try:
         document = read_document(content, spelling)
-        forest = sound(document)
-        return Booster(forest=forest, content=ubjson.encode(document))
+        return document, sound(document)
     except LineshaftError:
         raise
     except (ValueError, TypeError, OverflowError, KeyError) as error:
@@ -106,7 +122,7 @@ def sound(document: dict[str, Any]) -> Forest:
         _refuse("version", "is no list of three numbers")
     if not all(0 <= part < 100 for part in version):
         _refuse("version", f"{version} is none of XGBoost's")
-    _texts(learner["attributes"], "attributes")
+    attributes = _texts(learner["attributes"], "attributes", most=MAX_ATTRIBUTE)
     names = _names(learner["feature_names"], "feature_names")
     types = _names(learner["feature_types"], "feature_types", once=False)
     if not set(types) <= {"float", "int", "i", "q"} or len(types) not in (0, len(names)):
@@ -125,13 +141,15 @@ def sound(document: dict[str, Any]) -> Forest:
     for name, value in objective.items():
         if name != "name":
             _texts(value, f"objective.{name[:80]}")
-    booster = _keys(learner["gradient_booster"], "gradient_booster")
-    if booster["name"] != "gbtree":
+    booster = learner["gradient_booster"]
+    if isinstance(booster, dict) and booster.get("name", "gbtree") != "gbtree":
         _refuse("gradient_booster", f"{booster['name']!r:.40} is not taken: only gbtree is")
-    return _forest(_keys(booster["model"], "model"), objective=objective["name"], base=base, names=names)
+    booster = _keys(booster, "gradient_booster")
+    told = {"objective": objective["name"], "base_score": base, "features": names, "attributes": attributes}
+    return _forest(_keys(booster["model"], "model"), told)
 
 
-def _forest(model: dict[str, Any], *, objective: str, base: float, names: tuple[str, ...]) -> Forest:
+def _forest(model: dict[str, Any], told: dict[str, Any]) -> Forest:
     """Check the model's own counts, then all trees at once."""
     trees, param = model["trees"], _texts(model["gbtree_model_param"], "gbtree_model_param")
     if not isinstance(trees, list) or not trees:
@@ -147,21 +165,21 @@ def _forest(model: dict[str, Any], *, objective: str, base: float, names: tuple[
     ends = _counts(model["iteration_indptr"], "iteration_indptr")
     if not len(ends) or ends[0] != 0 or ends[-1] != len(trees) or (np.diff(ends) < 0).any():
         _refuse("iteration_indptr", f"does not lead from 0 to {len(trees)}")
-    sizes = [_tree(tree, number, features=len(names)) for number, tree in enumerate(trees)]
+    sizes = [_tree(tree, number, features=len(told["features"])) for number, tree in enumerate(trees)]
     whole = {name: np.concatenate([tree[name] for tree in trees]) for name in _ARRAYS}
     starts = np.cumsum([0, *sizes], dtype=np.int64)
     deleted = np.array([int(tree["tree_param"].get("num_deleted", 0)) for tree in trees])
-    _walk(whole, starts, deleted=deleted, features=len(names))
+    _walk(whole, starts, deleted=deleted, features=len(told["features"]))
     return Forest(
-        objective=objective,
-        base_score=base,
-        features=names,
+        **told,
+        rounds=len(ends) - 1,
         starts=starts,
         left=whole["left_children"],
         right=whole["right_children"],
         split=whole["split_indices"],
         threshold=whole["split_conditions"],
         default_left=whole["default_left"],
+        cover=whole["sum_hessian"],
     )
 
 
@@ -262,19 +280,19 @@ def _keys(found: Any, what: str, *, where: str = "") -> dict[str, Any]:
     return whole
 
 
-def _texts(found: Any, where: str) -> dict[str, str]:
+def _texts(found: Any, where: str, *, most: int = MAX_TEXT) -> dict[str, str]:
     """Return an object of short texts."""
     if not isinstance(found, dict) or len(found) > MAX_TEXT:
         _refuse(where, "is no object of texts")
     for name, value in found.items():
         _text(name, where)
-        _text(value, where)
+        _text(value, where, most=most)
     return found
 
 
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        _refuse(where, f"holds what is no text of at most {MAX_TEXT} letters")
+def _text(value: Any, where: str, *, most: int = MAX_TEXT) -> str:
+    if not isinstance(value, str) or len(value) > most:
+        _refuse(where, f"holds what is no text of at most {most} letters")
     value.encode()
     return value
 

@@ -17,6 +17,7 @@ from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.ops.reproduce import keep_provenance
 from lineshaft.registry.records import Slot
+from lineshaft.serving.predict import Question
 from lineshaft.specs import Status
 from lineshaft.wiring import Parts, connect, governance, handlers
 
@@ -68,7 +69,7 @@ def predict(
         if served.predictor is None or served.close is None:
             return
         times = np.full(entities.num_rows, moment_us(at), dtype=np.int64) if at else None
-        found = served.predictor.predict(model, entities, at_us=times)
+        found = served.predictor.predict(Question(model=model, keys=entities, at_us=times))
         served.close()
     rows = [
         {

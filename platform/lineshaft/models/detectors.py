@@ -16,23 +16,11 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import CorruptError, InputError
 from lineshaft.models.isolation import Forest, grow
+from lineshaft.models.scored import Floats, Scored
 
-Floats = NDArray[np.float64]
 KINDS = ("distance", "mahalanobis", "forest")
 MARK = b'{"detector":'
 _FIX = "register the model again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """Scores (n) and why: base + sum of contributions (n x features) = margin, of which the score is a rising function.
-
-    Of a distance the margin is the score's square, of a forest its logarithm to base 2.
-    """
-
-    scores: Floats
-    contributions: Floats
-    base: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +32,7 @@ class Distance:
     centre: Floats
     covariance: Floats  # features x features
 
-    def score(self, values: NDArray[np.float32]) -> Judged:
+    def score(self, values: NDArray[np.float32], *, why: bool = True) -> Scored:
         """Return root mean square distances in spreads; what is missing is left out, and the rest is weighed anew."""
         away = values.astype(np.float64) - self.centre
         parts = np.zeros(away.shape)
@@ -59,11 +47,11 @@ class Distance:
                 parts[np.ix_(rows, present)] = own * turned / len(present)
         margin = np.maximum(np.add.reduce(parts, axis=1), 0.0)
         scores = np.where(np.isfinite(away).any(axis=1), np.sqrt(margin), np.nan)
-        return Judged(scores=scores, contributions=parts, base=np.zeros(len(parts)))
+        return Scored(scores=scores, contributions=parts if why else None, base=0.0)
 
     def predict(self, values: NDArray[np.float32]) -> Floats:
         """Return the scores alone."""
-        return self.score(values).scores
+        return self.score(values, why=False).scores
 
     def numbers(self) -> dict[str, Any]:
         """Return what has to be stored."""
@@ -105,17 +93,16 @@ class Isolation:
     features: tuple[str, ...]
     forest: Forest
 
-    def score(self, values: NDArray[np.float32]) -> Judged:
+    def score(self, values: NDArray[np.float32], *, why: bool = True) -> Scored:
         """Return 2^-(cuts needed/cuts that an ordinary row needs); NaN where nothing is known of a row."""
         root, moved = self.forest.depths(values.astype(np.float64))
-        base = np.full(len(values), -root)
-        scores = np.exp2(base - np.add.reduce(moved, axis=1))
+        scores = np.exp2(-root - np.add.reduce(moved, axis=1))
         scores = np.where(np.isfinite(values).any(axis=1), scores, np.nan)
-        return Judged(scores=scores, contributions=-moved, base=base)
+        return Scored(scores=scores, contributions=-moved if why else None, base=-root)
 
     def predict(self, values: NDArray[np.float32]) -> Floats:
         """Return the scores alone."""
-        return self.score(values).scores
+        return self.score(values, why=False).scores
 
     def numbers(self) -> dict[str, Any]:
         """Return what has to be stored."""

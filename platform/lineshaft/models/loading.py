@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lineshaft.errors import CorruptError
 from lineshaft.models.detectors import Detector, from_bytes, is_detector
-
-if TYPE_CHECKING:
-    from lineshaft.models.scoring import Scorer
+from lineshaft.models.scoring import Scorer
 
 
 def load_model(artifact: bytes, *, features: Sequence[str]) -> Scorer | Detector:
@@ -21,9 +18,6 @@ def load_model(artifact: bytes, *, features: Sequence[str]) -> Scorer | Detector
         If the bytes are no model, or one with other features than the registry says.
     """
     if not is_detector(artifact):
-        # XGBoost is an optional part: a server of features alone starts without it.
-        from lineshaft.models.scoring import Scorer
-
         return Scorer.load(artifact, features=features)
     detector = from_bytes(artifact)
     if detector.features != tuple(features):

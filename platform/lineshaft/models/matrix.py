@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.models.spec import ModelSpec
+from lineshaft.tiles.buffers import is_valid, truths
+from lineshaft.tiles.sheet import Sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Examples:
         )
 
 
-def feature_matrix(table: pa.Table, features: Sequence[str]) -> NDArray[np.float32]:
+def feature_matrix(rows: pa.Table | Sheet, features: Sequence[str]) -> NDArray[np.float32]:
     """Return the features as float32, n x features; nulls become NaN, which a tree sends its own way.
 
     >>> feature_matrix(pa.table({"a": [1.5, None]}), ["a"]).tolist()
@@ -46,12 +48,37 @@ def feature_matrix(table: pa.Table, features: Sequence[str]) -> NDArray[np.float
     InputError
         If a feature is missing or is not a number.
     """
-    matrix = np.empty((table.num_rows, len(features)), dtype=np.float32)
-    for i, name in enumerate(features):
-        if name not in table.column_names:
+    names = rows.names if isinstance(rows, Sheet) else rows.column_names
+    for name in features:
+        if name not in names:
             raise InputError(f"feature {name!r} is not in the table", fix="ask the feature service the model pins")
-        matrix[:, i] = _cast(table, name, pa.float64(), as_a="feature", wanted="a number").to_numpy()
-    return matrix
+    sheet = rows if isinstance(rows, Sheet) else Sheet.of(rows.select(list(features)))
+    return matrix_of(sheet, [sheet.names.index(name) for name in features])
+
+
+def matrix_of(sheet: Sheet, places: Sequence[int]) -> NDArray[np.float32]:
+    """Return columns of a sheet, by place, as float32, n x columns, NaN under a null.
+
+    Raises `InputError` if one is not a number. What is too large for float32 is infinite.
+    """
+    columns = np.empty((len(sheet.names), sheet.rows), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for block in sheet.parts.blocks:
+            # By way of float64, as ever: a large whole number is rounded once to each.
+            own = block.values if block.values.dtype.kind == "f" else block.values.astype(np.float64)
+            columns[list(block.places)] = own if block.valid is None else np.where(block.valid, own, np.nan)
+        for place, column in sheet.parts.loose.items():
+            if place in places:
+                columns[place] = _numbers(column, sheet.names[place])
+    return columns.take(places, axis=0).T
+
+
+def _numbers(column: pa.Array, name: str) -> NDArray[np.float64]:
+    """Return truths, and numbers of rarer types, as float64."""
+    if pa.types.is_boolean(column.type):
+        return np.where(is_valid(column), truths(column), np.nan)
+    numbers = _cast(pa.table({name: column}), name, pa.float64(), as_a="feature", wanted="a number")
+    return np.asarray(numbers.to_numpy(), dtype=np.float64)
 
 
 def _cast(table: pa.Table, name: str, kind: pa.DataType, *, as_a: str, wanted: str) -> pa.ChunkedArray:

@@ -1,76 +1,128 @@
-"""Score: a booster read from its bytes, with exact contributions of every feature."""
+"""Score: a model read from its bytes without the library that made it, and why each score is what it is.
+
+This is the one way to a score, for the figures of a training, the gate, `Predict`, batches and exports alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
-from lineshaft.boosters.forest import read_booster
+from lineshaft.boosters.forest import Forest, read_forest
 from lineshaft.errors import CorruptError, InputError
+from lineshaft.models.attribution import Paths, paths
+from lineshaft.models.golden import Golden
+from lineshaft.models.scored import Floats, Scored
+from lineshaft.models.trees import Trees, grown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
-    """Scores (n) and why: margin = base + sum of contributions (n x features), score = link(margin).
-
-    The link is the logistic function for a probability and nothing for a quantity, so contributions of a probability
-    are in log-odds.
-    """
-
-    scores: NDArray[np.float64]
-    contributions: NDArray[np.float64]
-    base: NDArray[np.float64]
+def _logistic(margins: Floats) -> Floats:
+    """Return probabilities; what is too far out to tell from 0 or 1 is 0 or 1."""
+    return 1.0 / (1.0 + np.exp(np.minimum(-margins, 700.0)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _same(margins: Floats) -> Floats:
+    return margins
+
+
+LINKS: Mapping[str, Callable[[Floats], Floats]] = {
+    "binary:logistic": _logistic,
+    "reg:logistic": _logistic,
+    "binary:logitraw": _same,
+    "reg:squarederror": _same,
+    "reg:absoluteerror": _same,
+    "reg:pseudohubererror": _same,
+    "reg:gamma": np.exp,
+    "reg:tweedie": np.exp,
+    "count:poisson": np.exp,
+    "survival:aft": np.exp,
+    "survival:cox": np.exp,
+}
+"""From a sum of leaves to a score, by XGBoost's objective."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scorer:
     """A loaded model."""
 
-    booster: xgboost.Booster
+    trees: Trees
+    objective: str
     features: tuple[str, ...]
+    golden: Golden | None = None
 
     @staticmethod
     def load(artifact: bytes, *, features: Sequence[str]) -> Scorer:
-        """Read a booster from UBJSON or JSON.
+        """Read a model from UBJSON or JSON, and prove it on the rows that were stored with it.
 
         Raises
         ------
         CorruptError
-            If the bytes are no booster, or one with other features than the registry says.
+            If the bytes are no model, one of a kind that is not scored here, one with other features than the registry
+            says, or one that scores its golden rows otherwise than when it was trained.
         """
-        booster = xgboost.Booster(params={"nthread": 1})
         try:
-            booster.load_model(bytearray(read_booster(artifact).content))  # it is never given a byte we did not read
-        except (InputError, xgboost.core.XGBoostError, ValueError) as error:
-            why = f": {error.what}" if isinstance(error, InputError) else ""
-            raise CorruptError(f"these bytes are no XGBoost model{why}", fix="register the model again") from error
-        names = tuple(booster.feature_names or ())
-        if names != tuple(features):
+            forest = read_forest(artifact)
+        except InputError as error:
+            raise CorruptError(f"these bytes are no XGBoost model: {error.what}", fix="register it again") from error
+        if forest.features != tuple(features):
             raise CorruptError(
                 "the model's features are not those registered with it",
-                where=f"{len(names)} in the model, {len(features)} registered",
+                where=f"{len(forest.features)} in the model, {len(features)} registered",
                 fix="register the model again",
             )
-        booster.set_param({"nthread": 1})
-        return Scorer(booster=booster, features=names)
+        _refuse_other_kinds(forest)
+        trees = grown(forest, base=_base(forest))
+        golden = Golden.of(forest.attributes, width=trees.width)
+        scorer = Scorer(trees=trees, objective=forest.objective, features=forest.features, golden=golden)
+        if golden is not None:
+            golden.check(scorer.predict)
+        return scorer
 
-    def predict(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the scores of rows (n x features, NaN where unknown), without saying why."""
-        return self._scores(self._rows(values))
+    def predict(self, values: NDArray[np.float32]) -> Floats:
+        """Return the scores of rows (n x features, NaN where unknown), without saying why.
 
-    def score(self, values: NDArray[np.float32]) -> Scored:
+        They are rounded to float32, in which the trees add up: what is beyond would differ from machine to machine.
+        """
+        with np.errstate(over="ignore"):
+            linked = LINKS[self.objective](self.trees.margins(values).astype(np.float64))
+            return linked.astype(np.float32).astype(np.float64)
+
+    def score(self, values: NDArray[np.float32], *, why: bool = True) -> Scored:
         """Score rows (n x features, NaN where unknown); contributions and scores are of the same trees."""
-        rows = self._rows(values)
-        parts = np.asarray(self.booster.predict(rows, pred_contribs=True), dtype=np.float64)
-        return Scored(scores=self._scores(rows), contributions=parts[:, :-1], base=parts[:, -1])
+        if not why:
+            return Scored(scores=self.predict(values))
+        contributions = self.paths.contributions(values)
+        return Scored(scores=self.predict(values), contributions=contributions, base=self.paths.base)
 
-    def _rows(self, values: NDArray[np.float32]) -> xgboost.DMatrix:
-        """Return rows as XGBoost holds them."""
-        return xgboost.DMatrix(values, feature_names=list(self.features), nthread=1)
+    @cached_property
+    def paths(self) -> Paths:
+        """Return the paths to the leaves: made when a score is first asked why."""
+        return paths(self.trees)
 
-    def _scores(self, rows: xgboost.DMatrix) -> NDArray[np.float64]:
-        return np.asarray(self.booster.predict(rows), dtype=np.float64)
+
+def _base(forest: Forest) -> np.float32:
+    """Return what every sum begins with; a model file holds the score of no tree, in float32."""
+    score, link = np.float32(forest.base_score), LINKS[forest.objective]
+    if link is _same:
+        return score
+    if not 0 < score < (1 if link is _logistic else np.inf):
+        raise CorruptError(f"a model of {forest.objective} cannot begin at {score}", fix="register the model again")
+    if link is np.exp:
+        return np.float32(math.log(score))
+    return -np.float32(math.log(np.float32(1) / score - np.float32(1)))
+
+
+def _refuse_other_kinds(forest: Forest) -> None:
+    """Raise `CorruptError` for a model whose score is not the sum over the leaves of all its trees, in a known unit."""
+    if forest.objective not in LINKS:
+        what, fix = f"the objective {forest.objective!r} is not served", f"use one of {', '.join(LINKS)}"
+        raise CorruptError(what, where="the model's file", fix=fix)
+    best = forest.attributes.get("best_iteration", "")
+    if best.isdecimal() and forest.rounds > int(best) + 1:
+        what = f"the model went on after its best iteration, {best}, to {forest.rounds - 1}: which of the two is meant?"
+        raise CorruptError(what, where="the model's file", fix="cut it: booster[: booster.best_iteration + 1]")

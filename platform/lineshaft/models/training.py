@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.models.anomaly import fit_detector, train_detector
+from lineshaft.models.golden import ATTRIBUTE, Golden, golden_rows
 from lineshaft.models.matrix import Examples, examples
 from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
+from lineshaft.models.scoring import Scorer
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
 from lineshaft.models.trained import Fitted, TrainedModel, told_of
@@ -90,8 +92,6 @@ def _unseen(
     spec: ModelSpec, rows: Examples, tests: Sequence[NDArray[np.bool_]], *, features: tuple[str, ...]
 ) -> Floats:
     """Return each row's score by a model that never saw its group; NaN where no part judges it."""
-    from lineshaft.models.scoring import Scorer
-
     scores = np.full(len(rows.labels), np.nan)
     chosen = [spec.features.index(name) for name in features]
     for test in tests:
@@ -124,11 +124,14 @@ def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...], threads:
     import xgboost
 
     chosen = [spec.features.index(name) for name in features]
-    names = list(features)
-    held = xgboost.DMatrix(rows.values[:, chosen], label=rows.labels, feature_names=names, nthread=1)
+    names, values = list(features), rows.values[:, chosen]
+    held = xgboost.DMatrix(values, label=rows.labels, feature_names=names, nthread=1)
     # The bits are the same with two threads; the wall clock on a shared machine is not.
     params = {**_params(spec, rows, features=features), "nthread": threads}
     booster = xgboost.train(params, held, num_boost_round=spec.rounds)
+    known = golden_rows(values)
+    scores = booster.predict(xgboost.DMatrix(known, feature_names=names, nthread=1))
+    booster.set_attr(**{ATTRIBUTE: Golden(rows=known, scores=scores).text()})
     return bytes(booster.save_raw("ubj"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -251,22 +252,26 @@ def statuses_to(names: Sequence[str], status: NDArray[np.int8]) -> list[features
 
 def predictions_to(predictions: Predictions, *, most: int) -> predictions_pb2.PredictResponse:
     """Return predictions as they go over the wire, each with its `most` largest contributions (negative: all)."""
-    names, values, parts = predictions.features, predictions.values, predictions.contributions
-    rows = []
-    for i, columns in enumerate(strongest(parts, most=most).tolist()):
-        row = predictions_pb2.Prediction(score=predictions.scores[i], base=predictions.base[i])
-        row.status = predictions.statuses[i]
-        for j in columns:
-            row.contributions.add(feature=names[j], value=values[i, j], contribution=parts[i, j])
-        rows.append(row)
-    return predictions_pb2.PredictResponse(
+    reply = predictions_pb2.PredictResponse(
         model=predictions.model,
         model_version=predictions.version,
-        predictions=rows,
         views=views_to({pin.view: pin.version for pin in predictions.pins}, predictions.ages_us),
         served_at_us=int(predictions.at_us[0]),
         degraded=predictions.degraded,
+        stands_in_for=predictions.stands_in_for,
     )
+    scores, half_width = predictions.scores.tolist(), predictions.half_width
+    for score, status in zip(scores, predictions.statuses.tolist(), strict=True):
+        row = reply.predictions.add(score=score, status=status, base=predictions.base)
+        if math.isfinite(half_width) and math.isfinite(score):
+            row.interval.low, row.interval.high = max(score - half_width, 0.0), score + half_width
+            row.interval.coverage = 0.9
+    if predictions.contributions is not None and most:
+        names, values, parts = predictions.features, predictions.values, predictions.contributions
+        for i, columns in enumerate(strongest(parts, most=most).tolist()):
+            for j in columns:
+                reply.predictions[i].contributions.add(feature=names[j], value=values[i, j], contribution=parts[i, j])
+    return reply
 
 
 def strongest(contributions: NDArray[np.float64], *, most: int) -> NDArray[np.intp]:

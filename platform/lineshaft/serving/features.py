@@ -148,12 +148,16 @@ class Plans:
 
     def pinned(self, service: Service) -> Plan:
         """Return the plan of a service as a model pins it, whatever the catalogue calls by its name today."""
-        plan = self._pinned.get(id(service))
+        plan = self.held(service)
         if plan is None:
             if len(self._pinned) >= _MOST_PINNED:
                 self._pinned.clear()
             plan = self._pinned[id(service)] = self.make(service)  # the plan holds the service: its id stays its own
         return plan
+
+    def held(self, service: Service) -> Plan | None:
+        """Return the plan of a service as a model pins it, if it was made before."""
+        return self._pinned.get(id(service))
 
     def make(self, service: Service) -> Plan:
         """Make a service ready; raises `NotFoundError` when a view version of it is gone."""
@@ -215,18 +219,11 @@ class FeatureHandler:
     ) -> Served | None:
         """Return what `get` returns if nothing has to be waited for; None where `get` is to be called, on a thread."""
         plan = self.plans.known(asked)
-        if plan is None or entities.num_rows > MOST_AT_ONCE or self._prompt is None:
+        if plan is None:
             return None
         must_read(caller, asked, plan)
-        if self.breaker.state != "closed":  # whoever tries does so on a thread
-            budget_s = 0.0
-        start = time.perf_counter()
-        found = self._prompt.read_at_once(wanted_of(plan, entities), budget_s=budget_s)
-        if found is None:
-            return None
         moment = self.clock.now_us() if at_us is None else at_us
-        times = repeated(np.int64(moment), entities.num_rows)
-        return self._served(plan, entities, found, times, read_at_s=start)
+        return self._at_once(plan, entities, repeated(np.int64(moment), entities.num_rows), budget_s)
 
     def attend(self) -> None:
         """Keep the online store ready for the next call; called many times a second, never waits."""
@@ -239,6 +236,24 @@ class FeatureHandler:
         at_us: int64 microseconds, one for each entity row.
         """
         return self._serve(self.plans.pinned(service), keys, at_us, None)
+
+    def answer_at_once(
+        self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64], budget_s: float
+    ) -> Served | None:
+        """Return what `answer` returns if nothing has to be waited for; None where it is to be called, on a thread."""
+        plan = self.plans.held(service)
+        return None if plan is None else self._at_once(plan, keys, at_us, budget_s)
+
+    def _at_once(
+        self, plan: Plan, entities: pa.Table | Keys, at_us: NDArray[np.int64], budget_s: float
+    ) -> Served | None:
+        if entities.num_rows > MOST_AT_ONCE or self._prompt is None:
+            return None
+        if self.breaker.state != "closed":  # whoever tries does so on a thread
+            budget_s = 0.0
+        start = time.perf_counter()
+        found = self._prompt.read_at_once(wanted_of(plan, entities), budget_s=budget_s)
+        return None if found is None else self._served(plan, entities, found, at_us, read_at_s=start)
 
     def _serve(self, plan: Plan, entities: pa.Table | Keys, at_us: NDArray[np.int64], budget_s: float | None) -> Served:
         if entities.num_rows > self.max_rows:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
-from lineshaft.errors import CorruptError, InputError, LineshaftError
-from lineshaft.models.detectors import Detector
-from lineshaft.models.loading import load_model
-from lineshaft.models.matrix import feature_matrix
-from lineshaft.models.spec import service_features
-from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import ModelVersion, ViewPin
+from lineshaft.errors import CorruptError, InputError
+from lineshaft.models.matrix import matrix_of
+from lineshaft.registry.records import ViewPin
+from lineshaft.serving.champions import Champions, Ready, Standing
 from lineshaft.specs import Service, Status
+from lineshaft.specs.rows import PRESENT
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.buffers import repeated
 from lineshaft.tiles.keys import Keys, table_of
 
-if TYPE_CHECKING:
-    from lineshaft.models.scoring import Scorer
+_LOG = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
-POLL_S = 0.5
-"""How often, in seconds, a server asks the registry whether a champion changed."""
+MOST_AT_ONCE = 64
+"""Most entities that are scored without a thread: about 2 ms."""
+_WHY = 16
+"""As many entities could be scored in the time that it takes to say why of one."""
 
 
 class Answered(Protocol):
@@ -55,6 +52,12 @@ class FeatureSource(Protocol):
         """Answer a service, with the view versions it names, for entity keys at a time."""
         ...
 
+    def answer_at_once(
+        self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64], budget_s: float
+    ) -> Answered | None:
+        """Return what `answer` returns if nothing has to be waited for; None where it is to be called, on a thread."""
+        ...
+
 
 class PredictionSink(Protocol):
     """Where predictions are remembered."""
@@ -65,13 +68,28 @@ class PredictionSink(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a model: about whom, as of when (now unless said), and whether to say why."""
+
+    model: str
+    keys: pa.Table | Keys
+    at_us: NDArray[np.int64] | None = None
+    why: bool = True
+
+
+Allows = Callable[[Service], None]
+"""Be asked about the service that a model reads, before it is read; raise to refuse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
     """Scores of n entities in the order asked, and everything needed to explain them later.
 
     `scores` is NaN where the model refused: no input of the entity was present, or one that its service requires was
-    not. `statuses` is PRESENT where every
-    input was, otherwise the worst status among the inputs (the model took those as missing). For a probability,
-    `contributions` and `base` are log-odds; base + contributions sum to the score before the logistic function.
+    not. `statuses` is PRESENT where every input was, otherwise the worst status among the inputs (the model took those
+    as missing). For a probability, `contributions` and `base` are log-odds; base + contributions sum to the score
+    before the logistic function. `half_width` says how far the truth of an asset is from a score at most, nine times
+    in ten; NaN where nobody knows. `stands_in_for` says which version should have answered, and why it did not.
     """
 
     model: str
@@ -79,22 +97,29 @@ class Predictions:
     task: str
     service: str
     pins: tuple[ViewPin, ...]
-    keys: pa.Table
+    entities: pa.Table | Keys
     at_us: NDArray[np.int64]
     scores: NDArray[np.float64]
     statuses: NDArray[np.int8]
     features: tuple[str, ...]
     values: NDArray[np.float32]  # n x features, NaN where missing
     input_statuses: NDArray[np.int8]  # n x features
-    contributions: NDArray[np.float64]  # n x features
-    base: NDArray[np.float64]
     ages_us: Mapping[str, NDArray[np.int64]]  # by view, -1 unknown
+    contributions: NDArray[np.float64] | None = None  # n x features, where asked for
+    base: float = math.nan
+    half_width: float = math.nan
     degraded: bool = False
+    stands_in_for: str = ""
 
     @property
     def version(self) -> str:
         """Return `model@number`."""
         return f"{self.model}@{self.number}"
+
+    @property
+    def keys(self) -> pa.Table:
+        """Return the entities as an Arrow table."""
+        return table_of(self.entities)
 
     @property
     def oldest_input_us(self) -> NDArray[np.int64]:
@@ -104,113 +129,93 @@ class Predictions:
         return oldest
 
     def top(self, row: int, *, count: int = 5) -> list[tuple[str, float, float]]:
-        """Return the features that moved a score most: (name, value, contribution)."""
+        """Return the features that moved a score most: (name, value, contribution); none where it was not asked why."""
+        if self.contributions is None:
+            return []
         order = np.argsort(-np.abs(self.contributions[row]), kind="stable")[:count]
         return [(self.features[i], float(self.values[row, i]), float(self.contributions[row, i])) for i in order]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A champion in memory, with the service it pins."""
-
-    version: ModelVersion
-    service: Service
-    scorer: Scorer | Detector
-    generation: int
-    columns: tuple[int, ...]  # of the answer, in the model's order
-
-
 @dataclass(slots=True, kw_only=True)
 class Predictor:
-    """Serves the champions of one environment, and follows a promotion within half a second.
+    """Serves the champions of one environment.
 
-    A registry that does not answer stops changes, not predictions: the champion loaded last goes on.
+    `failures` counts, by version, the questions that it failed at and the champion before it was asked.
     """
 
-    registry: ModelRegistry
+    champions: Champions
     features: FeatureSource
-    environment: str
     clock: Clock
     sink: PredictionSink | None = None
-    _loaded: dict[str, Loaded] = field(default_factory=dict)
-    _polled_s: float = -POLL_S
-    _generation: int = -1
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    failures: dict[str, int] = field(default_factory=dict)
 
-    def predict(
-        self,
-        model: str,
-        keys: pa.Table | Keys,
-        *,
-        at_us: NDArray[np.int64] | None = None,
-        allows: Callable[[Service], None] | None = None,
-    ) -> Predictions:
-        """Score entities by the champion, from features as of now (or of `at_us`, one time per entity).
-
-        allows: asked about the service that the champion reads, before it is read; it raises to refuse.
+    def predict(self, question: Question, *, allows: Allows | None = None) -> Predictions:
+        """Score entities by the champion; where it fails, by the champion before it.
 
         Raises
         ------
         NotFoundError
             If the model has no champion in this environment.
         CorruptError
-            If the registered file was altered.
+            If no version of it can be used.
         """
-        if not keys.num_rows:
-            raise InputError("no entities asked for", where=model, fix="send at least one key")
-        loaded = self.champion(model)
+        standing, at_us = self._asked(question)
+        fault = standing.passed_over
+        for ready in filter(None, (standing.ready, standing.reserve)):
+            if allows is not None:
+                allows(ready.service)
+            answered = self.features.answer(ready.service, question.keys, at_us=at_us)
+            try:
+                return self._noted(_predictions(ready, question, at_us, answered, fault))
+            except _FailedError as failed:
+                self._count(ready.version.ref, failed)
+                fault = fault or str(failed)
+        raise CorruptError(f"no version of {question.model!r} gives a score: {fault}", fix="promote another version")
+
+    def predict_at_once(
+        self, question: Question, *, allows: Allows | None = None, budget_s: float
+    ) -> Predictions | None:
+        """Return what `predict` returns if nothing has to be waited for; None where that is to be called, on a thread.
+
+        budget_s: the most time the online store may take.
+        """
+        work = question.keys.num_rows * (_WHY if question.why else 1)
+        if work > MOST_AT_ONCE or question.model not in self.champions.standing():
+            return None
+        standing, at_us = self._asked(question)
+        service = standing.ready.service
         if allows is not None:
-            allows(loaded.service)
-        asked_us = np.full(keys.num_rows, self.clock.now_us(), dtype=np.int64) if at_us is None else at_us
-        answered = self.features.answer(loaded.service, keys, at_us=asked_us)
-        predictions = _score(loaded, table_of(keys), asked_us, answered)
+            allows(service)
+        answered = self.features.answer_at_once(service, question.keys, at_us=at_us, budget_s=budget_s)
+        if answered is None:
+            return None
+        try:
+            return self._noted(_predictions(standing.ready, question, at_us, answered, standing.passed_over))
+        except _FailedError:
+            return None  # counted on the thread, where it is tried again and its reserve is asked
+
+    def _asked(self, question: Question) -> tuple[Standing, NDArray[np.int64]]:
+        """Return who is to answer, and the moment of each entity."""
+        n = question.keys.num_rows
+        if not n:
+            raise InputError("no entities asked for", where=question.model, fix="send at least one key")
+        at_us = repeated(np.int64(self.clock.now_us()), n) if question.at_us is None else question.at_us
+        return self.champions.of(question.model), at_us
+
+    def _count(self, version: str, failed: _FailedError) -> None:
+        """Count a failure; say so of the first, and of every hundredth after."""
+        count = self.failures[version] = self.failures.get(version, 0) + 1
+        if count % 100 == 1:
+            _LOG.error("%s (failure %d); the champion before it answers", failed, count, exc_info=failed)
+
+    def _noted(self, predictions: Predictions) -> Predictions:
         if self.sink is not None:
             self.sink.append(predictions)
         return predictions
 
-    def champion(self, model: str) -> Loaded:
-        """Return the model's champion, loaded anew if the registry says champions changed."""
-        with self._lock:
-            generation = self._poll()
-            held = self._loaded.get(model)
-            if held is not None and held.generation == generation:
-                return held
-            try:
-                self._loaded[model] = self._load(model, generation)
-            except LineshaftError:
-                if held is None:
-                    raise
-                logger.exception("champion of %s cannot be loaded; %s goes on", model, held.version.ref)
-                # Not tried again at every request; the next promotion is.
-                self._loaded[model] = replace(held, generation=generation)
-            return self._loaded[model]
 
-    def _poll(self) -> int:
-        """Return the environment's generation, asked for at most every POLL_S seconds."""
-        now = time.monotonic()
-        if now - self._polled_s >= POLL_S:
-            try:
-                self._generation = self.registry.generation(self.environment)
-            except LineshaftError as error:
-                logger.warning("registry not reached, champions stay as they are: %s", error.what)
-            self._polled_s = now
-        return self._generation
-
-    def _load(self, model: str, generation: int) -> Loaded:
-        """Read the champion from the registry; its hash and its features are checked."""
-        version = self.registry.champion(model, self.environment)
-        service = Service.from_json(version.service_json)
-        place = {name: i for i, name in enumerate(service_features(service))}
-        missing = [name for name in version.features if name not in place]
-        if missing:
-            raise CorruptError(f"{version.ref} reads {missing[0]!r}, which the service it pins does not have")
-        return Loaded(
-            version=version,
-            service=service,
-            scorer=load_model(self.registry.load(version), features=version.features),
-            generation=generation,
-            columns=tuple(place[name] for name in version.features),
-        )
+class _FailedError(Exception):
+    """A model that is loaded gave no score."""
 
 
 def _worst(statuses: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -220,30 +225,46 @@ def _worst(statuses: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.where(replaced, np.int8(Status.IMPUTED), told).astype(np.int8)
 
 
-def _score(loaded: Loaded, keys: pa.Table, at_us: NDArray[np.int64], answered: Answered) -> Predictions:
-    """Turn an answer into predictions."""
-    version, answer = loaded.version, answered.answer
-    values = feature_matrix(answer.columns, version.features)
-    statuses = np.asarray(answer.status)[:, list(loaded.columns)]
-    scored = loaded.scorer.score(values)
-    absent = statuses != Status.PRESENT
-    needed = [i for i, name in enumerate(version.features) if name in loaded.service.required]
-    refused = absent.all(axis=1) | absent[:, needed].any(axis=1)
+def _predictions(
+    ready: Ready, question: Question, at_us: NDArray[np.int64], answered: Answered, stands_in_for: str
+) -> Predictions:
+    """Turn an answer into predictions; raise `_FailedError` where the model fails, or gives no number."""
+    version, answer = ready.version, answered.answer
+    statuses, refused = _judged(ready, answer)
+    try:
+        values = matrix_of(answer.sheet, ready.columns)
+        scored = ready.model.score(values, why=question.why)
+    except Exception as error:
+        raise _FailedError(f"{version.ref} failed: {type(error).__name__}: {error}") from error
+    if not np.isfinite(scored.scores[~refused]).all():
+        raise _FailedError(f"{version.ref} gives a score that is no number")
     return Predictions(
         model=version.model,
         number=version.number,
         task=version.task,
         service=version.service,
         pins=version.pins,
-        keys=keys,
+        entities=question.keys,
         at_us=at_us,
         scores=np.where(refused, np.nan, scored.scores),
-        statuses=_worst(statuses),
+        statuses=_worst(statuses) if not answer.whole else statuses[:, 0],
         features=version.features,
         values=values,
         input_statuses=statuses,
+        ages_us=answer.age_us,
         contributions=scored.contributions,
         base=scored.base,
-        ages_us=answer.age_us,
+        half_width=version.metrics.get("half_width_90", math.nan),
         degraded=answered.degraded,
+        stands_in_for=stands_in_for,
     )
+
+
+def _judged(ready: Ready, answer: Answer) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Return the statuses of a model's inputs (n x features), and which rows it refuses."""
+    if answer.whole:
+        n = answer.sheet.rows
+        return repeated(PRESENT, n, len(ready.columns)), np.zeros(n, dtype=np.bool_)
+    statuses = answer.status.take(ready.columns, axis=1)
+    absent = statuses != PRESENT
+    return statuses, absent.all(axis=1) | absent[:, list(ready.required)].any(axis=1)

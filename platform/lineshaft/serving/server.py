@@ -49,6 +49,7 @@ _ANSWER_S, _ATTEND_S = 0.002, 0.04
 class Handlers:
     """What the server answers with. Without a predictor there is no `PredictionService`; without pushes none is taken.
 
+    `start` is called on a thread before the server listens: what takes long must not happen in a first call.
     `upkeep` is called now and then on a thread, and once more after the last call was answered, `close` then alone:
     what is only held in memory is written. Who is in `told` is told of each call that ended, besides the metrics.
     """
@@ -57,6 +58,7 @@ class Handlers:
     features: FeatureHandler
     training: TrainingSetHandler
     predictor: Predicts | None = None
+    start: Callable[[], None] | None = None
     upkeep: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
     metrics: Metrics | None = None
@@ -121,7 +123,8 @@ class Server:
             handlers.metrics.watch_limit("streams", lambda: edge.streams.now, most=self._limits.max_streams)
             handlers.metrics.watch_waiting("grpc", self._pool)
             handlers.metrics.watch_watches(self._board)
-        self._upkeep, self._close, self._attend = handlers.upkeep, handlers.close, handlers.features.attend
+        self._begin, self._upkeep, self._close = handlers.start, handlers.upkeep, handlers.close
+        self._attend = handlers.features.attend
         self._slack = Slack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -131,6 +134,8 @@ class Server:
         Raises `InputError` for an address that other machines could reach, unless the door is encrypted and guarded.
         """
         self._door.refuse_unguarded(address)
+        if self._begin is not None:
+            await asyncio.to_thread(self._begin)
         try:
             port = self._listen(address)
         except RuntimeError as error:

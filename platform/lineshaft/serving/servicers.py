@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import InputError, LineshaftError, NotFoundError, UnauthenticatedError
@@ -21,10 +20,9 @@ from lineshaft.serving import calls, convert, together, written
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.outside_arrow import entity_rows_from
-from lineshaft.serving.predict import Predictions
+from lineshaft.serving.predict import Allows, Predictions, Question
 from lineshaft.serving.watching import Pace, Watching
 from lineshaft.specs import Service
-from lineshaft.tiles.keys import Keys
 
 _AT_A_STRETCH = 4
 """Questions of one message that are answered before other calls have a turn."""
@@ -35,15 +33,14 @@ _MESSAGE_BYTES = 4 << 20
 class Predicts(Protocol):
     """Whoever predicts: `lineshaft.serving.predict.Predictor`."""
 
-    def predict(
-        self,
-        model: str,
-        keys: pa.Table | Keys,
-        *,
-        at_us: NDArray[np.int64] | None = None,
-        allows: Callable[[Service], None] | None = None,
-    ) -> Predictions:
-        """Return the champion's predictions for entities, if `allows` does not refuse the service it reads."""
+    def predict(self, question: Question, *, allows: Allows | None = None) -> Predictions:
+        """Return predictions for entities, if `allows` does not refuse the service that the model reads."""
+        ...
+
+    def predict_at_once(
+        self, question: Question, *, allows: Allows | None = None, budget_s: float
+    ) -> Predictions | None:
+        """Return them if nothing has to be waited for."""
         ...
 
 
@@ -169,20 +166,30 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return one prediction for each entity, to those who may read the service that the model reads."""
-        budget_s(self._answers.timeout_s, context.time_remaining())
-        caller = self._caller()
+        limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
+        caller, most = self._caller(), request.contributions
+        entities = convert.entities_from(request.entities, request.request_data)
+        at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
+        question = Question(model=request.model, keys=entities, at_us=at_us, why=most != 0)
+        local = caller is LOCAL  # the host asks nobody: not even for how things are worded now
+
+        def allows_at_once(service: Service) -> None:
+            plan = self._plans.known(service.name)
+            if plan is None:
+                raise BlockingIOError
+            caller.must_read(plan.service)
 
         def allows(service: Service) -> None:
             caller.must_read(self._worded_now(service))
 
+        with suppress(BlockingIOError):
+            asked = None if local else allows_at_once
+            told = self._predictor.predict_at_once(question, allows=asked, budget_s=limit_s)
+            if told is not None:
+                return _reply(told, most)
+
         def work() -> predictions_pb2.PredictResponse:
-            entities = convert.entities_from(request.entities, request.request_data)
-            at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
-            asked = None if caller is LOCAL else allows  # the host asks nobody: not even for how things are worded now
-            predictions = self._predictor.predict(request.model, entities, at_us=at_us, allows=asked)
-            call = calls.current()
-            call.feature_service, call.degraded = predictions.service, predictions.degraded
-            return convert.predictions_to(predictions, most=request.contributions)
+            return _reply(self._predictor.predict(question, allows=None if local else allows), most)
 
         return await on(self._answers.pool, work)
 
@@ -192,6 +199,13 @@ class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
             return self._plans.of(service.name).service
         except NotFoundError:
             return service
+
+
+def _reply(told: Predictions, most: int) -> predictions_pb2.PredictResponse:
+    """Return predictions as they go out, and note what the call was about."""
+    call = calls.current()
+    call.feature_service, call.degraded = told.service, told.degraded
+    return convert.predictions_to(told, most=most)
 
 
 def _training_replies(chunks: Iterator[tuple[Plan, Chunk]]) -> Generator[features_pb2.GetTrainingSetResponse]:

@@ -65,7 +65,10 @@ READER = "lineshaft:vibration:reader"
 class OneModel:
     """A predictor whose model reads `ours`: it says who may not, and has no champion for who may."""
 
-    def predict(self, model: str, keys: pa.Table, *, at_us: Any = None, allows: Any = None) -> Any:
+    def predict_at_once(self, question: Any, *, allows: Any = None, budget_s: float) -> None:
+        """Have it asked on a thread."""
+
+    def predict(self, question: Any, *, allows: Any = None) -> Any:
         """Ask whether the service may be read; then answer nothing that can be sent."""
         if allows is not None:
             allows(OURS)

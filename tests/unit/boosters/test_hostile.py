@@ -210,7 +210,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a key nobody knows": ("ubj", lambda: said("plugin", "evil.so")),
     "a feature named twice": ("ubj", lambda: said("feature_names", ["view__rms"] * 3)),
     "fewer features than the trees know": ("ubj", lambda: said("feature_names", ["view__rms"])),
-    "attributes as long as a book": ("ubj", lambda: said("attributes", {"note": "x" * 1_000_000})),
+    "attributes as long as a book": ("ubj", lambda: said("attributes", {"note": "x" * 2_000_000})),
     "an objective without a name": ("ubj", lambda: said("objective", {"name": 7})),
     "another booster than trees": ("ubj", lambda: said("gradient_booster", {"model": {}, "name": "gblinear"})),
 }

@@ -41,7 +41,7 @@ def test_what_is_odd_scores_high_and_the_feature_is_named(kind: str) -> None:
     found, usual = detector.score(rows), detector.predict(healthy(seed=2))
 
     assert found.scores[0] > found.scores[1] + usual.std()
-    assert int(np.argmax(found.contributions[0])) == 2
+    assert int(np.argmax(found.reasons[0])) == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,7 +51,7 @@ def test_contributions_add_up_to_the_score(kind: str) -> None:
     rows[::3, 1] = np.nan
     found = fitted(kind).score(rows)
 
-    margin = found.base + found.contributions.sum(axis=1)
+    margin = found.base + found.reasons.sum(axis=1)
 
     np.testing.assert_allclose(
         np.exp2(margin) if kind == "forest" else margin, found.scores ** (1 + (kind != "forest"))
@@ -80,7 +80,7 @@ def test_a_detector_is_read_back_to_the_bit_and_scores_a_row_alone_as_among_othe
     assert to_bytes(detector) == to_bytes(fitted(kind))
     assert np.array_equal(together.scores, detector.predict(rows))
     assert np.array_equal(together.scores, np.concatenate([one.scores for one in alone]))
-    assert np.array_equal(together.contributions, np.concatenate([one.contributions for one in alone]))
+    assert np.array_equal(together.reasons, np.concatenate([one.reasons for one in alone]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

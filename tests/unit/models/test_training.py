@@ -123,10 +123,10 @@ def test_contributions_add_up_to_the_score(task: str) -> None:
 
     scored = scorer.score(feature_matrix(table, trained.features))
 
-    margin = scored.base + scored.contributions.sum(axis=1)
+    margin = scored.base + scored.reasons.sum(axis=1)
     expected = 1 / (1 + np.exp(-margin)) if task == "binary" else margin
     np.testing.assert_allclose(scored.scores, expected, rtol=1e-5, atol=1e-5)
-    assert scored.contributions.shape == (table.num_rows, 3)
+    assert scored.reasons.shape == (table.num_rows, 3)
 
 
 def test_a_row_is_scored_alone_as_in_a_batch() -> None:

@@ -19,11 +19,12 @@ from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.serving import predict as predict_module
-from lineshaft.serving.predict import Predictor
+from lineshaft.serving.champions import Champions
+from lineshaft.serving.predict import Predictor, Question
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.specs import Service, ServiceView, Status
 from lineshaft.tiles.answer import Answer
+from lineshaft.tiles.keys import Keys
 from lineshaft.tiles.sheet import Sheet
 
 SERVICE = Service(
@@ -38,6 +39,7 @@ SPEC = ModelSpec(
 )
 POLICY = GatePolicy(name="better", metric="pr_auc", better="higher", margin=0.05)
 KEYS = pa.table({"asset_id": ["pump-1", "pump-2", "pump-3"]})
+ASK = Question(model="bearing_failure", keys=KEYS)
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,19 @@ class CannedFeatures:
     asked: list[Service] = field(default_factory=list)
     status: list[list[int]] = field(default_factory=lambda: [[1, 1], [2, 1], [3, 3]])
 
-    def answer(self, service: Service, keys: pa.Table, *, at_us: NDArray[np.int64]) -> Canned:
+    def answer(self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64]) -> Canned:
         """Return the canned answer."""
         self.asked.append(service)
         columns = pa.table({"vibration__rms": [2.0, None, None], "vibration__kurtosis": [3.0, 3.0, None]})
         status = np.array(self.status, dtype=np.int8)
         ages = {"vibration": np.array([5, 6, -1], dtype=np.int64)}
         return Canned(answer=Answer(sheet=Sheet.of(columns), status=status, age_us=ages))
+
+    def answer_at_once(
+        self, service: Service, keys: pa.Table | Keys, *, at_us: NDArray[np.int64], budget_s: float
+    ) -> Canned | None:
+        """Return the canned answer, where there is time."""
+        return self.answer(service, keys, at_us=at_us) if budget_s else None
 
 
 @pytest.fixture
@@ -94,7 +102,12 @@ def train_and_release(registry: ModelRegistry, *, seed: int = 7) -> Release:
 def predictor(registry: ModelRegistry, log: PredictionLog | None = None) -> Predictor:
     """Return a predictor over canned features."""
     clock = ManualClock(time_us=90_000_000_000)
-    return Predictor(registry=registry, features=CannedFeatures(), environment="prod", clock=clock, sink=log)
+    return Predictor(champions=champions(registry), features=CannedFeatures(), clock=clock, sink=log)
+
+
+def champions(registry: ModelRegistry) -> Champions:
+    """Return the champions of production, which follow when they are told to look."""
+    return Champions(registry=registry, environment="prod")
 
 
 def test_a_prediction_names_what_it_rests_on(registry: ModelRegistry) -> None:
@@ -102,11 +115,12 @@ def test_a_prediction_names_what_it_rests_on(registry: ModelRegistry) -> None:
     released = train_and_release(registry)
     assert released.assignment is not None
 
-    found = predictor(registry).predict("bearing_failure", KEYS)
+    found = predictor(registry).predict(ASK)
 
     assert found.version == "bearing_failure@1"
     assert [(pin.view, pin.version, pin.table_version) for pin in found.pins] == [("vibration", "abc123", 9)]
     assert found.oldest_input_us.tolist() == [5, 6, -1]
+    assert found.contributions is not None
     margin = found.base + found.contributions.sum(axis=1)
     np.testing.assert_allclose(found.scores[:2], 1 / (1 + np.exp(-margin[:2])), rtol=1e-6)
     assert found.top(0, count=1)[0][0] == "vibration__rms"
@@ -117,7 +131,7 @@ def test_the_worst_input_is_the_status_of_a_score(registry: ModelRegistry) -> No
     """A missing input is said; an entity of which nothing is known gets no score."""
     train_and_release(registry)
 
-    found = predictor(registry).predict("bearing_failure", KEYS)
+    found = predictor(registry).predict(ASK)
 
     assert found.statuses.tolist() == [Status.PRESENT, Status.NULL, Status.NOT_FOUND]
     assert np.isfinite(found.scores).tolist() == [True, True, False]
@@ -140,7 +154,7 @@ def test_an_entity_without_a_required_input_gets_no_score(
     monkeypatch.setattr(sys.modules[__name__], "SERVICE", replace(SERVICE, required=required))
     train_and_release(registry)
 
-    found = predictor(registry).predict("bearing_failure", KEYS)
+    found = predictor(registry).predict(ASK)
 
     assert np.isfinite(found.scores).tolist() == scored
     assert found.statuses.tolist() == [Status.PRESENT, Status.NULL, Status.NOT_FOUND]
@@ -152,9 +166,7 @@ def test_a_score_tells_of_constants_and_never_rests_on_them_alone(registry: Mode
     constant, lost = int(Status.IMPUTED), int(Status.CORRUPT)
     features = CannedFeatures(status=[[1, constant], [constant, lost], [constant, constant]])
 
-    found = Predictor(registry=registry, features=features, environment="prod", clock=ManualClock()).predict(
-        "bearing_failure", KEYS
-    )
+    found = Predictor(champions=champions(registry), features=features, clock=ManualClock()).predict(ASK)
 
     assert found.statuses.tolist() == [Status.IMPUTED, Status.CORRUPT, Status.IMPUTED]
     assert np.isfinite(found.scores).tolist() == [True, False, False]
@@ -165,9 +177,7 @@ def test_features_are_asked_as_the_model_pins_them(registry: ModelRegistry) -> N
     train_and_release(registry)
     features = CannedFeatures()
 
-    Predictor(registry=registry, features=features, environment="prod", clock=ManualClock()).predict(
-        "bearing_failure", KEYS
-    )
+    Predictor(champions=champions(registry), features=features, clock=ManualClock()).predict(ASK)
 
     assert features.asked == [SERVICE]
 
@@ -175,53 +185,50 @@ def test_features_are_asked_as_the_model_pins_them(registry: ModelRegistry) -> N
 def test_no_champion_no_prediction(registry: ModelRegistry) -> None:
     """A model that was never promoted is not found, and an empty request is refused."""
     with pytest.raises(NotFoundError, match="no champion"):
-        predictor(registry).predict("bearing_failure", KEYS)
+        predictor(registry).predict(ASK)
     with pytest.raises(InputError, match="no entities"):
-        predictor(registry).predict("bearing_failure", KEYS.slice(0, 0))
+        predictor(registry).predict(Question(model="bearing_failure", keys=KEYS.slice(0, 0)))
 
 
-def test_a_promotion_is_followed(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_promotion_is_followed(registry: ModelRegistry) -> None:
     """A server answers by the new champion without being restarted."""
-    monkeypatch.setattr(predict_module, "POLL_S", 0.0)
     train_and_release(registry)
     serving = predictor(registry)
-    assert serving.predict("bearing_failure", KEYS).number == 1
+    assert serving.predict(ASK).number == 1
 
     train_and_release(registry, seed=8)
+    serving.champions.look()
 
-    assert serving.predict("bearing_failure", KEYS).number == 2
+    assert serving.predict(ASK).number == 2
 
 
-def test_an_altered_champion_does_not_replace_a_good_one(
-    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_altered_champion_does_not_replace_a_good_one(registry: ModelRegistry) -> None:
     """When the new champion's file is corrupt, the old one goes on answering."""
-    monkeypatch.setattr(predict_module, "POLL_S", 0.0)
     train_and_release(registry)
     serving = predictor(registry)
-    serving.predict("bearing_failure", KEYS)
+    serving.predict(ASK)
     second = train_and_release(registry, seed=8).version
     path = registry.artifacts.root / second.artifact_sha256[:2] / f"{second.artifact_sha256}.ubj"
     path.write_bytes(path.read_bytes() + b" ")
+    serving.champions.look()
 
-    assert serving.predict("bearing_failure", KEYS).number == 1
+    assert serving.predict(ASK).number == 1
 
 
 def test_an_unreachable_registry_does_not_stop_predictions(
     registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The champion loaded last answers on while the database is away."""
-    monkeypatch.setattr(predict_module, "POLL_S", 0.0)
     train_and_release(registry)
     serving = predictor(registry)
-    serving.predict("bearing_failure", KEYS)
+    serving.predict(ASK)
 
     def away(_self: ModelRegistry, _environment: str) -> int:
         raise UnavailableError("the registry's database did not answer")
 
     monkeypatch.setattr(ModelRegistry, "generation", away)
 
-    assert serving.predict("bearing_failure", KEYS).number == 1
+    assert serving.predict(ASK).number == 1
 
 
 def test_a_prediction_does_not_fail_for_want_of_its_record(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -230,7 +237,7 @@ def test_a_prediction_does_not_fail_for_want_of_its_record(registry: ModelRegist
     (tmp_path / "taken").write_text("a file where the folder should be")
     log = PredictionLog(tmp_path / "taken", batch_rows=1)
 
-    scores = predictor(registry, log).predict("bearing_failure", KEYS).scores
+    scores = predictor(registry, log).predict(ASK).scores
 
     assert len(scores) == KEYS.num_rows
     log.behind.close()
@@ -245,7 +252,7 @@ def test_every_prediction_is_remembered_once(registry: ModelRegistry, tmp_path: 
     assert log.read("bearing_failure").num_rows == 0
 
     for _ in range(2):
-        serving.predict("bearing_failure", KEYS)
+        serving.predict(ASK)
         log.behind.flush()
 
     rows = log.read("bearing_failure")

@@ -42,7 +42,7 @@ def predictions(
         "task": "binary",
         "service": "s",
         "pins": (),
-        "keys": pa.table({"asset_id": assets}),
+        "entities": pa.table({"asset_id": assets}),
         "at_us": np.array(at_us, dtype=np.int64),
         "scores": np.array(scores if scores is not None else [0.5] * count),
         "statuses": np.full(count, Status.NULL, dtype=np.int8),
@@ -50,7 +50,7 @@ def predictions(
         "values": np.tile(np.array([1.5, NAN], dtype=np.float32), (count, 1)),
         "input_statuses": np.tile(np.array([1, 2], dtype=np.int8), (count, 1)),
         "contributions": np.tile([0.25, -0.75], (count, 1)),
-        "base": np.zeros(count),
+        "base": 0.0,
         "ages_us": {"v": np.arange(count), "w": np.full(count, -1)},
     }
     return Predictions(model=model, number=number, **{**plain, **more})
@@ -188,7 +188,7 @@ def test_a_key_sent_as_a_number_by_one_and_as_text_by_another_is_text(tmp_path: 
     """In one file and over several: nothing is lost for want of one type."""
     log = PredictionLog(tmp_path)
     for at, slots in enumerate(([1], ["1"], [2])):
-        log.append(predictions(["p"], [at], keys=pa.table({"asset_id": ["p"], "slot": slots})))
+        log.append(predictions(["p"], [at], entities=pa.table({"asset_id": ["p"], "slot": slots})))
         if at:
             log.behind.flush()
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from numpy.typing import NDArray
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import NotFoundError
@@ -15,38 +13,41 @@ from lineshaft.registry.records import ViewPin
 from lineshaft.rpc.v1 import types_pb2
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
-from lineshaft.serving.predict import Predictions
+from lineshaft.serving.predict import Predictions, Question
 from lineshaft.serving.server import Handlers, background_server
 from lineshaft.specs import Status
-from lineshaft.tiles.keys import Keys, table_of
+from lineshaft.tiles.keys import table_of
 
 
 class KnownPredictor:
-    """Answers two entities of one model: the second lacks an input. A load that is given comes back as the base."""
+    """Answers two entities of one model: the second lacks an input. A load that is given comes back as the score."""
 
-    def predict(
-        self, model: str, keys: pa.Table | Keys, *, at_us: NDArray[np.int64] | None = None, allows: Any = None
-    ) -> Predictions:
+    def predict_at_once(self, question: Question, *, allows: Any = None, budget_s: float) -> None:
+        """Have it asked on a thread."""
+
+    def predict(self, question: Question, *, allows: Any = None) -> Predictions:
         """Return what the test expects."""
+        model, keys, at_us = question.model, question.keys, question.at_us
         if model != "bearing_failure":
             raise NotFoundError(f"model {model!r} has no champion here", fix="promote a version")
         n, given = keys.num_rows, table_of(keys)
-        load = given["load"].to_pylist() if "load" in given.column_names else [-1.0, -1.0]
+        load = given["load"].to_pylist() if "load" in given.column_names else [0.75, None]
         return Predictions(
             model=model,
             number=3,
             task="failure",
             service="health",
             pins=(ViewPin(view="pumps", version="abcdef012345", table_version=7),),
-            keys=given,
+            entities=given,
             at_us=np.full(n, 99, np.int64) if at_us is None else at_us,
-            scores=np.array([0.75, np.nan]),
+            scores=np.array(load, np.float64),
             statuses=np.array([Status.PRESENT, Status.STALE], np.int8),
             features=("pumps__rms", "pumps__kurtosis", "pumps__crest"),
             values=np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]], np.float32),
             input_statuses=np.ones((n, 3), np.int8),
             contributions=np.array([[0.1, -0.9, 0.5], [0.0, 0.2, -0.1]]),
-            base=np.array(load, np.float64),
+            base=-1.0,
+            half_width=12.5,
             ages_us={"pumps": np.array([5, -1], np.int64)},
         )
 
@@ -99,8 +100,8 @@ def test_request_data_reaches_the_predictor(client: Client) -> None:
     reply = client.predict("bearing_failure", asset_id=["a", "b"], load=[0.5, None])
 
     first, second = reply.predictions
-    assert first.base == 0.5
-    assert np.isnan(second.base)
+    assert first.score == 0.5
+    assert np.isnan(second.score)
 
 
 def test_a_model_without_a_champion_is_not_found(client: Client) -> None:

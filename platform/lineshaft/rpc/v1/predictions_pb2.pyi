@@ -22,32 +22,46 @@ class PredictRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., entities: _Optional[_Iterable[_Union[_types_pb2.EntityColumn, _Mapping]]] = ..., at_us: _Optional[int] = ..., contributions: _Optional[int] = ..., request_data: _Optional[_Iterable[_Union[_types_pb2.Column, _Mapping]]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("model", "model_version", "predictions", "views", "served_at_us", "degraded")
+    __slots__ = ("model", "model_version", "predictions", "views", "served_at_us", "degraded", "stands_in_for")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     SERVED_AT_US_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    STANDS_IN_FOR_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
     views: _containers.RepeatedCompositeFieldContainer[_types_pb2.ServedView]
     served_at_us: int
     degraded: bool
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ...) -> None: ...
+    stands_in_for: str
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., stands_in_for: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("score", "status", "base", "contributions")
+    __slots__ = ("score", "status", "base", "contributions", "interval")
     SCORE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
     score: float
     status: _types_pb2.ValueStatus
     base: float
     contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
-    def __init__(self, score: _Optional[float] = ..., status: _Optional[_Union[_types_pb2.ValueStatus, str]] = ..., base: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ...) -> None: ...
+    interval: Interval
+    def __init__(self, score: _Optional[float] = ..., status: _Optional[_Union[_types_pb2.ValueStatus, str]] = ..., base: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class Interval(_message.Message):
+    __slots__ = ("low", "high", "coverage")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    coverage: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., coverage: _Optional[float] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("feature", "value", "contribution")

@@ -1,0 +1,230 @@
+"""Who answers for each model of an environment: followed from the registry beside the calls, swapped in one step.
+
+A call takes whoever stands at its moment and never waits for the registry, a file or an import. Versions are loaded
+and proven on their golden rows before they stand, and the champion before each is kept: a rollback changes a pointer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from lineshaft.errors import CorruptError, LineshaftError, NotFoundError, UnavailableError
+from lineshaft.models.loading import load_model
+from lineshaft.models.scored import Model
+from lineshaft.models.spec import service_features
+from lineshaft.registry.models import ModelRegistry
+from lineshaft.registry.records import ModelVersion, Slot, State
+from lineshaft.specs import Service
+
+_LOG = logging.getLogger(__name__)
+
+POLL_S = 0.25
+"""How often, in seconds, the registry is asked whether an assignment changed."""
+_AGAIN_S = 10.0
+"""After how long a version that could not be used is tried again: its file may have been restored."""
+_NOBODY: Mapping[Slot, Ready] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ready:
+    """A version in memory, with the service it pins; `columns` are its features' places in that service's answer."""
+
+    version: ModelVersion
+    service: Service
+    model: Model
+    columns: tuple[int, ...]
+    required: tuple[int, ...]  # places among the features without which there is no score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Standing:
+    """Who answers for a model, and `reserve`, who does where that fails: the champion before.
+
+    `passed_over` says which version should answer, and why it does not; `others` are a challenger and a shadow.
+    """
+
+    ready: Ready
+    reserve: Ready | None = None
+    passed_over: str = ""
+    others: Mapping[Slot, Ready] = field(default_factory=lambda: _NOBODY)
+
+
+Read = Callable[[ModelRegistry, ModelVersion], Ready]
+Told = Callable[[int, Mapping[str, Standing]], None]
+"""Be told of a generation of the registry that is loaded, and who stands in it."""
+
+
+def read_version(registry: ModelRegistry, version: ModelVersion) -> Ready:
+    """Load a version; its hash, its features and its golden rows are checked.
+
+    Raises `CorruptError` where it is not what was registered.
+    """
+    service = Service.from_json(version.service_json)
+    place = {name: i for i, name in enumerate(service_features(service))}
+    missing = [name for name in version.features if name not in place]
+    if missing:
+        raise CorruptError(f"{version.ref} reads {missing[0]!r}, which the service it pins does not have")
+    return Ready(
+        version=version,
+        service=service,
+        model=load_model(registry.load(version), features=version.features),
+        columns=tuple(place[name] for name in version.features),
+        required=tuple(i for i, name in enumerate(version.features) if name in service.required),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Champions:
+    """The champions of one environment. `start` follows the registry until `close`; `look` follows it once.
+
+    A registry that does not answer stops changes, not predictions: who stands goes on. `told` is told of each
+    generation once it is loaded.
+    """
+
+    registry: ModelRegistry
+    environment: str
+    read: Read = read_version
+    told: Told | None = None
+    generation: int = -1
+    _standing: Mapping[str, Standing] = field(default_factory=dict)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def of(self, model: str) -> Standing:
+        """Return who answers for a model; one that is not known yet is looked up.
+
+        Raises `NotFoundError` if it has no champion, `CorruptError` if no version of it can be used.
+        """
+        standing = self._standing.get(model)
+        if standing is None:
+            with self._changing:
+                standing = self._stand(model)
+                self._standing = {**self._standing, model: standing}
+        return standing
+
+    def standing(self) -> Mapping[str, Standing]:
+        """Return who answers for each model that is known."""
+        return self._standing
+
+    def start(self) -> None:
+        """Load every champion, then follow the registry on a thread."""
+        self._look_in_peace()
+        self._thread = threading.Thread(target=self._follow, name="champions", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def look(self, *, again: bool = False) -> bool:
+        """Ask the registry; load what changed (with `again`, also what could not be used), and swap. Tell if so.
+
+        Raises `UnavailableError` if the registry does not answer; nothing changes then.
+        """
+        with self._changing:
+            generation = self.registry.generation(self.environment)
+            again = again and any(one.passed_over for one in self._standing.values())
+            if generation == self.generation and not again:
+                return False
+            names = {one.name for one in self.registry.models() if self.environment in one.champions}
+            self._standing = dict(self._stand_all(sorted(names | self._standing.keys())))
+            self.generation = generation
+        if self.told is not None:
+            self.told(generation, self._standing)
+        return True
+
+    def _follow(self) -> None:
+        tried_s = time.monotonic()
+        while not self._ended.wait(POLL_S):
+            again = time.monotonic() - tried_s >= _AGAIN_S
+            if again:
+                tried_s = time.monotonic()
+            self._look_in_peace(again=again)
+
+    def _look_in_peace(self, *, again: bool = False) -> None:
+        """Look; whatever happens, who stands goes on."""
+        try:
+            self.look(again=again)
+        except LineshaftError as error:
+            _LOG.warning("champions stay as they are: %s", error.what)
+        except Exception:  # noqa: BLE001 - a fault nobody thought of must not end the following
+            _LOG.exception("champions stay as they are")
+
+    def _stand_all(self, models: Iterable[str]) -> Iterable[tuple[str, Standing]]:
+        for model in models:
+            try:
+                yield model, self._stand(model)
+            except UnavailableError:
+                raise
+            except LineshaftError as error:
+                _LOG.error("nobody answers for %s: %s", model, error.what)
+                if model in self._standing:
+                    yield model, self._standing[model]
+
+    def _stand(self, model: str) -> Standing:
+        """Return who is to answer for a model: its champion, or where that cannot be used one before it."""
+        held = [one for one in self.registry.assignments(model) if one.environment == self.environment]
+        numbers = succession([one.number for one in reversed(held) if one.slot is Slot.CHAMPION])
+        if not numbers:
+            what = f"model {model!r} has no champion in {self.environment!r}"
+            raise NotFoundError(what, fix=f"promote a version of {model}")
+        before = self._standing.get(model)
+        found, fault = self._usable(model, numbers, before)
+        if not found and before is not None:
+            found = [before.ready]
+        if not found:
+            raise CorruptError(f"no version of {model!r} can be used: {fault}", fix="promote another version")
+        open_ = {one.slot: one.number for one in held if one.valid_to_us is None and one.slot is not Slot.CHAMPION}
+        others = {slot: self._usable(model, [number], before)[0] for slot, number in open_.items()}
+        return Standing(
+            ready=found[0],
+            reserve=found[1] if len(found) > 1 else None,
+            passed_over=fault if found[0].version.number != numbers[0] else "",
+            others={slot: one[0] for slot, one in others.items() if one},
+        )
+
+    def _usable(self, model: str, numbers: Sequence[int], before: Standing | None) -> tuple[list[Ready], str]:
+        """Return the first two versions that can be used, and what was wrong with the first that cannot.
+
+        After the first, a version that was rejected or retired since is passed by.
+        """
+        held = () if before is None else (before.ready, before.reserve, *before.others.values())
+        known = {one.version.number: one for one in held if one is not None}
+        found: list[Ready] = []
+        fault = ""
+        for number in numbers:
+            try:
+                version = self.registry.get(model, number)
+                if number == numbers[0] or version.state is State.VALIDATED:
+                    found.append(known.get(number) or self.read(self.registry, version))
+            except UnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, who stands before it goes on
+                _LOG.exception("%s@%d cannot be used", model, number)
+                what = error.what if isinstance(error, LineshaftError) else f"{type(error).__name__}: {error}"
+                fault = fault or f"{model}@{number}: {what}"
+            if len(found) == 2:
+                break
+        return found, fault
+
+
+def succession(champions: Iterable[int]) -> list[int]:
+    """Return champion after champion as whom a rollback goes back to, the present one first.
+
+    >>> succession([1, 2, 3]), succession([1, 2, 3, 2]), succession([1, 2, 1, 3])
+    ([3, 2, 1], [2, 1], [3, 1])
+    """
+    stack: list[int] = []
+    for number in champions:
+        if number in stack:
+            del stack[stack.index(number) :]
+        stack.append(number)
+    return stack[::-1]
