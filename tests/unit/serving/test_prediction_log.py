@@ -86,8 +86,8 @@ def test_an_identity_follows_from_version_keys_and_time_alone() -> None:
         (found,) = prediction_rows(predictions(**given))["prediction_id"].to_pylist()
         return str(found)
 
-    two = {"keys": pa.table({"asset_id": ["p"], "position": ["de"]})}
-    turned = {"keys": pa.table({"position": ["de"], "asset_id": ["p"]})}
+    two = {"entities": pa.table({"asset_id": ["p"], "position": ["de"]})}
+    turned = {"entities": pa.table({"position": ["de"], "asset_id": ["p"]})}
 
     assert ident(scores=[0.1]) == ident(scores=[0.9])
     assert ident(**two) == ident(**turned)
