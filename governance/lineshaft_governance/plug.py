@@ -9,12 +9,13 @@ from typing import Any, Self
 import pyarrow as pa
 
 from lineshaft.clock import Clock
-from lineshaft.models.gate import GatePolicy
+from lineshaft.errors import DefinitionError
+from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
 from lineshaft.specs import View
 from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
 from lineshaft_governance.gate import REASON, Gate
-from lineshaft_governance.policies import drift_policy, promotion_policy
+from lineshaft_governance.policies import drift_policy, promotion_policies, promotion_policy
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web.app import create_app
 from lineshaft_governance.web.parts import WebParts
@@ -73,9 +74,13 @@ class GovernanceParts:
             )
         )
 
-    def promotion(self, task: str) -> GatePolicy:
-        """Return what a model of a task must show to be promoted."""
-        return promotion_policy(self.policies / "policies" / "promotion.yaml", task)
+    def promotion(self, model: str) -> Policy:
+        """Return what a model must show, and who must agree, before it is promoted."""
+        return promotion_policy(self.policies / "policies", model)
+
+    def promotions(self) -> dict[str, Policy | DefinitionError]:
+        """Return every policy of promotion, or what is wrong with it, by the model it is for."""
+        return promotion_policies(self.policies / "policies")
 
     def close(self) -> None:
         """Stop the worker processes."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lineshaft.clock import ManualClock
-from lineshaft.models.gate import GatePolicy
+from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.labels import fails_within
 from lineshaft.models.matrix import feature_matrix
 from lineshaft.models.spec import ModelSpec, numeric_features
@@ -81,7 +81,8 @@ def test_a_prediction_rests_on_the_features_it_was_trained_on(tmp_path: Path) ->
     upgrade(url)
     registry = open_registry(database_url=url, artifacts=tmp_path / "artifacts", clock=clock)
     origin = Origin(service=SERVICE, table_versions={VIEW.name: offline.version(VIEW)}, actor="ana")
-    policy = GatePolicy(name="better", metric="pr_auc", better="higher", margin=0.1, min_positive_groups=2)
+    gate = Gate(name="better", metric="pr_auc", op=">", vs="baseline", margin=0.1, min_groups=5, min_positive_groups=2)
+    policy = Policy(name="better", gates=(gate,), auto=True)
     released = release(registry, SPEC, table, origin=origin, policy=policy, environment="prod")
     assert released.judgement.outcome == "pass", released.judgement.detail
 

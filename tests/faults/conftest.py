@@ -21,7 +21,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from lineshaft.models.gate import GatePolicy
+from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_release import Origin, release
 from lineshaft.serving.client import Client
@@ -193,7 +193,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
                 }
             )
             origin = Origin(service=PLAIN, table_versions={"sites": 0}, actor="ann")
-            policy = GatePolicy(name="better", metric="pr_auc", better="higher", margin=0.05)
+            gate = Gate(name="better", metric="pr_auc", op=">", vs="baseline", margin=0.05, min_groups=5)
+            policy = Policy(name="better", gates=(gate,), auto=True)
             release(parts.registry, SPEC, table, origin=origin, policy=policy, environment="dev")
         ours = {"LINESHAFT_HOME": str(home), "LINESHAFT_REDIS_TIMEOUT_S": "2", "LINESHAFT_LOG_SERVED": "1"}
         ours |= {"LINESHAFT_GRPC_ADDRESS": "127.0.0.1:0", "LINESHAFT_HTTP_ADDRESS": "127.0.0.1:0"}

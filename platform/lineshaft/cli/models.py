@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import show, underway
 from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
@@ -27,7 +27,7 @@ def train(
     name: Annotated[str, typer.Argument(help="A model that `models/NAME.yaml` in the feature repository declares.")],
     as_json: Json = False,
 ) -> None:
-    """Train a model on a point-in-time training set, register it with its pins, promote it if its gate passes."""
+    """Train a model on a point-in-time training set, register it with its pins, judge it; its policy may promote it."""
     with connect() as parts, underway(f"training {name}"):
         outcome = run_training(parts, name)
     show(release_rows(outcome), title=f"{outcome.version.ref}: {outcome.judgement.outcome}", as_json=as_json)
@@ -93,12 +93,12 @@ def run_training(parts: Parts, name: str) -> Release:
     origin = Origin(
         service=work.service,
         table_versions=work.table_versions,
-        actor=getpass.getuser(),
+        actor=account(),
         lock_sha256=packages_sha256(),
         provenance=provenance,
     )
     with governance(parts) as checks:
-        policy = checks.promotion(work.spec.task)
+        policy = checks.promotion(work.spec.name)
     return release(
         parts.registry, work.spec, work.table, origin=origin, policy=policy, environment=parts.settings.project
     )
@@ -109,6 +109,8 @@ def release_rows(outcome: Release) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = [
         {"figure": name, "value": value} for name, value in outcome.version.metrics.items()
     ]
-    rows.append({"figure": "gate", "value": f"{outcome.judgement.outcome}: {outcome.judgement.detail}"})
-    rows.append({"figure": "champion", "value": "yes" if outcome.assignment else "no"})
+    rows += [{"figure": f"gate {one.gate}", "value": f"{one.outcome}: {one.detail}"} for one in outcome.judgement.gates]
+    rows.append({"figure": "verdict", "value": outcome.judgement.outcome})
+    champion = "yes, by itself" if outcome.assignment else f"no, it waits for {outcome.waits_for}"
+    rows.append({"figure": "champion", "value": champion})
     return rows

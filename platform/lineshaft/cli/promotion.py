@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from lineshaft.cli.actor import acting
 from lineshaft.cli.app import Json
 from lineshaft.cli.models import models
 from lineshaft.cli.output import show
 from lineshaft.clock import moment
 from lineshaft.errors import CorruptError, InputError, NotFoundError
-from lineshaft.ops.model_release import pass_gate
+from lineshaft.ops.followers import followers
+from lineshaft.ops.model_release import consent, pass_gates
 from lineshaft.registry.audit import faults
-from lineshaft.registry.models import ModelRegistry
+from lineshaft.registry.models import NOBODY, ModelRegistry
 from lineshaft.registry.records import Assignment, Slot
 from lineshaft.wiring import connect, governance
 
@@ -24,6 +25,7 @@ InsteadOf = Annotated[
     int | None,
     typer.Option(help="The version you believe is there: where it is another by now, nothing changes."),
 ]
+Wait = Annotated[bool, typer.Option(help="Say which servers follow, after three seconds at most.")]
 Which = Annotated[Slot, typer.Option(help="What it is to do: answer, be compared, or watch.")]
 
 
@@ -33,41 +35,47 @@ def promote(
     reason: Reason,
     slot: Which = Slot.CHAMPION,
     instead_of: InsteadOf = None,
+    wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Give a version a slot, champion unless said; its gate judges it first, by the policy of today.
+    """Give a version a slot, champion unless said; its gates judge it first, by the policy of today.
 
-    Servers follow within a second.
+    Servers follow within a second; who does, and who is late, is said.
     """
     model, number = parse_version(version)
-    actor = _actor(reason)
+    actor = acting(reason)
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
         expected = _expected(registry.held(model, environment, slot), instead_of)
+        asked = NOBODY
         if slot is not Slot.SHADOW:
             with governance(parts) as checks:
-                policy = checks.promotion(registry.get(model, number).task)
-            pass_gate(registry, registry.get(model, number), policy, actor=actor)
+                policy = checks.promotion(model)
+            judged = registry.get(model, number)
+            pass_gates(registry, judged, policy, environment=environment, actor=actor)
+            asked = consent(policy)
         where = {"environment": environment, "actor": actor, "reason": reason}
-        made = registry.promote(model, number, **where, slot=slot, expected=expected)
-        _tell(registry, made, as_json=as_json)
+        made = registry.promote(model, number, **where, slot=slot, expected=expected, consent=asked)
+        _tell(registry, made, wait=wait, as_json=as_json)
 
 
 @models.command("rollback")
-def rollback(model: str, reason: Reason, instead_of: InsteadOf = None, as_json: Json = False) -> None:
+def rollback(
+    model: str, reason: Reason, instead_of: InsteadOf = None, wait: Wait = True, as_json: Json = False
+) -> None:
     """Give a model back to the champion before this one; once more, to the one before that."""
-    actor = _actor(reason)
+    actor = acting(reason)
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
         expected = _expected(registry.held(model, environment), instead_of)
         made = registry.rollback(model, environment=environment, actor=actor, reason=reason, expected=expected)
-        _tell(registry, made, as_json=as_json)
+        _tell(registry, made, wait=wait, as_json=as_json)
 
 
 @models.command("clear")
 def clear(model: str, slot: Which, reason: Reason) -> None:
     """Leave the slot of a challenger or a shadow empty."""
-    actor = _actor(reason)
+    actor = acting(reason)
     with connect() as parts:
         parts.registry.clear(model, environment=parts.settings.project, slot=slot, actor=actor, reason=reason)
 
@@ -78,7 +86,7 @@ def history(model: str, as_json: Json = False) -> None:
     with connect() as parts:
         lines = [asdict(line) for line in parts.registry.history(model)]
     if not lines:
-        raise _unknown(model)
+        raise unknown_model(model)
     if not as_json:
         shown = ("action", "number", "before", "after", "actor", "reason")
         lines = [
@@ -105,7 +113,7 @@ def verify(
             if head and not any(line.digest.startswith(head) for line in account.lines):
                 wrong.append(f"no line of {name!r} has the digest {head}: its history was rewritten or cut off")
             if model and not account.versions and not account.lines:
-                raise _unknown(name)
+                raise unknown_model(name)
             end = account.lines[-1].digest if account.lines else ""
             rows.append({"model": name, "lines": len(account.lines), "faults": len(wrong), "head": end})
             found.extend(wrong)
@@ -128,15 +136,9 @@ def parse_version(text: str) -> tuple[str, int]:
     return model, int(number)
 
 
-def _unknown(model: str) -> NotFoundError:
+def unknown_model(model: str) -> NotFoundError:
+    """Return the error of a model that nothing is known of."""
     return NotFoundError(f"nothing is known of a model {model!r}", fix="see `lineshaft models`")
-
-
-def _actor(reason: str) -> str:
-    """Return who acts; whoever gives no reason does not."""
-    if not reason.strip():
-        raise InputError("a change needs a reason", where="--reason", fix="say why, for whoever reads the history")
-    return getpass.getuser()
 
 
 def _expected(held: Assignment | None, instead_of: int | None) -> int:
@@ -146,8 +148,13 @@ def _expected(held: Assignment | None, instead_of: int | None) -> int:
     return seen if believed else -1
 
 
-def _tell(registry: ModelRegistry, made: Assignment, *, as_json: bool) -> None:
-    """Show what an act led to, with the digest to keep."""
+def _tell(registry: ModelRegistry, made: Assignment, *, wait: bool, as_json: bool) -> None:
+    """Show what an act led to, with the digest to keep, and which servers follow."""
     line = registry.history(made.model)[-1]
     row = {"model": f"{made.model}@{made.number}", "slot": made.slot, "environment": made.environment}
-    show([{**row, "instead_of": line.before, "head": line.digest}], title=line.action, as_json=as_json)
+    row |= {"instead_of": line.before, "head": line.digest}
+    if wait and made.slot is Slot.CHAMPION:
+        found = followers(registry, made)
+        late = [f"{one.replica} serves {made.model}@{one.models.get(made.model, '?')}" for one in found.late]
+        row |= {"following": str(len(found.following)), "late": ", ".join(late)}
+    show([row], title=line.action, as_json=as_json)

@@ -11,7 +11,7 @@ from lineshaft.models.matrix import Examples
 from lineshaft.models.scores import Floats, asset_interval
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
-from lineshaft.models.trained import Fitted, TrainedModel, told_of
+from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
 
 TREES = 100
 _LEVELS = {"healthy_p50": 0.5, "healthy_p99": 0.99, "healthy_p999": 0.999}
@@ -39,7 +39,7 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
         scores[test] = _fit(spec, rows.take(~test)).score(rows.values[test]).scores
     truth, scores = rows.take(judged), scores[judged]
     passed = (scores <= rule.threshold if rule.below else scores >= rule.threshold).astype(np.float64)
-    low, high = asset_interval(lambda _, found: float(found.mean()), passed, passed, truth.groups, seed=spec.seed)
+    low, high = asset_interval(lambda some: float(passed[some].mean()), truth.groups, seed=spec.seed)
     fitted = fit_detector(spec, rows)
     return TrainedModel(
         artifact=fitted.artifact,
@@ -61,6 +61,7 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
         rows=len(rows.groups),
         seed=spec.seed,
         library=fitted.library,
+        unseen=Unseen.of(spec, truth, scores),
     )
 
 

@@ -18,12 +18,16 @@ from lineshaft.tiles.sheet import Sheet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Sorted training rows: values (n x features, float32), labels, groups and times in us (n each), their SHA-256."""
+    """Sorted training rows: values (n x features, float32), labels, groups and times in us (n each), their SHA-256.
+
+    `places` says where each row stood in the table it came from.
+    """
 
     values: NDArray[np.float32]
     labels: NDArray[np.float64]
     groups: NDArray[np.str_]
     times: NDArray[np.int64]
+    places: NDArray[np.int64]
     fingerprint: str
 
     def take(self, rows: NDArray[np.bool_]) -> Examples:
@@ -34,6 +38,7 @@ class Examples:
             labels=self.labels[rows],
             groups=self.groups[rows],
             times=self.times[rows],
+            places=self.places[rows],
         )
 
 
@@ -120,6 +125,7 @@ def examples(spec: ModelSpec, table: pa.Table) -> Examples:
         labels=labels[order],
         groups=groups[order],
         times=times[order],
+        places=order,
         fingerprint=digest.hexdigest(),
     )
 

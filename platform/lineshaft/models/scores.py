@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lineshaft.specs import Evidence, Figure
+from lineshaft.specs.evidence import known
 
 Floats = NDArray[np.float64]
 
@@ -116,6 +119,21 @@ METRICS: dict[str, tuple[str, Callable[[Floats, Floats], float]]] = {
 }
 """The figure a task is judged by."""
 
+FIGURES = {
+    "pr_auc": True,
+    "rmse": False,
+    "mae": False,
+    "nasa_score_per_row": False,
+    "phm_score": True,
+    "half_width_90": False,
+    "false_alarm_share": False,
+    "alarms_per_asset_day": False,
+}
+"""What a gate may ask for, and whether more of it is better."""
+
+SHARES = frozenset({"pr_auc"})
+"""Figures that are means over positives of something between 0 and 1."""
+
 
 def evaluate(
     task: str, *, train_labels: Floats, labels: Floats, scores: Floats, groups: NDArray[np.str_], seed: int
@@ -127,7 +145,7 @@ def evaluate(
     """
     name, metric = METRICS[task]
     constant = np.full(len(labels), train_labels.mean())
-    low, high = asset_interval(metric, labels, scores, groups, seed=seed)
+    low, high = asset_interval(lambda rows: metric(labels[rows], scores[rows]), groups, seed=seed)
     figures = {
         name: metric(labels, scores),
         f"{name}_low": low,
@@ -148,19 +166,75 @@ def evaluate(
     return figures
 
 
+def evidence_of(figures: Mapping[str, float], *, rows: str = "", unseen: tuple[str, ...] = ()) -> Evidence:
+    """Return what `evaluate` found as gates read it.
+
+    >>> found = evidence_of({"rmse": 2.0, "rmse_high": 3.0, "baseline_rmse": 9.0, "test_rows": 40.0})
+    >>> found.n, found.groups, found.n_pos, found.figures["rmse"]
+    (40, 0, None, Figure(value=2.0, low=None, high=3.0, baseline=9.0))
+    """
+    counts = {name: figures.get(f"test_{name}") for name in ("rows", "groups", "positives", "positive_groups")}
+    n, groups, n_pos, pos_groups = (None if count is None else int(count) for count in counts.values())
+    return Evidence(
+        rows=rows,
+        n=n or 0,
+        groups=groups or 0,
+        n_pos=n_pos,
+        pos_groups=pos_groups,
+        figures={
+            name: Figure(
+                value=known(figures[name]),
+                low=known(figures.get(f"{name}_low")),
+                high=known(figures.get(f"{name}_high")),
+                baseline=known(figures.get(f"baseline_{name}")),
+            )
+            for name in FIGURES
+            if name in figures
+        },
+        unseen=unseen,
+    )
+
+
+def gain(
+    task: str, *, labels: Floats, scores: Floats, rival: Floats, groups: NDArray[np.str_], seed: int
+) -> tuple[str, Figure]:
+    """Return what scores gain over a rival's on the same rows: by how much, or by which share of its error.
+
+    The interval resamples assets and compares on each sample, so what is hard for both is no difference.
+
+    >>> truth, groups = np.array([1.0, 2.0, 3.0, 4.0]), np.array(["a", "a", "b", "b"])
+    >>> name, found = gain("rul", labels=truth, scores=truth + 1, rival=truth + 2, groups=groups, seed=1)
+    >>> name, found.value, found.low, found.baseline
+    ('rmse', 0.5, 0.5, 2.0)
+    """
+    name, metric = METRICS[task]
+
+    def over(own: float, other: float) -> float:
+        if FIGURES[name]:
+            return own - other
+        return 1 - own / other if other else float("nan")
+
+    low, high = asset_interval(
+        lambda rows: over(metric(labels[rows], scores[rows]), metric(labels[rows], rival[rows])), groups, seed=seed
+    )
+    base = metric(labels, rival)
+    value = known(over(metric(labels, scores), base))
+    return name, Figure(value=value, low=known(low), high=known(high), baseline=known(base))
+
+
 def asset_interval(
-    metric: Callable[[Floats, Floats], float], labels: Floats, scores: Floats, groups: NDArray[np.str_], *, seed: int
+    figure: Callable[[NDArray[np.int64]], float], groups: NDArray[np.str_], *, seed: int
 ) -> tuple[float, float]:
-    """Return the 5 % and 95 % quantiles over 200 resamples of groups."""
+    """Return the 5 % and 95 % quantiles of a figure of rows over 200 resamples of groups."""
     names, member = np.unique(groups, return_inverse=True)
     rows_of = [np.flatnonzero(member == i) for i in range(len(names))]
     generator = np.random.default_rng(seed)
     figures = []
     for _ in range(200):
         rows = np.concatenate([rows_of[i] for i in generator.integers(0, len(names), len(names))])
-        figures.append(metric(labels[rows], scores[rows]))
-    known = np.array(figures)[np.isfinite(figures)]
-    if not len(known):
+        figures.append(figure(rows))
+    known_ones = np.array(figures)[np.isfinite(figures)]
+    if not len(known_ones):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.05, 0.95])
+    low, high = np.quantile(known_ones, [0.05, 0.95])
     return float(low), float(high)

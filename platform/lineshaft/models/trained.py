@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lineshaft.models.matrix import Examples
+from lineshaft.models.scores import Floats
 from lineshaft.models.spec import ModelSpec
 
 
@@ -21,6 +26,7 @@ class TrainedModel:
     rows: int
     seed: int
     library: str
+    unseen: Unseen
     curve: tuple[tuple[float, float], ...] = ()  # what a model card draws
 
 
@@ -31,6 +37,26 @@ class Fitted:
     artifact: bytes
     params: Mapping[str, object]
     library: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """How rows were scored that the model judged on them never saw: what a rival is set beside.
+
+    `assets` are those the artifact itself never learned from; none where folds let it learn from all.
+    """
+
+    labels: Floats
+    scores: Floats
+    groups: NDArray[np.str_]
+    places: NDArray[np.int64]  # in the table
+    assets: tuple[str, ...]
+
+    @staticmethod
+    def of(spec: ModelSpec, rows: Examples, scores: Floats) -> Unseen:
+        """Return held-out rows and what was said of them."""
+        assets = () if spec.folds else tuple(sorted(set(rows.groups.tolist())))
+        return Unseen(labels=rows.labels, scores=scores, groups=rows.groups, places=rows.places, assets=assets)
 
 
 def told_of(spec: ModelSpec) -> dict[str, object]:

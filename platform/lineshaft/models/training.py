@@ -16,7 +16,7 @@ from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
 from lineshaft.models.scoring import Scorer
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
-from lineshaft.models.trained import Fitted, TrainedModel, told_of
+from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
 
 OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror", "rul": "reg:squarederror"}
 
@@ -66,6 +66,7 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
         rows=len(rows.labels),
         seed=spec.seed,
         library=fitted.library,
+        unseen=Unseen.of(spec, truth, scores),
         curve=curve(spec.task, labels=truth.labels, scores=scores),
     )
 

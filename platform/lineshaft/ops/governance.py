@@ -8,7 +8,8 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 
 from lineshaft.clock import Clock
-from lineshaft.models.gate import GatePolicy
+from lineshaft.errors import DefinitionError
+from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
 from lineshaft.specs import View
 
@@ -31,8 +32,12 @@ class Governance(Protocol):
         """Compare served rows with training rows: one line per feature, and the report a person opens."""
         ...
 
-    def promotion(self, task: str) -> GatePolicy:
-        """Return what a model of a task ("binary", "regression", "rul") must show to be promoted."""
+    def promotion(self, model: str) -> Policy:
+        """Return what a model must show, and who must agree, before it is promoted."""
+        ...
+
+    def promotions(self) -> dict[str, Policy | DefinitionError]:
+        """Return every policy of promotion, or what is wrong with it, by the model it is for; "default" for all."""
         ...
 
     def web(self, parts: Any) -> Any:

@@ -7,23 +7,36 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from lineshaft.errors import ConflictError
-from lineshaft.models.gate import GatePolicy, Judgement, judge
+from lineshaft.errors import ConflictError, LineshaftError
+from lineshaft.models.beside import Rival, beside
+from lineshaft.models.gate import Judged, Policy, judge_all
+from lineshaft.models.scores import evidence_of
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
+from lineshaft.registry.consents import who
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Assignment, Candidate, ModelVersion, Provenance, Verdict, ViewPin
-from lineshaft.specs import Service
+from lineshaft.registry.records import (
+    Assignment,
+    Candidate,
+    Consent,
+    ModelVersion,
+    Provenance,
+    Slot,
+    Verdict,
+    ViewPin,
+)
+from lineshaft.specs import Evidence, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What became of a model: its version, the gate's judgement, and the assignment if it was promoted."""
+    """What became of a model: its version, what the gates say, and the assignment if it was promoted, else why not."""
 
     version: ModelVersion
-    judgement: Judgement
+    judgement: Judged
     assignment: Assignment | None
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,40 +80,105 @@ def candidate(spec: ModelSpec, trained: TrainedModel, origin: Origin) -> Candida
 
 
 def release(
-    registry: ModelRegistry, spec: ModelSpec, table: pa.Table, *, origin: Origin, policy: GatePolicy, environment: str
+    registry: ModelRegistry, spec: ModelSpec, table: pa.Table, *, origin: Origin, policy: Policy, environment: str
 ) -> Release:
-    """Train on a point-in-time training set and register the result; promote it if its gate passes.
+    """Train on a point-in-time training set and register the result; promote what passes, where the policy says so.
 
     table: entity columns, the label, and the service's `view__feature` columns.
     """
     trained = train(spec, table)
     version = registry.register(candidate(spec, trained, origin), actor=origin.actor, reason=f"{trained.rows} rows")
-    version, judgement = _judged(registry, version, policy, actor=origin.actor)
-    assignment = None
-    if judgement.outcome == "pass":
-        reason = f"{policy.name}: {judgement.detail}"
+    own = evidence_of(trained.metrics, rows=trained.training_set, unseen=trained.unseen.assets)
+    registry.attest(version.model, version.number, own, actor=origin.actor)
+    rival = _rival(registry, version.model, environment)
+    if rival is not None:
+        compared = beside(spec, table, trained, rival)
+        registry.attest(version.model, version.number, compared, actor=origin.actor)
+    version, judged = _judged(registry, version, policy, environment=environment, actor=origin.actor)
+    assignment, waits_for = None, ""
+    if judged.outcome != "pass":
+        waits_for = f"evidence: {judged.detail}"
+    elif policy.approvals or not policy.auto:
+        people = f"the approval of {who(consent(policy), besides=(origin.actor,))}, and " if policy.approvals else ""
+        waits_for = f"{people}`lineshaft models promote {version.ref}`"
+    else:
         assignment = registry.promote(
-            version.model, version.number, environment=environment, actor=origin.actor, reason=reason
+            version.model,
+            version.number,
+            environment=environment,
+            actor=f"policy {policy.name}, for {origin.actor}",
+            reason=judged.detail,
         )
-    return Release(version=version, judgement=judgement, assignment=assignment)
+    return Release(version=version, judgement=judged, assignment=assignment, waits_for=waits_for)
 
 
-def pass_gate(registry: ModelRegistry, version: ModelVersion, policy: GatePolicy, *, actor: str) -> Judgement:
+def pass_gates(
+    registry: ModelRegistry, version: ModelVersion, policy: Policy, *, environment: str, actor: str
+) -> Judged:
     """Judge a version by a policy, for the record; raises `ConflictError` for every outcome but a pass."""
-    _, judgement = _judged(registry, version, policy, actor=actor)
-    if judgement.outcome != "pass":
+    _, judged = _judged(registry, version, policy, environment=environment, actor=actor)
+    if judged.outcome != "pass":
         raise ConflictError(
-            f"{version.ref} does not pass {policy.name!r}: {judgement.outcome}; {judgement.detail}",
-            where=f"{version.model} for {version.task}",
+            f"{version.ref} does not pass: {judged.detail}",
+            where=f"policy {policy.name!r} for {version.model}, a {version.task} model",
             fix="train a better version or hold out more assets; a shadow needs no pass",
         )
-    return judgement
+    return judged
+
+
+def consent(policy: Policy) -> Consent:
+    """Return whose approval the registry has to find before it promotes."""
+    return Consent(people=policy.approvals, among=policy.approvers, policy_sha256=policy.sha256)
+
+
+def evidence_for(registry: ModelRegistry, version: ModelVersion) -> list[Evidence]:
+    """Return what is known of a version; of one that was registered before evidence was kept, its figures."""
+    return registry.evidence(version.model, version.number) or [evidence_of(version.metrics)]
 
 
 def _judged(
-    registry: ModelRegistry, version: ModelVersion, policy: GatePolicy, *, actor: str
-) -> tuple[ModelVersion, Judgement]:
-    """Judge a version and write down the verdict."""
-    judgement = judge(policy, version.metrics)
-    verdict = Verdict(gate=policy.name, outcome=judgement.outcome, detail=judgement.detail, policy_sha256=policy.sha256)
-    return registry.judge(version.model, version.number, verdict, actor=actor), judgement
+    registry: ModelRegistry, version: ModelVersion, policy: Policy, *, environment: str, actor: str
+) -> tuple[ModelVersion, Judged]:
+    """Judge a version by its evidence and write down what each gate says."""
+    held = registry.held(version.model, environment)
+    judged = judge_all(
+        policy,
+        evidence_for(registry, version),
+        task=version.task,
+        ref=version.ref,
+        champion="" if held is None else f"{held.model}@{held.number}",
+    )
+    verdicts = [
+        Verdict(
+            gate=one.gate,
+            outcome=one.outcome,
+            detail=one.detail,
+            policy_sha256=policy.sha256,
+            figures=one.figures,
+        )
+        for one in judged.gates
+    ]
+    return registry.judge(version.model, version.number, *verdicts, actor=actor), judged
+
+
+def _rival(registry: ModelRegistry, model: str, environment: str) -> Rival | None:
+    """Return the champion as somebody to be set beside."""
+    held = registry.held(model, environment, Slot.CHAMPION)
+    if held is None:
+        return None
+    version = registry.get(model, held.number)
+    own = [one for one in registry.evidence(model, held.number) if not one.against]
+    return Rival(
+        ref=version.ref,
+        artifact=_artifact(registry, version),
+        features=version.features,
+        unseen=own[0].unseen if own else (),
+    )
+
+
+def _artifact(registry: ModelRegistry, version: ModelVersion) -> bytes:
+    """Return a version's bytes; none where they cannot be read, which is told when they are asked."""
+    try:
+        return registry.load(version)
+    except LineshaftError:
+        return b""

@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 
 from lineshaft.errors import CorruptError
 from lineshaft.registry.history import evidence, verify
-from lineshaft.registry.records import Assignment, Head, ModelVersion, Transition, Verdict
+from lineshaft.registry.records import Approval, Assignment, Head, ModelVersion, Transition, Verdict
 from lineshaft.registry.slots import told
+from lineshaft.specs import Evidence
+
+_MOVING = frozenset({"register", "judge", "quarantine", "retire"})
+_KEPT = {"judge": "verdicts", "attest": "evidence records", "approve": "approvals"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +23,10 @@ class Account:
     lines: Sequence[Transition]
     head: Head | None
     versions: Sequence[ModelVersion]
-    verdicts: Sequence[tuple[int, Verdict]]  # with the number each is about
+    verdicts: Sequence[tuple[int, Verdict]]  # with the number each is about, as those below
     assignments: Sequence[Assignment]
+    evidence: Sequence[tuple[int, Evidence]] = ()
+    approvals: Sequence[tuple[int, Approval]] = ()
     noted: Sequence[Head] = ()
 
 
@@ -39,13 +45,15 @@ def faults(account: Account) -> list[str]:
         if head.length > len(account.lines) or account.lines[head.length - 1].digest != head.digest:
             found.append(f"line {head.length} was noted as {head.digest[:12]}… and is not there: history was rewritten")
             break
-    return [*found, *_versions(account), *_verdicts(account), *_assignments(account)]
+    found += [*_versions(account), *_records(account, "judge", account.verdicts), *_rests(account)]
+    found += [*_records(account, "attest", account.evidence), *_records(account, "approve", account.approvals)]
+    return [*found, *_assignments(account)]
 
 
 def _versions(account: Account) -> list[str]:
     """Compare versions with the lines that registered them and moved them since."""
     registered = {line.number: line for line in account.lines if line.action == "register"}
-    state = {line.number: line.after for line in account.lines if line.action in {"register", "judge", "retire"}}
+    state = {line.number: line.after for line in account.lines if line.action in _MOVING}
     there = {version.number for version in account.versions}
     found = [f"{account.model}@{number} was registered and is gone" for number in registered if number not in there]
     for version in account.versions:
@@ -60,19 +68,25 @@ def _versions(account: Account) -> list[str]:
     return found
 
 
-def _verdicts(account: Account) -> list[str]:
-    """Compare verdicts with the lines about them, and promotions with the verdict they name."""
-    judged = [line for line in account.lines if line.action == "judge"]
+def _records(account: Account, action: str, records: Sequence[tuple[int, Verdict | Evidence | Approval]]) -> list[str]:
+    """Compare what is kept of acts of a kind with the lines about them: as many, in order, each as it was."""
+    lines = [line for line in account.lines if line.action == action]
     found = []
-    if len(judged) != len(account.verdicts):
-        found.append(f"{len(judged)} verdicts in the history, {len(account.verdicts)} in the table")
-    for line, (number, verdict) in zip(judged, account.verdicts, strict=False):
-        if line.number != number or (line.evidence and line.evidence != evidence(verdict)):
-            found.append(f"the verdict of gate {verdict.gate!r} on {account.model}@{number} is not as it was given")
-    digests = {(line.number, line.digest) for line in judged}
+    if len(lines) != len(records):
+        found.append(f"{len(lines)} {_KEPT[action]} in the history, {len(records)} in the table")
+    for line, (number, record) in zip(lines, records, strict=False):
+        if line.number != number or (line.evidence and line.evidence != evidence(record)):
+            which = f"one of the {_KEPT[action]} of {account.model}@{number}"
+            found.append(f"{which} is not as it was given at line {account.lines.index(line) + 1}")
+    return found
+
+
+def _rests(account: Account) -> list[str]:
+    """Compare promotions with the verdict they name."""
+    digests = {(line.number, line.digest) for line in account.lines if line.action == "judge"}
     resting = [one for one in account.lines if one.action in {"promote", "rollback"} and one.evidence]
     lost = [one for one in resting if (one.number, one.evidence) not in digests]
-    return [*found, *(f"{one.action} of {account.model}@{one.number} rests on a verdict that is gone" for one in lost)]
+    return [f"{one.action} of {account.model}@{one.number} rests on a verdict that is gone" for one in lost]
 
 
 def _assignments(account: Account) -> list[str]:

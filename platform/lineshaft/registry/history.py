@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from lineshaft.errors import CorruptError
-from lineshaft.registry.records import Head, ModelVersion, Transition, Verdict
+from lineshaft.registry.records import Approval, Head, ModelVersion, Transition, Verdict
+from lineshaft.specs import Evidence
 
 
 def genesis(model: str) -> str:
@@ -32,12 +33,14 @@ def seal(line: Transition) -> str:
     return _digest(fields)
 
 
-def evidence(record: ModelVersion | Verdict) -> str:
-    """Return the digest of what an act rests on: all of a verdict; all of a version but its state, which moves."""
+def evidence(record: ModelVersion | Verdict | Evidence | Approval) -> str:
+    """Return the digest of what an act rests on: all of a record, but the state of a version, which moves."""
     fields = asdict(record)
     fields.pop("state", None)
     if fields.get("provenance", "") is None:  # versions of before there was any keep the digest they were given
         del fields["provenance"]
+    if fields.get("figures") == {}:  # verdicts of before there were figures are told as they were
+        del fields["figures"]
     return _digest(fields)
 
 

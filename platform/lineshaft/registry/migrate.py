@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from lineshaft.errors import UnavailableError
+from lineshaft.errors import CorruptError, UnavailableError
 from lineshaft.registry.engine import open_engine
 from lineshaft.registry.revisions import MIGRATIONS, VERSION_TABLE
 
@@ -20,7 +24,7 @@ def upgrade(database_url: str, *, revision: str = "head") -> str:
     engine = open_engine(database_url)
     try:
         config = _config()
-        with engine.begin() as connection:
+        with engine.connect() as connection, _foreign_keys_at_rest(connection), connection.begin():
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
@@ -36,3 +40,21 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
+
+
+@contextmanager
+def _foreign_keys_at_rest(connection: Connection) -> Iterator[None]:
+    """Let SQLite change a table as it can, by a copy that takes the old one's place; its references are held to after.
+
+    Raises `CorruptError` where a reference then leads nowhere.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    connection.commit()
+    yield
+    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if lost:
+        what = f"{len(lost)} rows of {lost[0][0]} refer to rows of {lost[0][2]} that are not there"
+        raise CorruptError(what, where="LINESHAFT_DATABASE_URL", fix="restore it from a backup")

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, insert, select, update
 
 from lineshaft.clock import Clock
 from lineshaft.errors import ConflictError, InputError, NotFoundError
 from lineshaft.registry import ledger, slots
 from lineshaft.registry.artifacts import ArtifactStore
-from lineshaft.registry.audit import Account
-from lineshaft.registry.engine import connected, open_engine
-from lineshaft.registry.history import evidence, verify
-from lineshaft.registry.notes import HeadNotes
+from lineshaft.registry.consents import agreed, refuse_approver
+from lineshaft.registry.engine import open_engine
+from lineshaft.registry.history import evidence
+from lineshaft.registry.reading import RegistryReader
 from lineshaft.registry.records import (
     MOVES,
+    Approval,
     Assignment,
     Candidate,
+    Consent,
     Head,
     ModelVersion,
-    RegisteredModel,
     Slot,
     State,
-    Transition,
     Verdict,
 )
-from lineshaft.registry.tables import ASSIGNMENT, GENERATION, MODEL, PIN, VERDICT, VERSION
-from lineshaft.registry.versions import verdicts_of, version_of, version_values, versions_of
+from lineshaft.registry.tables import APPROVAL, EVIDENCE, MODEL, PIN, VERDICT, VERSION
+from lineshaft.registry.versions import approvals_of, verdict_values, version_of, version_values, versions_of
+from lineshaft.specs import Evidence
+from lineshaft.specs.evidence import overall
+
+NOBODY = Consent()
+"""What a promotion asks for where no policy asks for more."""
 
 
 def open_registry(*, database_url: str, artifacts: Path, clock: Clock) -> ModelRegistry:
@@ -41,17 +44,8 @@ def open_registry(*, database_url: str, artifacts: Path, clock: Clock) -> ModelR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRegistry:
+class ModelRegistry(RegistryReader):
     """Versions are never changed, only judged, assigned and retired; every act is one line of a sealed history."""
-
-    engine: Engine
-    artifacts: ArtifactStore
-    clock: Clock
-
-    @property
-    def notes(self) -> HeadNotes:
-        """Return the heads of chains as noted outside the database."""
-        return HeadNotes(self.artifacts.root / "heads")
 
     def register(self, candidate: Candidate, *, actor: str, reason: str = "") -> ModelVersion:
         """Store a trained model under the next number of its name.
@@ -76,22 +70,60 @@ class ModelRegistry:
         self.notes.note(candidate.model, head)
         return version
 
-    def judge(self, model: str, number: int, verdict: Verdict, *, actor: str) -> ModelVersion:
-        """Record a gate's verdict: pass validates the version, fail rejects it, all else leaves it where it is."""
+    def attest(self, model: str, number: int, found: Evidence, *, actor: str) -> None:
+        """Keep what was found of a version for ever, sealed: gates judge by it, and nobody can change it unseen."""
         now = self.clock.now_us()
         with self._acting(model) as connection:
+            state = version_of(connection, model, number).state
+            row = {"model": model, "number": number, "evidence_json": found.to_json(), "at_us": now}
+            connection.execute(insert(EVIDENCE).values(row))
+            what = f"beside {found.against}" if found.against else f"{found.n} rows of {found.groups} assets held out"
+            told = {"action": "attest", "before": state, "after": state, "evidence": evidence(found)}
+            head = ledger.append(connection, model, number, ledger.Line(**told, actor=actor, reason=what), at_us=now)
+        self.notes.note(model, head)
+
+    def judge(self, model: str, number: int, *verdicts: Verdict, actor: str) -> ModelVersion:
+        """Record what gates say, a line each: all pass validates the version, a fail rejects it, all else leaves it."""
+        now = self.clock.now_us()
+        moves = {"pass": State.VALIDATED, "fail": State.REJECTED}
+        with self._acting(model) as connection:
             version = version_of(connection, model, number)
-            after = {"pass": State.VALIDATED, "fail": State.REJECTED}.get(verdict.outcome, version.state)
-            row = {"gate": verdict.gate, "outcome": verdict.outcome, "detail": verdict.detail}
-            row["policy_sha256"] = verdict.policy_sha256
-            connection.execute(insert(VERDICT).values(model=model, number=number, at_us=now, **row))
+            after = moves.get(overall(one.outcome for one in verdicts), version.state)
             if after is not version.state:
                 self._move(connection, version, after)
-            reason = f"{verdict.gate}: {verdict.outcome}; {verdict.detail}"
-            told = {"action": "judge", "before": version.state, "after": after, "evidence": evidence(verdict)}
-            head = ledger.append(connection, model, number, ledger.Line(**told, actor=actor, reason=reason), at_us=now)
+            for verdict in verdicts:
+                row = verdict_values(verdict)
+                connection.execute(insert(VERDICT).values(model=model, number=number, at_us=now, **row))
+                last = verdict is verdicts[-1]
+                told = {"before": version.state, "after": after if last else version.state}
+                reason = f"{verdict.gate}: {verdict.outcome}; {verdict.detail}"
+                line = ledger.Line(action="judge", **told, actor=actor, reason=reason, evidence=evidence(verdict))
+                head = ledger.append(connection, model, number, line, at_us=now)
         self.notes.note(model, head)
         return replace(version, state=after)
+
+    def approve(self, model: str, number: int, *, consent: Consent, lasts_us: int, actor: str, reason: str) -> Approval:
+        """Agree to a version that passed, under a policy and for a time; not to one's own.
+
+        Raises `ForbiddenError` where the actor's approval would not count, `ConflictError` where there is nothing to
+        approve.
+        """
+        now = self.clock.now_us()
+        given = Approval(
+            actor=actor,
+            reason=reason,
+            policy_sha256=consent.policy_sha256,
+            at_us=now,
+            expires_us=now + lasts_us,
+        )
+        with self._acting(model) as connection:
+            version = version_of(connection, model, number)
+            refuse_approver(version, consent, _given(connection, version), actor=actor, at_us=now)
+            connection.execute(insert(APPROVAL).values(model=model, number=number, **asdict(given)))
+            told = {"action": "approve", "before": version.state, "after": version.state, "evidence": evidence(given)}
+            head = ledger.append(connection, model, number, ledger.Line(**told, actor=actor, reason=reason), at_us=now)
+        self.notes.note(model, head)
+        return given
 
     def promote(
         self,
@@ -103,11 +135,13 @@ class ModelRegistry:
         reason: str,
         slot: Slot = Slot.CHAMPION,
         expected: int | None = None,
+        consent: Consent = NOBODY,
     ) -> Assignment:
-        """Give a slot of an environment, champion unless said, to a version that passed its gate; shadow to any.
+        """Give a slot of an environment, champion unless said, to a version that passed its gates; shadow to any.
 
         `expected` is the id of the assignment that the caller saw there, 0 for none. Raises `ConflictError` naming who
-        was faster where it is another by now, and when the version did not pass its gate.
+        was faster where it is another by now, and when the version did not pass its gates; `ForbiddenError` where
+        fewer people agreed than `consent` asks for.
         """
         with self._acting(model) as connection:
             version = version_of(connection, model, number)
@@ -116,6 +150,10 @@ class ModelRegistry:
                 raise ConflictError(
                     f"{version.ref} is {version.state}, not validated", fix="train a version that passes its gate"
                 )
+            if slot is not Slot.SHADOW and consent.people:
+                given, now = _given(connection, version), self.clock.now_us()
+                people = agreed(version, consent, given, actor=actor, at_us=now)
+                reason = f"{reason}; approved by {', '.join(people)}"
             line = ledger.Line(action="promote", before="", after="", actor=actor, reason=reason)
             made, head = self._hand_over(connection, version, environment, slot, line, expected)
         self.notes.note(model, head)
@@ -129,12 +167,7 @@ class ModelRegistry:
         Raises `NotFoundError` where there is none that may still serve, `ConflictError` as `promote` does.
         """
         with self._acting(model) as connection:
-            before = slots.earlier(ledger.chain(connection, model)[1], environment, Slot.CHAMPION)
-            versions = map(partial(version_of, connection, model), before)
-            latest = next((one for one in versions if one.state is State.VALIDATED), None)
-            if latest is None:
-                fix = "promote another version: `lineshaft models promote`"
-                raise NotFoundError(f"{model!r} has no earlier champion in {environment!r} to go back to", fix=fix)
+            latest = _last_good(connection, model, environment)
             line = ledger.Line(action="rollback", before="", after="", actor=actor, reason=reason)
             made, head = self._hand_over(connection, latest, environment, Slot.CHAMPION, line, expected)
         self.notes.note(model, head)
@@ -149,111 +182,45 @@ class ModelRegistry:
             raise ConflictError(
                 f"{environment!r} cannot be left without a champion of {model!r}", fix="promote another"
             )
-        now = self.clock.now_us()
         with self._acting(model) as connection:
             was = slots.held(connection, model, environment, slot)
             if was is None:
                 raise NotFoundError(f"{model!r} has no {slot} in {environment!r}", fix="see `lineshaft models`")
-            slots.end(connection, was, at_us=now)
-            before = slots.told(environment, slot, was.number)
-            line = ledger.Line(action="clear", before=before, after="", actor=actor, reason=reason)
-            head = ledger.append(connection, model, was.number, line, at_us=now)
-            ledger.advance(connection, environment, now)
+            head = self._vacate(connection, was, actor=actor, reason=reason)
         self.notes.note(model, head)
 
-    def get(self, model: str, number: int) -> ModelVersion:
-        """Return one version with its pins."""
-        with connected(self.engine) as connection:
-            return version_of(connection, model, number)
+    def quarantine(self, model: str, number: int, *, actor: str, reason: str) -> list[Assignment]:
+        """Let a version serve nowhere any more, for good; where it is champion, the last good one returns at once.
 
-    def versions(self, model: str) -> list[ModelVersion]:
-        """Return the versions of a model, newest first."""
-        with connected(self.engine) as connection:
-            return versions_of(connection, model)
-
-    def models(self) -> list[RegisteredModel]:
-        """Return every model with its champions."""
-        with connected(self.engine) as connection:
-            rows = connection.execute(select(MODEL).order_by(MODEL.c.name)).all()
-            numbers = connection.execute(select(VERSION.c.model)).scalars().all()
-            serving = ASSIGNMENT.c.valid_to_us.is_(None) & (ASSIGNMENT.c.slot == str(Slot.CHAMPION))
-            champions = connection.execute(select(ASSIGNMENT).where(serving)).all()
-        return [
-            RegisteredModel(
-                name=row.name,
-                task=row.task,
-                team=row.team,
-                owner=row.owner,
-                description=row.description,
-                versions=numbers.count(row.name),
-                champions={one.environment: one.number for one in champions if one.model == row.name},
-            )
-            for row in rows
-        ]
-
-    def champion(self, model: str, environment: str, *, at_us: int | None = None) -> ModelVersion:
-        """Return the champion now, whatever the clock says, or the one that was champion at a time.
-
-        Raises `NotFoundError` when there is none.
+        Returns those that returned. Raises `NotFoundError`, and changes nothing, where it is champion and none was
+        before it.
         """
-        ended = at_us is not None
-        with connected(self.engine) as connection:
-            found = slots.assignments(
-                connection, model, environment=environment, slot=Slot.CHAMPION, at_us=at_us, ended=ended
-            )
-            if not found:
-                fix = f"promote a version of {model}"
-                raise NotFoundError(f"model {model!r} has no champion in {environment!r}", fix=fix)
-            return version_of(connection, model, found[0].number)
-
-    def held(self, model: str, environment: str, slot: Slot = Slot.CHAMPION) -> Assignment | None:
-        """Return who holds a slot: what a caller decides on, whose id it then expects."""
-        with connected(self.engine) as connection:
-            return slots.held(connection, model, environment, slot)
-
-    def assignments(self, model: str) -> list[Assignment]:
-        """Return who held which slot where and when, newest first."""
-        with connected(self.engine) as connection:
-            return slots.assignments(connection, model)
-
-    def verdicts(self, model: str, number: int) -> list[Verdict]:
-        """Return what the gates said of a version, newest first."""
-        with connected(self.engine) as connection:
-            return [verdict for about, verdict in reversed(verdicts_of(connection, model)) if about == number]
-
-    def history(self, model: str) -> list[Transition]:
-        """Return every act on a model, oldest first; `CorruptError` when a line was altered or the end is missing."""
-        with connected(self.engine) as connection:
-            head, lines = ledger.chain(connection, model)
-        verify(model, lines, head)
-        return lines
-
-    def account(self, model: str) -> Account:
-        """Return all that is recorded of a model at one moment, to be audited."""
+        returned = []
         with self._acting(model) as connection:
-            head, lines = ledger.chain(connection, model)
-            return Account(
-                model=model,
-                head=head,
-                lines=lines,
-                versions=versions_of(connection, model)[::-1],
-                verdicts=verdicts_of(connection, model),
-                assignments=slots.assignments(connection, model)[::-1],
-                noted=self.notes.read(model),
-            )
+            version = version_of(connection, model, number)
+            head = self._set_aside(connection, version, State.QUARANTINED, actor=actor, reason=reason)
+            why = {"actor": actor, "reason": f"{version.ref} was quarantined: {reason}"}
+            for held in slots.assignments(connection, model, ended=False):
+                if held.number == number and held.slot is Slot.CHAMPION:
+                    latest = _last_good(connection, model, held.environment)
+                    line = ledger.Line(action="rollback", before="", after="", **why)
+                    made, head = self._hand_over(connection, latest, held.environment, held.slot, line, held.id)
+                    returned.append(made)
+                elif held.number == number:
+                    head = self._vacate(connection, held, **why)
+        self.notes.note(model, head)
+        return returned
 
-    def generation(self, environment: str) -> int:
-        """Return how often champions of an environment have changed: what a server polls.
-
-        Raises `UnavailableError` when the database does not answer.
-        """
-        query = select(GENERATION.c.generation).where(GENERATION.c.environment == environment)
-        with connected(self.engine) as connection:
-            return connection.execute(query).scalar() or 0
-
-    def load(self, version: ModelVersion) -> bytes:
-        """Return the artifact of a version, its hash checked."""
-        return self.artifacts.get(version.artifact_sha256, artifact_format=version.artifact_format)
+    def retire(self, model: str, number: int, *, actor: str, reason: str) -> None:
+        """Put a version away that is not needed; raises `ConflictError` while it holds a slot."""
+        with self._acting(model) as connection:
+            for held in slots.assignments(connection, model, ended=False):
+                if held.number == number:
+                    what = f"{model}@{number} is {held.slot} in {held.environment!r}"
+                    raise ConflictError(what, fix="promote another first, or `lineshaft models clear` the slot")
+            version = version_of(connection, model, number)
+            head = self._set_aside(connection, version, State.RETIRED, actor=actor, reason=reason)
+        self.notes.note(model, head)
 
     def _ensure_model(self, connection: Connection, candidate: Candidate, now: int) -> None:
         """Insert the model's own row the first time; refuse to change what it predicts."""
@@ -314,12 +281,36 @@ class ModelRegistry:
         ledger.advance(connection, environment, now)
         return made, head
 
-    @contextmanager
-    def _acting(self, model: str) -> Iterator[Connection]:
-        """Hold a model, commit all or nothing; a lost race is a ConflictError."""
-        try:
-            with connected(self.engine, writing=True) as connection:
-                ledger.hold(connection, model)
-                yield connection
-        except IntegrityError as error:
-            raise ConflictError("somebody else changed the registry first", fix="look again and repeat") from error
+    def _vacate(self, connection: Connection, was: Assignment, *, actor: str, reason: str) -> Head:
+        """End an assignment that nobody follows; servers are told."""
+        now = self.clock.now_us()
+        slots.end(connection, was, at_us=now)
+        before = slots.told(was.environment, was.slot, was.number)
+        line = ledger.Line(action="clear", before=before, after="", actor=actor, reason=reason)
+        ledger.advance(connection, was.environment, now)
+        return ledger.append(connection, was.model, was.number, line, at_us=now)
+
+    def _set_aside(
+        self, connection: Connection, version: ModelVersion, state: State, *, actor: str, reason: str
+    ) -> Head:
+        """Move a version out of use."""
+        self._move(connection, version, state)
+        action = "quarantine" if state is State.QUARANTINED else "retire"
+        line = ledger.Line(action=action, before=version.state, after=state, actor=actor, reason=reason)
+        return ledger.append(connection, version.model, version.number, line, at_us=self.clock.now_us())
+
+
+def _given(connection: Connection, version: ModelVersion) -> Sequence[Approval]:
+    """Return the approvals of a version."""
+    return [one for number, one in approvals_of(connection, version.model) if number == version.number]
+
+
+def _last_good(connection: Connection, model: str, environment: str) -> ModelVersion:
+    """Return the latest champion before this one that may still serve; `NotFoundError` where there is none."""
+    before = slots.earlier(ledger.chain(connection, model)[1], environment, Slot.CHAMPION)
+    versions = map(partial(version_of, connection, model), before)
+    latest = next((one for one in versions if one.state is State.VALIDATED), None)
+    if latest is None:
+        fix = "promote another version: `lineshaft models promote`"
+        raise NotFoundError(f"{model!r} has no earlier champion in {environment!r} to go back to", fix=fix)
+    return latest

@@ -15,6 +15,7 @@ class State(StrEnum):
     REGISTERED = "registered"
     VALIDATED = "validated"  # its gate passed: it may be assigned
     REJECTED = "rejected"  # its gate failed
+    QUARANTINED = "quarantined"  # somebody found that it must not serve, whatever its gate said
     RETIRED = "retired"
 
 
@@ -27,9 +28,10 @@ class Slot(StrEnum):
 
 
 MOVES: Mapping[State, frozenset[State]] = {
-    State.REGISTERED: frozenset({State.VALIDATED, State.REJECTED, State.RETIRED}),
-    State.VALIDATED: frozenset({State.RETIRED, State.REJECTED}),
-    State.REJECTED: frozenset({State.RETIRED}),
+    State.REGISTERED: frozenset({State.VALIDATED, State.REJECTED, State.QUARANTINED, State.RETIRED}),
+    State.VALIDATED: frozenset({State.REJECTED, State.QUARANTINED, State.RETIRED}),
+    State.REJECTED: frozenset({State.QUARANTINED, State.RETIRED}),
+    State.QUARANTINED: frozenset({State.RETIRED}),
     State.RETIRED: frozenset(),
 }
 """The legal moves of a version."""
@@ -135,6 +137,27 @@ class Verdict:
     outcome: str  # "pass", "fail", "unknown", or "error" where the gate itself could not judge
     detail: str
     policy_sha256: str = ""
+    figures: Mapping[str, str | float | None] = field(default_factory=dict)  # what it rests on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Who must have agreed to a promotion: so many others than who registered and who promotes, to this policy."""
+
+    people: int = 0
+    among: tuple[str, ...] = ()  # nobody named: anybody else
+    policy_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """That somebody agreed to a version under a policy, until when."""
+
+    actor: str
+    reason: str
+    policy_sha256: str
+    at_us: int
+    expires_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +166,7 @@ class Transition:
 
     model: str
     number: int
-    action: str  # "register", "judge", "promote", "rollback", "clear"
+    action: str  # "register", "attest", "judge", "approve", "promote", "rollback", "clear", "quarantine", "retire"
     before: str
     after: str
     actor: str
@@ -173,6 +196,21 @@ class Assignment:
     number: int
     valid_from_us: int
     valid_to_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """What a server said it serves since it followed a generation, and when it last said so."""
+
+    replica: str
+    environment: str
+    generation: int
+    models: Mapping[str, int]  # those it has in memory, by the number it answers with
+    at_us: int
+
+    def follows(self, made: Assignment, generation: int) -> bool:
+        """Return whether calls are answered by an assignment, or will be as soon as somebody asks."""
+        return self.generation >= generation and self.models.get(made.model, made.number) == made.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

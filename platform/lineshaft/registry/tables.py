@@ -52,7 +52,7 @@ VERSION = Table(
     Column("actor", String(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     CheckConstraint("artifact_format in ('ubj', 'json')", name="format"),
-    CheckConstraint("state in ('registered', 'validated', 'rejected', 'retired')", name="state"),
+    CheckConstraint("state in ('registered', 'validated', 'rejected', 'quarantined', 'retired')", name="state"),
 )
 
 PIN = Table(
@@ -76,9 +76,35 @@ VERDICT = Table(
     Column("outcome", String(10), nullable=False),
     Column("detail", Text, nullable=False),
     Column("policy_sha256", String(64), nullable=False),
+    Column("figures_json", Text, nullable=False, server_default="{}"),
     Column("at_us", BigInteger, nullable=False),
     ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
     CheckConstraint("outcome in ('pass', 'fail', 'unknown', 'error')", name="outcome"),
+)
+
+EVIDENCE = Table(
+    "ls_evidence",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("evidence_json", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
+)
+
+APPROVAL = Table(
+    "ls_approval",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("policy_sha256", String(64), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
 )
 
 TRANSITION = Table(
@@ -133,4 +159,14 @@ GENERATION = Table(
     Column("environment", String(80), primary_key=True),
     Column("generation", BigInteger, nullable=False),
     Column("changed_us", BigInteger, nullable=False),
+)
+
+ACK = Table(
+    "ls_replica_ack",
+    METADATA,
+    Column("replica", String(200), primary_key=True),
+    Column("environment", String(80), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("models_json", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""Versions and verdicts as rows, and back."""
+"""Versions, and what is known and said of them, as rows and back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from lineshaft.errors import NotFoundError
-from lineshaft.registry.records import Candidate, ModelVersion, Provenance, State, Verdict, ViewPin
-from lineshaft.registry.tables import MODEL, PIN, VERDICT, VERSION
+from lineshaft.registry.records import Approval, Candidate, ModelVersion, Provenance, State, Verdict, ViewPin
+from lineshaft.registry.tables import APPROVAL, EVIDENCE, MODEL, PIN, VERDICT, VERSION
+from lineshaft.specs import Evidence
 
 
 def version_values(candidate: Candidate, number: int, digest: str, actor: str, now: int) -> dict[str, Any]:
@@ -54,11 +55,32 @@ def version_of(connection: Connection, model: str, number: int) -> ModelVersion:
     return found[0]
 
 
+def verdict_values(verdict: Verdict) -> dict[str, Any]:
+    """Return the row of a verdict, but for whose it is."""
+    words = {name: getattr(verdict, name) for name in Verdict.__slots__ if name != "figures"}
+    return {**words, "figures_json": json.dumps(dict(verdict.figures), sort_keys=True)}
+
+
 def verdicts_of(connection: Connection, model: str) -> list[tuple[int, Verdict]]:
     """Read what the gates said of a model's versions, oldest first."""
     rows = connection.execute(select(VERDICT).where(VERDICT.c.model == model).order_by(VERDICT.c.id)).all()
-    names = Verdict.__slots__
-    return [(row.number, Verdict(**{name: getattr(row, name) for name in names})) for row in rows]
+    words = [name for name in Verdict.__slots__ if name != "figures"]
+    return [
+        (row.number, Verdict(**{name: getattr(row, name) for name in words}, figures=json.loads(row.figures_json)))
+        for row in rows
+    ]
+
+
+def evidence_of(connection: Connection, model: str) -> list[tuple[int, Evidence]]:
+    """Read what was attested of a model's versions, oldest first."""
+    rows = connection.execute(select(EVIDENCE).where(EVIDENCE.c.model == model).order_by(EVIDENCE.c.id)).all()
+    return [(row.number, Evidence.from_json(row.evidence_json)) for row in rows]
+
+
+def approvals_of(connection: Connection, model: str) -> list[tuple[int, Approval]]:
+    """Read who agreed to a model's versions, oldest first."""
+    rows = connection.execute(select(APPROVAL).where(APPROVAL.c.model == model).order_by(APPROVAL.c.id)).all()
+    return [(row.number, Approval(**{name: getattr(row, name) for name in Approval.__slots__})) for row in rows]
 
 
 def _version(row: Row[Any], pins: list[Row[Any]]) -> ModelVersion:

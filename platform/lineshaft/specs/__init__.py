@@ -1,6 +1,7 @@
 """The frozen vocabulary: blocks, views, services, statuses. Pure: no I/O, no clock."""
 
 from lineshaft.specs.blocks import BLOCK_SCHEMA, block_end_us, tile_end_us
+from lineshaft.specs.evidence import Evidence, Figure
 from lineshaft.specs.recipes import Recipe
 from lineshaft.specs.rows import Status, entity_columns, row_identity, row_schema
 from lineshaft.specs.views import (
@@ -16,7 +17,9 @@ from lineshaft.specs.views import (
 
 __all__ = [
     "BLOCK_SCHEMA",
+    "Evidence",
     "Feature",
+    "Figure",
     "OnDemandFeature",
     "OnDemandView",
     "Recipe",

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft.models.gate import GatePolicy
+from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.spec import ModelSpec, numeric_features
 from lineshaft.ops.model_release import Origin, release
 from lineshaft.settings import Settings
@@ -20,7 +20,7 @@ from lineshaft.wiring import Parts, connect
 
 Lineshaft = Callable[..., Any]
 ASK = ("predict", "wear", "--key", "asset_id=pump-1,nobody", "--key", "position=de,de")
-EASY = GatePolicy(name="easy", metric="rmse", better="lower", min_groups=2)
+EASY = Gate(name="easy", metric="rmse", op="<", vs="baseline", min_groups=2)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def parts(home: Path) -> Iterator[Parts]:
             name="wear", task="regression", service="pump_health", features=numeric_features(service), rounds=20
         )
         origin = Origin(service=service, table_versions={"pumps": 1}, actor="ann")
-        for policy in (EASY, replace(EASY, margin=0.999), replace(EASY, min_groups=99)):
+        for gate in (EASY, replace(EASY, margin=0.999), replace(EASY, min_groups=99)):
+            policy = Policy(name="easy", gates=(gate,), auto=True)
             release(opened.registry, spec, rows, origin=origin, policy=policy, environment="dev")
         yield opened
 

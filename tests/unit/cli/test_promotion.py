@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from lineshaft.cli.actor import account
 from lineshaft.registry.records import Candidate, Verdict, ViewPin
 from lineshaft.settings import Settings
 from lineshaft.stores.embedded import EmbeddedValkey
@@ -71,7 +71,7 @@ def test_promotions_and_rollbacks_are_told_and_proven(lineshaft: Lineshaft) -> N
     )
     lines = lineshaft("models", "history", "grinder", "--json").rows
     assert [line["action"] for line in lines[3:]] == ["judge", "promote", "judge", "promote", "rollback"]
-    assert {line["actor"] for line in lines[3:]} == {getpass.getuser()}
+    assert {line["actor"] for line in lines[3:]} == {account()}
     assert [line["reason"] for line in lines if line["action"] == "rollback"] == ["worse at night"]
     assert "worse at night" in lineshaft("models", "history", "grinder").out
     proven = lineshaft("models", "verify", "grinder", "--head", first["head"], "--json")
@@ -84,7 +84,7 @@ def test_promotions_and_rollbacks_are_told_and_proven(lineshaft: Lineshaft) -> N
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("promote", "grinder@3", "--reason", "hope"), "LS-CON", "unknown; too little evidence: 2 assets held out"),
+        (("promote", "grinder@3", "--reason", "hope"), "LS-CON", "unknown: too little evidence: 2 assets held out"),
         (("promote", "grinder", "--reason", "x"), "LS-INP", "'grinder' names no version"),
         (("promote", "grinder@9", "--reason", "x"), "LS-NOF", "no version 9"),
         (("promote", "grinder@2", "--reason", " "), "LS-INP", "a change needs a reason"),
@@ -127,5 +127,5 @@ def test_an_altered_registry_fails_its_proof(lineshaft: Lineshaft, parts: Parts)
     told = lineshaft("models", "verify")
 
     assert told.code == 1
-    assert "the verdict of gate" in told.err
+    assert "verdicts of grinder@3 is not as it was given" in told.err
     assert "grinder" in told.out

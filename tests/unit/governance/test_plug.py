@@ -38,11 +38,18 @@ def test_it_gates_with_the_shipped_suites(tmp_path: Path) -> None:
 
 
 def test_it_knows_the_promotion_gates(tmp_path: Path) -> None:
-    """Each task has a gate, and its policy's hash goes with it."""
+    """Each task has a gate, the hash of the policy goes with it, and the check of all finds it too."""
     governance = GovernanceParts.open(policies=POLICIES, folder=tmp_path, clock=ManualClock())
 
-    assert governance.promotion("regression").metric == "rmse"
-    assert len(governance.promotion("binary").sha256) == 64
+    policy = governance.promotion("turbofan_rul")
+    assert {task: gate.metric for gate in policy.gates for task in gate.tasks} == {
+        "binary": "pr_auc",
+        "regression": "rmse",
+        "rul": "rmse",
+        "anomaly": "false_alarm_share",
+    }
+    assert len(policy.sha256) == 64
+    assert governance.promotions()["default"] == policy
 
 
 def test_nothing_wrong_needs_no_attention() -> None:

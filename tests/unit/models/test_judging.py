@@ -1,4 +1,4 @@
-"""Scores and gates: undefined is unknown, and unknown is not a pass."""
+"""Figures: undefined is unknown, baselines know nothing, and a gain is counted on the same rows."""
 
 from __future__ import annotations
 
@@ -7,37 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from lineshaft.models.gate import GatePolicy, judge
-from lineshaft.models.scores import average_precision, evaluate
-
-HIGHER = GatePolicy(name="g", metric="pr_auc", better="higher", margin=0.1, min_groups=5, min_positive_groups=3)
-FIGURES = {
-    "pr_auc": 0.8,
-    "pr_auc_low": 0.7,
-    "baseline_pr_auc": 0.1,
-    "test_groups": 10.0,
-    "test_positive_groups": 4.0,
-}
-
-
-@pytest.mark.parametrize(
-    ("changes", "outcome"),
-    [
-        ({}, "pass"),
-        ({"pr_auc_low": 0.15}, "fail"),
-        ({"test_groups": 4.0}, "unknown"),
-        ({"test_positive_groups": 2.0}, "unknown"),
-        ({"pr_auc_low": math.nan}, "unknown"),
-    ],
-)
-def test_gate_outcomes(changes: dict[str, float], outcome: str) -> None:
-    """The near end of the interval decides; too little evidence decides nothing."""
-    assert judge(HIGHER, {**FIGURES, **changes}).outcome == outcome
-
-
-def test_missing_figures_are_unknown() -> None:
-    """A gate without its figure passes nothing."""
-    assert judge(HIGHER, {}).outcome == "unknown"
+from lineshaft.models.scores import average_precision, evaluate, gain
 
 
 def naive_average_precision(labels: list[int], scores: list[float]) -> float:
@@ -75,7 +45,6 @@ def test_no_positives_is_undefined() -> None:
         seed=1,
     )
     assert math.isnan(figures["pr_auc"])
-    assert judge(HIGHER, figures).outcome == "unknown"
 
 
 def test_the_baseline_of_precision_recall_is_the_prevalence() -> None:
@@ -85,3 +54,34 @@ def test_the_baseline_of_precision_recall_is_the_prevalence() -> None:
         "binary", train_labels=labels, labels=labels, scores=labels, groups=np.array(list("abcd")), seed=1
     )
     assert (figures["pr_auc"], figures["baseline_pr_auc"]) == (1.0, 0.25)
+
+
+def test_a_gain_is_paired_by_asset() -> None:
+    """What is hard for both models is no difference: the interval of the gain is far narrower than those of the two."""
+    dice = np.random.default_rng(4)
+    groups = np.repeat([f"a{i}" for i in range(12)], 30)
+    hardness = np.repeat(dice.uniform(0.5, 8.0, 12), 30)
+    labels = dice.normal(size=360)
+    rival = labels + hardness * dice.normal(size=360)
+    scores = labels + 0.9 * (rival - labels)
+
+    name, better = gain("rul", labels=labels, scores=scores, rival=rival, groups=groups, seed=1)
+    _, same = gain("rul", labels=labels, scores=rival, rival=rival, groups=groups, seed=1)
+    own = evaluate("rul", train_labels=labels, labels=labels, scores=scores, groups=groups, seed=1)
+
+    assert name == "rmse"
+    assert better.value == pytest.approx(0.1)
+    assert better.low == pytest.approx(0.1)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    assert own["rmse_high"] - own["rmse_low"] > 0.5
+
+
+def test_a_gain_over_nothing_wrong_is_unknown() -> None:
+    """A share of an error of 0 is no number; a gain in precision is a plain difference."""
+    labels, groups = np.array([0.0, 1.0, 0.0, 1.0]), np.array(list("aabb"))
+
+    _, over_perfect = gain("rul", labels=labels, scores=labels + 1, rival=labels, groups=groups, seed=1)
+    _, precise = gain("binary", labels=labels, scores=labels, rival=1 - labels, groups=groups, seed=1)
+
+    assert over_perfect.value is None
+    assert (precise.value, precise.baseline) == (0.5, 0.5)

@@ -12,7 +12,7 @@ import pytest
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError, NotFoundError
-from lineshaft.models.gate import GatePolicy
+from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.training import train
 from lineshaft.ops.model_release import Origin, candidate, release
@@ -39,7 +39,9 @@ SPEC = ModelSpec(
     description="How worn it is.",
 )
 ORIGIN = Origin(service=SERVICE, table_versions={"heat": 4}, actor="ann", lock_sha256="a" * 64)
-EASY = GatePolicy(name="easy", metric="rmse", better="lower", margin=0.0, min_groups=2, sha256="b" * 64)
+GATE = Gate(name="easy", metric="rmse", op="<", vs="baseline", min_groups=2)
+EASY = Policy(name="lenient", gates=(GATE,), auto=True, sha256="b" * 64)
+HARD = replace(EASY, gates=(replace(GATE, margin=0.999),))
 
 
 @pytest.fixture(scope="module")
@@ -100,27 +102,36 @@ def test_what_passes_its_gate_is_promoted(registry: ModelRegistry, rows: pa.Tabl
     assert (done.assignment.number, done.assignment.environment) == (1, "prod")
     assert registry.champion("wear", "prod") == registry.get("wear", 1)
     (verdict,) = registry.verdicts("wear", 1)
-    assert (verdict.gate, verdict.detail, verdict.policy_sha256) == ("easy", done.judgement.detail, "b" * 64)
-    assert [(line.actor, line.reason) for line in registry.history("wear")] == [
-        ("ann", "200 rows"),
-        ("ann", f"easy: pass; {done.judgement.detail}"),
-        ("ann", f"easy: {done.judgement.detail}"),
+    assert (verdict.gate, verdict.outcome, verdict.policy_sha256) == ("easy", "pass", "b" * 64)
+    assert done.judgement.detail == f"easy: {verdict.detail}"
+    (shown,) = registry.evidence("wear", 1)
+    assert shown.rows == done.version.training_set == verdict.figures["rows"]
+    assert (verdict.figures["value"], verdict.figures["high"]) == (
+        shown.figures["rmse"].value,
+        shown.figures["rmse"].high,
+    )
+    assert [(line.action, line.actor, line.reason) for line in registry.history("wear")] == [
+        ("register", "ann", "200 rows"),
+        ("attest", "ann", f"{shown.n} rows of {shown.groups} assets held out"),
+        ("judge", "ann", f"easy: pass; {verdict.detail}"),
+        ("promote", "policy lenient, for ann", done.judgement.detail),
     ]
 
 
 @pytest.mark.parametrize(
-    ("policy", "state"),
+    ("gate", "state"),
     [
-        (replace(EASY, margin=0.999), State.REJECTED),
-        (replace(EASY, min_groups=99), State.REGISTERED),
-        (replace(EASY, metric="pr_auc"), State.REGISTERED),
+        (replace(GATE, margin=0.999), State.REJECTED),
+        (replace(GATE, min_groups=99), State.REGISTERED),
+        (replace(GATE, metric="pr_auc", op=">"), State.REGISTERED),
     ],
     ids=["too bad", "too little evidence", "no such figure"],
 )
 def test_what_does_not_pass_is_kept_and_not_promoted(
-    registry: ModelRegistry, rows: pa.Table, policy: GatePolicy, state: State
+    registry: ModelRegistry, rows: pa.Table, gate: Gate, state: State
 ) -> None:
     """The version stays to be looked at; nobody is served by it."""
+    policy = replace(EASY, gates=(GATE, gate))
     done = release(registry, SPEC, rows, origin=ORIGIN, policy=policy, environment="prod")
 
     assert done.assignment is None
@@ -133,7 +144,7 @@ def test_what_does_not_pass_is_kept_and_not_promoted(
 def test_a_worse_successor_leaves_the_champion(registry: ModelRegistry, rows: pa.Table) -> None:
     """A failed retrain takes nothing away; a good one takes over."""
     release(registry, SPEC, rows, origin=ORIGIN, policy=EASY, environment="prod")
-    release(registry, SPEC, rows, origin=ORIGIN, policy=replace(EASY, margin=0.999), environment="prod")
+    release(registry, SPEC, rows, origin=ORIGIN, policy=HARD, environment="prod")
     kept = registry.champion("wear", "prod").number
     release(registry, replace(SPEC, seed=8), rows, origin=ORIGIN, policy=EASY, environment="prod")
 

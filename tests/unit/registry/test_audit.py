@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from lineshaft.registry.history import genesis, seal
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.notes import HeadNotes
-from lineshaft.registry.records import Candidate, Head, Slot, State, Transition, Verdict, ViewPin
-from lineshaft.registry.tables import ASSIGNMENT, HEAD, TRANSITION, VERDICT, VERSION
+from lineshaft.registry.records import Candidate, Consent, Head, Slot, State, Transition, Verdict, ViewPin
+from lineshaft.registry.tables import APPROVAL, ASSIGNMENT, EVIDENCE, HEAD, TRANSITION, VERDICT, VERSION
+from lineshaft.specs import Evidence, Figure
 
 TAMPERINGS = 1_000
 CANDIDATE = Candidate(
@@ -41,20 +42,35 @@ CANDIDATE = Candidate(
     seed=11,
     library="xgboost 3.2.0",
 )
-PASS = Verdict(gate="bar", outcome="pass", detail="good enough", policy_sha256="d" * 64)
+PASS = Verdict(
+    gate="bar", outcome="pass", detail="good enough", policy_sha256="d" * 64, figures={"metric": "rmse", "value": 4.5}
+)
+SHOWN = Evidence(
+    rows="e" * 64,
+    n=40,
+    groups=4,
+    figures={"rmse": Figure(value=4.5, low=4.0, high=5.0, baseline=9.0), "mae": Figure(value=3.0)},
+    unseen=("p", "q"),
+)
+AGREE = Consent(people=1, policy_sha256="d" * 64)
 
 
 @pytest.fixture
 def lived(registry: ModelRegistry, clock: ManualClock) -> ModelRegistry:
-    """Return a registry with a past: four versions, all verdicts, promotions, a rollback, slots taken and left."""
+    """Return a registry with a past: versions, evidence, all verdicts, approvals, slots taken, lost and left."""
     for outcome in ("pass", "pass", "fail", "unknown"):
         number = registry.register(CANDIDATE, actor="ana", reason="nightly").number
+        registry.attest("rul", number, replace(SHOWN, n=40 + number), actor="ana")
         registry.judge("rul", number, replace(PASS, outcome=outcome), actor="gate")
+    for actor, number in (("eve", 1), ("eve", 2), ("joe", 2)):
+        registry.approve("rul", number, consent=AGREE, lasts_us=10**9, actor=actor, reason="looked at it")
     for number, slot in ((1, Slot.CHAMPION), (2, Slot.CHALLENGER), (4, Slot.SHADOW), (2, Slot.CHAMPION)):
         clock.advance(seconds=1)
-        registry.promote("rul", number, environment="prod", actor="ben", reason="newer", slot=slot)
+        asked = AGREE if slot is Slot.CHAMPION else Consent()
+        registry.promote("rul", number, environment="prod", actor="ben", reason="newer", slot=slot, consent=asked)
     registry.clear("rul", environment="prod", slot=Slot.SHADOW, actor="ben", reason="enough seen")
-    registry.rollback("rul", environment="prod", actor="eve", reason="worse at night")
+    registry.quarantine("rul", 2, actor="eve", reason="worse at night")
+    registry.retire("rul", 3, actor="eve", reason="never needed")
     return registry
 
 
@@ -75,6 +91,13 @@ def other(value: Any, dice: random.Random) -> Any:
         return value + dice.choice([-1, 1, 1000])
     if isinstance(value, str):
         return value[:-1] if value and dice.random() < 0.5 else value + dice.choice("0aZ ")
+    if isinstance(value, Figure):
+        return changed([value], dice)[0][0]
+    if isinstance(value, Mapping) and value:
+        name = dice.choice(sorted(value))
+        return {**value, name: other(value[name], dice)}
+    if isinstance(value, tuple):
+        return value[:-1] if value else ("x",)
     return None if value is not None else 5
 
 
@@ -129,16 +152,16 @@ def put_in(account: Account, dice: random.Random) -> Account:
 
 
 def edit_tables(account: Account, dice: random.Random) -> Account:
-    """Change a version, a verdict or an assignment, or take one away, and leave the history alone."""
-    kind = dice.choice(["versions", "verdicts", "assignments"])
+    """Change or take away a record of what is, what was found, said or agreed to, and leave the history alone."""
+    kind = dice.choice(["versions", "verdicts", "evidence", "approvals", "assignments"])
     records: list[Any] = list(getattr(account, kind))
     if dice.random() < 0.3:
         del records[dice.randrange(len(records))]
-    elif kind == "verdicts":
+    elif kind in {"verdicts", "evidence", "approvals"}:
         at = dice.randrange(len(records))
         records[at] = (records[at][0], changed([records[at][1]], dice)[0][0])
     else:
-        but = ("id",) if kind == "assignments" else ("features", "pins", "params", "metrics")
+        but = ("id",) if kind == "assignments" else ("pins",)
         records = changed(records, dice, but=but)[0]
     tampered: Account = replace(account, **{kind: records})  # type: ignore[arg-type]
     return tampered
@@ -153,7 +176,7 @@ def test_of_a_thousand_tamperings_a_thousand_are_found(lived: ModelRegistry) -> 
     """Edits, deletions, reorderings, forgeries and truncations, sealed anew or not; the untouched account is right."""
     account, dice = lived.account("rul"), random.Random(7)
     assert faults(account) == []
-    assert len(account.noted) == len(account.lines) == 14
+    assert account.noted[-1].length == len(account.lines) == 24
     done, found = Counter[str](), Counter[str]()
 
     while done.total() < TAMPERINGS:
@@ -172,16 +195,21 @@ def test_what_changes_the_database_is_found_there(lived: ModelRegistry) -> None:
     """Each of these by one statement of SQL, with the words that name it; put back, all is right again."""
     open_champion = ASSIGNMENT.c.valid_to_us.is_(None) & (ASSIGNMENT.c.slot == "champion")
     statements: dict[str, Any] = {
-        "altered at line 2": update(TRANSITION).where(TRANSITION.c.action == "judge").values(reason="none"),
-        "has 13 lines and does not end": delete(TRANSITION).where(TRANSITION.c.action == "rollback"),
+        "altered at line 3": update(TRANSITION).where(TRANSITION.c.action == "judge").values(reason="none"),
+        "has 23 lines and does not end": delete(TRANSITION).where(TRANSITION.c.action == "retire"),
         "has 0 lines and does not end": delete(TRANSITION),
-        "has 14 lines and does not end": delete(HEAD),
-        "rul@3 is validated, its history says rejected": update(VERSION).values(state="validated"),
+        "has 24 lines and does not end": delete(HEAD),
+        "rul@2 is validated, its history says quarantined": update(VERSION).values(state="validated"),
         "rul@2 is not as it was registered": update(VERSION).values(artifact_sha256="0" * 64),
         "who held prod:champion=2 and when is not": update(ASSIGNMENT).where(open_champion).values(number=2),
-        "on rul@3 is not as it was given": update(VERDICT).values(outcome="pass"),
+        "verdicts of rul@3 is not as it was given": update(VERDICT).values(outcome="pass"),
+        "verdicts of rul@1 is not as it was given": update(VERDICT).values(figures_json="{}"),
+        "evidence records of rul@1 is not as": update(EVIDENCE).values(evidence_json=SHOWN.to_json()),
+        "4 evidence records in the history, 3": delete(EVIDENCE).where(EVIDENCE.c.number == 3),
+        "approvals of rul@1 is not as it was given": update(APPROVAL).values(expires_us=2 * 10**15),
+        "3 approvals in the history, 2 in the table": delete(APPROVAL).where(APPROVAL.c.number == 1),
     }
-    tables = (TRANSITION, HEAD, VERDICT, ASSIGNMENT)
+    tables = (TRANSITION, HEAD, VERDICT, ASSIGNMENT, EVIDENCE, APPROVAL)
     with lived.engine.connect() as connection:
         before = {table: [row._asdict() for row in connection.execute(select(table))] for table in (*tables, VERSION)}
     for words, statement in statements.items():
@@ -199,11 +227,11 @@ def test_what_changes_the_database_is_found_there(lived: ModelRegistry) -> None:
 
 def test_a_history_without_its_end_is_not_read(lived: ModelRegistry) -> None:
     """Whoever asks for the history is told that lines are missing, not shown a shorter one."""
-    assert len(lived.history("rul")) == 14
+    assert len(lived.history("rul")) == 24
     with lived.engine.begin() as connection:
-        connection.execute(delete(TRANSITION).where(TRANSITION.c.action == "rollback"))
+        connection.execute(delete(TRANSITION).where(TRANSITION.c.action == "retire"))
 
-    with pytest.raises(CorruptError, match="has 13 lines and does not end where it ended: after 14"):
+    with pytest.raises(CorruptError, match="has 23 lines and does not end where it ended: after 24"):
         lived.history("rul")
 
 
@@ -211,14 +239,14 @@ def test_a_history_made_up_from_the_start_is_found_by_what_was_noted_alone(lived
     """Rewritten in every table it is consistent; only a digest kept elsewhere knows better. That is the limit."""
     account = lived.account("rul")
     lines = sealed([replace(line, reason="made up") for line in account.lines])
-    made_up = replace(account, lines=lines, head=Head(length=14, digest=lines[-1].digest))
+    made_up = replace(account, lines=lines, head=Head(length=24, digest=lines[-1].digest))
     judged = {line.number: line.digest for line in lines if line.action == "judge"}
     rested = [
         replace(line, evidence=judged[line.number]) if line.action in {"promote", "rollback"} else line
         for line in lines
     ]
     lines = sealed(rested)
-    made_up = replace(made_up, lines=lines, head=Head(length=14, digest=lines[-1].digest))
+    made_up = replace(made_up, lines=lines, head=Head(length=24, digest=lines[-1].digest))
 
     assert [fault[:24] for fault in faults(made_up)] == ["line 1 was noted as " + account.lines[0].digest[:4]]
     assert faults(replace(made_up, noted=())) == []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError, NotFoundError, UnavailableError
-from lineshaft.models.gate import GatePolicy
+from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.registry.migrate import upgrade
@@ -37,7 +37,8 @@ SPEC = ModelSpec(
     features=("vibration__kurtosis", "vibration__rms"),  # not the answer's order
     rounds=10,
 )
-POLICY = GatePolicy(name="better", metric="pr_auc", better="higher", margin=0.05)
+BETTER = Gate(name="better", metric="pr_auc", op=">", vs="baseline", margin=0.05, min_groups=5)
+POLICY = Policy(name="better", gates=(BETTER,), auto=True)
 KEYS = pa.table({"asset_id": ["pump-1", "pump-2", "pump-3"]})
 ASK = Question(model="bearing_failure", keys=KEYS)
 

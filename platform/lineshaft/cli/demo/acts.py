@@ -119,7 +119,7 @@ def learn(story: Story, parts: Parts, cast: Cast) -> None:
         )
         facts.append(f"pinned: {pins}")
         if outcome.assignment is None:
-            facts.append("not promoted: a gate that cannot tell does not let through")
+            facts.append(f"not promoted, it waits for {outcome.waits_for}")
             return
         _, view = service_of(parts, outcome.version.service)
         with background_server(handlers(parts), limits=limits(parts)) as address, Client(address) as client:

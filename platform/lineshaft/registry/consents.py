@@ -1,0 +1,72 @@
+"""Who may agree to a version, and whether enough people did: pure, from the approvals that are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lineshaft.errors import ConflictError, ForbiddenError
+from lineshaft.registry.records import Approval, Consent, ModelVersion, State
+
+
+def refuse_approver(
+    version: ModelVersion, consent: Consent, given: Sequence[Approval], *, actor: str, at_us: int
+) -> None:
+    """Refuse an approval that would count for nothing.
+
+    Raises `ConflictError` where the version did not pass its gates or the actor agreed already, `ForbiddenError` where
+    the actor registered it or is none of those the policy names.
+    """
+    if version.state is not State.VALIDATED:
+        raise ConflictError(
+            f"{version.ref} is {version.state}, not validated", fix="approve what passed its gates: `lineshaft models`"
+        )
+    if actor == version.actor:
+        what = f"{actor} registered {version.ref} and cannot approve it"
+        raise ForbiddenError(what, fix=f"ask {who(consent, besides=(actor,))}")
+    if consent.among and actor not in consent.among:
+        what = f"{actor} is none of those who may approve {version.model!r}"
+        raise ForbiddenError(what, fix=f"ask {who(consent, besides=(version.actor,))}")
+    if actor in _valid(given, consent, at_us=at_us):
+        raise ConflictError(f"{actor} has approved {version.ref} already", fix="ask somebody else")
+
+
+def agreed(
+    version: ModelVersion, consent: Consent, given: Sequence[Approval], *, actor: str, at_us: int
+) -> tuple[str, ...]:
+    """Return who agreed to a promotion by `actor`.
+
+    Raises `ForbiddenError` where they are fewer than the policy asks for; it says who may approve, and how.
+    """
+    not_alone = {actor, version.actor}
+    people = tuple(one for one in _valid(given, consent, at_us=at_us) if one not in not_alone)
+    if len(people) < consent.people:
+        lapsed = len({one.actor for one in given} - set(people) - not_alone)
+        also = f"; {lapsed} expired, or of another policy" if lapsed else ""
+        raise ForbiddenError(
+            f"{version.ref} needs the approval of {consent.people}, and has that of {len(people)}{also}",
+            where=f"policy {consent.policy_sha256[:12]}",
+            fix=f"ask {who(consent, besides=sorted(not_alone))}: `lineshaft models approve {version.ref} --reason …`",
+        )
+    return people
+
+
+def who(consent: Consent, *, besides: Sequence[str]) -> str:
+    """Return in words who may approve.
+
+    >>> who(Consent(people=1, among=("ana", "ben")), besides=["ana"]), who(Consent(people=1), besides=["ana", "eve"])
+    ('ben', 'anybody but ana, eve')
+    """
+    able = ", ".join(one for one in consent.among if one not in besides)
+    return able or f"anybody but {', '.join(besides)}"
+
+
+def _valid(given: Sequence[Approval], consent: Consent, *, at_us: int) -> list[str]:
+    """Return whose approvals are of this policy, not expired, and of those whom it names; each once."""
+    people = [
+        one.actor
+        for one in given
+        if one.policy_sha256 == consent.policy_sha256
+        and at_us < one.expires_us
+        and (not consent.among or one.actor in consent.among)
+    ]
+    return list(dict.fromkeys(people))
