@@ -11,6 +11,8 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show
 from lineshaft.cli.promotion import parse_version
+from lineshaft.clock import moment
+from lineshaft.ops.explain import Explanation, Records, explain
 from lineshaft.ops.reproduce import Reproduction, Sources, reproduce
 from lineshaft.wiring import connect
 
@@ -49,3 +51,65 @@ def report(made: Reproduction, *, as_json: bool) -> None:
         console.print("[bold yellow]NOT RECORDED[/]  how this version came about; train it again to have it recorded")
     else:
         console.print(f"[bold red]DIFFERENT[/]  from {made.first.name} on")
+
+
+@app.command("explain")
+def explain_command(
+    prediction_id: Annotated[str, typer.Argument(help="The id that the log of predictions gives.")],
+    threshold: Annotated[
+        float | None, typer.Option(help="Where the score counts as an alert, unless declared.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Inputs to show.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Explain a prediction: its inputs then, held against the offline store; who let it answer; what became of it."""
+    with connect() as parts:
+        records = Records(
+            predictions=parts.settings.home / "predictions",
+            tables=parts.tables,
+            registry=parts.registry,
+            catalog=parts.catalog,
+            offline=parts.offline,
+            environment=parts.settings.project,
+            clock=parts.clock,
+        )
+        found = explain(prediction_id, records, threshold=threshold)
+    if as_json:
+        console.print_json(json.dumps({**asdict(found), "proven": found.proven}, default=str))
+        return
+    tell(found, most=most)
+
+
+def tell(found: Explanation, *, most: int) -> None:
+    """Print an explanation, the most important first."""
+    version, differing = found.version, [one.feature for one in found.inputs if not one.same]
+    entity = ", ".join(f"{name}={value}" for name, value in found.keys.items())
+    proof = "score and inputs are found again bit for bit"
+    if not found.proven:
+        proof = found.offline_fault or f"{len(differing)} inputs differ from the offline store, first {differing[:1]}"
+    decided = found.decided
+    limit = (
+        "none" if found.rule is None else f"{found.rule.threshold:g}{' or less' if found.rule.below else ' or more'}"
+    )
+    about = {
+        "prediction": f"{found.prediction_id} of {entity} at {moment(found.asked_us)}",
+        "score": f"{found.score} by {version.ref}; made again {found.again}; alert at {limit}",
+        "proof": proof,
+        "let answer": f"{decided['act']} by {decided['by']} at {decided['at']}: {decided['reason']}"
+        if decided
+        else "nobody",
+        "trained on": ", ".join(f"{pin.view}@{pin.version}, table version {pin.table_version}" for pin in version.pins),
+        "outcome": found.outcome,
+    }
+    show([{"what": name, "said": value} for name, value in about.items()], title="explanation", as_json=False)
+    show([asdict(one) for one in found.inputs[:most]], title=f"inputs (base {found.base:+.4g})", as_json=False)
+    show(list(found.recent), title="recent scores", as_json=False)
+    moves = [
+        {
+            "had it been": ", ".join(f"{n}={v:.6g}" for n, v in one.values.items()),
+            "away": one.distance,
+            "score": one.score,
+        }
+        for one in found.moves
+    ]
+    show(moves, title="nearest otherwise (away: in spreads of the training rows)", as_json=False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from lineshaft.ops.predictions import read_predictions, together
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.stores.whole_files import write_whole
@@ -38,13 +37,7 @@ class PredictionLog:
 
     def read(self, model: str) -> pa.Table:
         """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none."""
-        files = sorted((self.root / f"model={model}").rglob("*.parquet"))
-        if not files:
-            return pa.table({})
-        table = _together([pq.read_table(file, partitioning=None) for file in files])
-        ids = table["prediction_id"].to_pylist()
-        first = {name: row for row, name in reversed(list(enumerate(ids)))}
-        return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
+        return read_predictions(self.root, model)
 
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
@@ -54,26 +47,10 @@ class PredictionLog:
             for day in np.unique(days).tolist():
                 parts.setdefault((one.model, day), []).append(table.filter(pa.array(days == day)))
         for (model, day), tables in parts.items():
-            table = _together(tables)
+            table = together(tables)
             name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]
             folder = self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}"
             write_whole(table, folder / f"{name}.parquet")
-
-
-def _together(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return tables as one; a column that came as text from one caller and as a number from another is text."""
-    kinds: dict[str, set[pa.DataType]] = {}
-    for table in tables:
-        for field in table.schema:
-            kinds.setdefault(field.name, set()).add(field.type)
-    mixed = {name for name, types in kinds.items() if len(types) > 1}
-    alike = [
-        table.cast(
-            pa.schema([field.with_type(pa.string()) if field.name in mixed else field for field in table.schema])
-        )
-        for table in tables
-    ]
-    return pa.concat_tables(alike, promote_options="default")
 
 
 def prediction_rows(predictions: Predictions) -> pa.Table:

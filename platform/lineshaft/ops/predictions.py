@@ -1,0 +1,61 @@
+"""The log of predictions as it is read: Parquet below `model=<name>/date=<day>`, one row a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lineshaft.errors import NotFoundError
+
+COLUMNS = ("prediction_id", "asked_at", "version", "score", "status", "degraded")
+"""What every row says beside its entity keys and the inputs."""
+
+
+def read_predictions(root: Path, model: str) -> pa.Table:
+    """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none."""
+    files = sorted((root / f"model={model}").rglob("*.parquet"))
+    if not files:
+        return pa.table({})
+    table = together([pq.read_table(file, partitioning=None) for file in files])
+    ids = table["prediction_id"].to_pylist()
+    first = {name: row for row, name in reversed(list(enumerate(ids)))}
+    return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
+
+
+def find_prediction(root: Path, prediction_id: str) -> pa.Table:
+    """Return the one row of a prediction, whatever model it is of.
+
+    Raises
+    ------
+    NotFoundError
+        If no file of the log has it.
+    """
+    for file in sorted(root.glob("model=*/date=*/*.parquet")):
+        found = pq.read_table(file, partitioning=None, filters=pc.field("prediction_id") == prediction_id)
+        if found.num_rows:
+            return found.slice(0, 1)
+    raise NotFoundError(
+        f"no prediction {prediction_id!r} is remembered",
+        where=str(root),
+        fix="the log is written within seconds of an answer; its files hold the ids",
+    )
+
+
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables as one; a column that came as text from one caller and as a number from another is text."""
+    kinds: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            kinds.setdefault(field.name, set()).add(field.type)
+    mixed = {name for name, types in kinds.items() if len(types) > 1}
+    alike = [
+        table.cast(
+            pa.schema([field.with_type(pa.string()) if field.name in mixed else field for field in table.schema])
+        )
+        for table in tables
+    ]
+    return pa.concat_tables(alike, promote_options="default")

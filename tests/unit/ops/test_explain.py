@@ -1,0 +1,190 @@
+"""A prediction is explained from its records: inputs proven, decision named, outcome judged, the way out shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lineshaft.cli.reproduce import tell
+from lineshaft.clock import ManualClock
+from lineshaft.errors import NotFoundError
+from lineshaft.models.gate import GatePolicy
+from lineshaft.ops.explain import Records, explain
+from lineshaft.ops.learning import lesson
+from lineshaft.ops.model_file import parse_model
+from lineshaft.ops.model_release import Origin, release
+from lineshaft.ops.predictions import read_predictions
+from lineshaft.ops.reproduce import keep_provenance
+from lineshaft.ops.tables import keep_tables
+from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.models import open_registry
+from lineshaft.serving.features import FeatureHandler, Plans
+from lineshaft.serving.predict import Predictor
+from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.memory_offline import MemoryOfflineStore
+from lineshaft.stores.memory_online import MemoryOnlineStore
+
+HOUR_US = 3_600_000_000
+ASSETS, HOURS = 12, 60
+NAMES = [f"pump-{i:02d}" for i in range(ASSETS)]
+TIME = pa.timestamp("us", tz="UTC")
+VIEW = View(
+    name="vibration",
+    source=Source(name="vibration_blocks", channels=("acceleration",), units=("g",)),
+    entity_keys=(("asset_id", "string"),),
+    features=(Feature(name="rms_1h"), Feature(name="kurtosis_1h")),
+    tile_us=HOUR_US,
+    ttl_us=2 * HOUR_US,
+)
+SERVICE = Service(
+    name="bearing_health",
+    views=(ServiceView(view=VIEW.name, version=VIEW.version, features=VIEW.feature_names),),
+)
+CATALOG = FixedCatalog(all_views=(VIEW,), all_services=(SERVICE,))
+DECLARED = """\
+task: binary
+service: bearing_health
+every: 1h
+label: {log: maintenance, horizon: 24h}
+split: {by: asset_id, folds: 3}
+rounds: 40
+params: {eta: 0.3, min_child_weight: 1}
+alert: {threshold: 0.6}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A fleet with a champion that was asked twice about every pump."""
+
+    records: Records
+    clock: ManualClock
+    ids: dict[str, str]
+    offline: MemoryOfflineStore
+
+
+def rows() -> pa.Table:
+    """Return rows of a fleet in which every other pump wears."""
+    hour, asset = np.tile(np.arange(1, HOURS + 1), ASSETS), np.repeat(np.arange(ASSETS), HOURS)
+    noise = np.random.default_rng(2).normal(size=len(hour))
+    rms = 0.3 + np.where(asset % 2 == 0, np.exp((hour - HOURS) / 15), 0) + 0.02 * noise
+    times = pa.array(hour * HOUR_US).cast(TIME)
+    names = pa.array([NAMES[i] for i in asset])
+    return pa.table([names, times, times, pa.array(rms), pa.array(3 + noise)], schema=row_schema(VIEW))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Train by a declaration, promote, ask at the last hour but one and at the last."""
+    clock, offline, online = ManualClock(time_us=HOURS * HOUR_US), MemoryOfflineStore(), MemoryOnlineStore()
+    offline.write_rows(VIEW, rows(), batch="all")
+    failed = NAMES[::2]
+    at = pa.array([(HOURS + 1) * HOUR_US] * len(failed)).cast(TIME)
+    keep_tables({"maintenance": pa.table({"asset_id": failed, "event_time": at, "kind": ["failure"] * 6})}, tmp_path)
+    url = f"sqlite:///{tmp_path / 'lineshaft.db'}"
+    upgrade(url)
+    registry = open_registry(database_url=url, artifacts=tmp_path / "artifacts", clock=clock)
+    declared = parse_model("wear", DECLARED, where="here")
+    work = lesson(declared, catalog=CATALOG, offline=offline, tables=tmp_path)
+    told = keep_provenance(declared, work, generation=0, tables=tmp_path)
+    origin = Origin(service=work.service, table_versions=work.table_versions, actor="ana", provenance=told)
+    policy = GatePolicy(name="better", metric="pr_auc", better="higher", min_positive_groups=2)
+    released = release(registry, work.spec, work.table, origin=origin, policy=policy, environment="prod")
+    assert released.assignment is not None, released.judgement.detail
+    handler, sink = (
+        FeatureHandler(plans=Plans(catalog=CATALOG), online=online, clock=clock),
+        PredictionLog(tmp_path / "p"),
+    )
+    predictor = Predictor(registry=registry, features=handler, environment="prod", clock=clock, sink=sink)
+    for hour in (HOURS - 1, HOURS):
+        known = rows().filter(pa.array(np.tile(np.arange(1, HOURS + 1) <= hour, ASSETS)))
+        online.write(VIEW, known)
+        predictor.predict("wear", pa.table({"asset_id": NAMES}), at_us=np.full(ASSETS, hour * HOUR_US))
+    sink.behind.flush()
+    logged = read_predictions(tmp_path / "p", "wear")
+    records = Records(
+        predictions=tmp_path / "p",
+        tables=tmp_path,
+        registry=registry,
+        catalog=CATALOG,
+        offline=offline,
+        environment="prod",
+        clock=clock,
+    )
+    ids = dict(zip(logged["asset_id"].to_pylist(), logged["prediction_id"].to_pylist(), strict=True))
+    yield World(records=records, clock=clock, ids=ids, offline=offline)
+    registry.engine.dispose()
+
+
+def test_a_prediction_is_proven_and_told(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Score and inputs are found again bit for bit; contributions add up; whoever let it answer is named."""
+    found = explain(world.ids["pump-00"], world.records)
+
+    assert found.proven
+    assert found.score is not None
+    assert found.score > 0.6
+    margin = found.base + sum(one.contribution for one in found.inputs)
+    assert 1 / (1 + np.exp(-margin)) == pytest.approx(found.score, abs=1e-6)
+    assert found.keys == {"asset_id": "pump-00"}
+    assert (found.decided["act"], found.decided["by"]) == ("promote prod:champion=1", "ana")
+    assert [line["version"] for line in found.recent] == ["wear@1", "wear@1"]
+    assert found.recent[-1]["score"] == found.score
+    tell(found, most=5)
+    printed = capsys.readouterr().out
+    assert "found again bit for bit" in printed
+    assert "vibration__rms_1h" in printed
+
+
+def test_the_way_out_takes_the_score_across_the_alert(world: World) -> None:
+    """Of a worn pump by its rms, and of a sound one the other way; a threshold that is named stands in."""
+    worn, sound = (explain(world.ids[name], world.records) for name in ("pump-00", "pump-01"))
+
+    assert list(worn.moves[0].values) == ["vibration__rms_1h"]
+    assert worn.moves[0].score < 0.6 <= sound.moves[0].score
+    assert worn.moves[0].values["vibration__rms_1h"] < max(one.value or 0 for one in worn.inputs)
+    other = explain(world.ids["pump-01"], world.records, threshold=0.9)
+    assert other.rule is not None
+    assert other.rule.threshold == 0.9
+    assert min(move.score for move in other.moves) >= 0.9
+
+
+def test_the_outcome_is_told_when_its_time_has_come(world: World) -> None:
+    """Pending first; a day and more later the failure has happened, or has not."""
+    names = ("pump-00", "pump-01")
+    assert [explain(world.ids[name], world.records).outcome for name in names] == ["pending"] * 2
+
+    world.clock.advance(seconds=30 * 3600)
+
+    assert [explain(world.ids[name], world.records).outcome for name in names] == ["true_positive", "true_negative"]
+
+
+def test_inputs_that_are_not_what_is_stored_are_named(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row that claims to have been there says another value: what the model saw is no longer proven."""
+    late = rows().slice(HOURS - 1, 1)
+    known = pa.array([HOURS * HOUR_US]).cast(TIME)
+    at = pa.array([HOURS * HOUR_US - 1]).cast(TIME)
+    earlier = replace(world.records, offline=MemoryOfflineStore())
+    earlier.offline.write_rows(VIEW, late.set_column(2, late.schema.field(2), known), batch="a")
+    wrong = late.set_column(2, late.schema.field(2), at).set_column(3, late.schema.field(3), pa.array([9.0]))
+    wrong_only = replace(world.records, offline=MemoryOfflineStore())
+    wrong_only.offline.write_rows(VIEW, wrong, batch="a")
+
+    assert explain(world.ids["pump-00"], earlier).proven
+    found = explain(world.ids["pump-00"], wrong_only)
+    tell(found, most=1)
+
+    assert [(one.feature, one.offline) for one in found.inputs if not one.same] == [("vibration__rms_1h", 9.0)]
+    assert "1 inputs differ from the offline store" in capsys.readouterr().out
+
+
+def test_an_unknown_prediction_is_not_found(world: World) -> None:
+    """An id that no file has is told, with where was looked."""
+    with pytest.raises(NotFoundError, match="no prediction 'nothing' is remembered"):
+        explain("nothing", world.records)
