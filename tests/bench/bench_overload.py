@@ -23,28 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from open_loop import Ended, by_code, drive, peak  # type: ignore[import-not-found]  # beside this script
 
-from lineshaft.drills.plant import MACHINES, SERVICE, machine, plant_at
-from lineshaft.rpc.v1 import features_pb2
-from lineshaft.serving import convert
-from lineshaft.tiles.keys import Keys
-
-PATH = "/lineshaft.rpc.v1.FeatureService/GetFeatures"
-ASKED = 10
-
-
-def questions() -> list[bytes]:
-    """Return calls for ten machines each, all of them in turn."""
-    starts = range(0, MACHINES, ASKED)
-    keys = [Keys({"asset_id": [machine(start + i) for i in range(ASKED)]}) for start in starts]
-    asked = [
-        features_pb2.GetFeaturesRequest(
-            feature_service=SERVICE.name, entities=convert.entities_to(one), encoding=features_pb2.ENCODING_BLOCKS
-        )
-        for one in keys
-    ]
-    return [one.SerializeToString() for one in asked]
+from lineshaft.drills.open_loop import Ended, by_code, drive, peak
+from lineshaft.drills.overload import PATH, cores_apart, questions
+from lineshaft.drills.plant import plant_at
 
 
 def measured(address: str, pid: int, *, times: float, seconds: float) -> dict[str, Any]:
@@ -85,10 +67,12 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, cores[:1])  # what is started now stays there
-    with tempfile.TemporaryDirectory(prefix="overload") as folder, plant_at(Path(folder), workers=1) as plant:
-        os.sched_setaffinity(0, cores[1:2] or cores)
+    with (
+        cores_apart() as others,
+        tempfile.TemporaryDirectory(prefix="overload") as folder,
+        plant_at(Path(folder), workers=1) as plant,
+    ):
+        os.sched_setaffinity(0, others)
         drive(plant.address, PATH, questions(), rate=300, seconds=1.0)
         lines = []
         for _ in range(args.rounds):

@@ -32,9 +32,9 @@ from typing import Any
 import bench_serving as plant  # type: ignore[import-not-found]  # beside this script
 import grpc
 import psutil
-from open_loop import by_code, drive, peak  # type: ignore[import-not-found]  # beside this script
 from peers import peers_in  # type: ignore[import-not-found]  # beside this script
 
+from lineshaft.drills.open_loop import by_code, drive, peak
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving import convert
 from lineshaft.serving.together import apart, together

@@ -41,6 +41,26 @@ def test_no_fault_fails_a_call_or_tells_a_lie(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.heavy
+def test_an_overload_is_refused_and_recovered_from(tmp_path: Path) -> None:
+    """Most is refused, some is answered, in JSON; and seconds later all is answered again."""
+    (report,), _ = drilled(tmp_path, "overload", "--workers", "1")
+
+    assert report["drill"] == "overload"
+    assert report["asked_per_s"] > 4 * report["peak_per_s"] > 400
+    assert 0 < report["goodput"] < 1.5
+    assert report["refused"] > report["answered_per_s"]
+    assert report["recovered_after_s"] < 4.0
+
+
+def test_an_overload_is_drilled_by_itself(tmp_path: Path) -> None:
+    """It wants the machine for itself."""
+    done = subprocess.run([*COMMAND, "overload", "apply"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "overload is drilled by itself" in done.stderr
+
+
 def test_an_unknown_drill_is_refused_before_anything_is_built(tmp_path: Path) -> None:
     """The names there are, are told."""
     done = subprocess.run([*COMMAND, "fire"], cwd=tmp_path, capture_output=True, text=True, check=False)

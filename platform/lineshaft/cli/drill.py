@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +16,11 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show, underway
+from lineshaft.drills import overload
 from lineshaft.drills.callers import Callers
 from lineshaft.drills.drills import ALL, Report, named, rounds, run
 from lineshaft.drills.plant import kept_fresh, plant_at
+from lineshaft.errors import InputError
 
 _WARM_S = 3.0
 
@@ -25,7 +28,8 @@ _WARM_S = 3.0
 @app.command()
 def drill(
     names: Annotated[
-        list[str] | None, typer.Argument(help=f"Any of: {', '.join(d.name for d in ALL)}. All, if none.")
+        list[str] | None,
+        typer.Argument(help=f"Any of: {', '.join(d.name for d in ALL)}; all, if none. Or, by itself: {overload.NAME}."),
     ] = None,
     hold: Annotated[float, typer.Option(help="Seconds for which each fault lasts.")] = 5.0,
     rate: Annotated[float, typer.Option(help="Calls a second.")] = 200.0,
@@ -36,8 +40,12 @@ def drill(
     """Cause faults under load on servers, a Redis and data of the drill's own; exit code 1 when a promise is broken.
 
     Nothing of yours is touched. Promised: 99.99 % of calls answered, 99 % of them within 100 ms, no wrong value, no
-    stale one that does not say so, fresh again within 2 s.
+    stale one that does not say so, fresh again within 2 s. `overload` finds the most calls that are answered in a
+    second, asks five times as many, and promises that all are answered again within 2 s of its end.
     """
+    if overload.NAME in (names or ()):
+        _overload(names or [], hold=hold, workers=workers, as_json=as_json)
+        return
     chosen = named(names or [])
     reports: list[Report] = []
     footprints: list[tuple[float, int]] = []
@@ -59,6 +67,21 @@ def drill(
     notes.print(
         f"largest worker: {first[0]:.0f} MB and {first[1]} files at first, {last[0]:.0f} MB and {last[1]} at last"
     )
+    _judge(reports)
+
+
+def _overload(names: list[str], *, hold: float, workers: int, as_json: bool) -> None:
+    if names != [overload.NAME]:
+        raise InputError(f"{overload.NAME} is drilled by itself", fix=f"lineshaft drill {overload.NAME}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with underway(overload.SAYS):
+        report = overload.overload(workers=workers, hold_s=hold)
+    show([{**asdict(report), "kept": not report.broken()}], title="drills", as_json=as_json)
+    _judge([report])
+
+
+def _judge(reports: Sequence[Report | overload.Overload]) -> None:
+    """Name the promises that were not kept; exit code 1 where there are any."""
     broken = [f"{report.drill}: {words}" for report in reports for words in report.broken()]
     for words in broken:
         notes.print(f"[red]not kept[/]  {words}")

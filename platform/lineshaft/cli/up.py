@@ -32,6 +32,7 @@ database = typer.Typer(no_args_is_help=True, help="The database of catalogue and
 app.add_typer(database, name="db")
 COMMIT_EVERY_S = 5.0
 FEED_EVERY_S = 5.0
+LAG_S = 2.0
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 
@@ -47,6 +48,9 @@ def up(
     inbox: Annotated[Path | None, typer.Option(help="Folder with one sub-folder of Parquet blocks per source.")] = None,
     simulate: Annotated[int, typer.Option(help="Feed the inbox from this many simulated machines; 0 for none.")] = 0,
     stream: Annotated[bool, typer.Option(help="Run the stream job.")] = True,
+    lag: Annotated[
+        float, typer.Option(min=0.0, help="Seconds that an outage of the job may last and leave no trace in known_at.")
+    ] = LAG_S,
 ) -> None:
     """Run stream job, gRPC server and admin page until stopped (Ctrl-C or SIGTERM)."""
     stopping = stopped_by_signal()
@@ -76,7 +80,7 @@ def up(
                 (folder / source).mkdir(parents=True, exist_ok=True)
             threading.Thread(target=feed, args=(parts, simulate, folder, stopping), daemon=True).start()
         if stream:
-            run_stream_until(stopping, parts, views, folder)
+            run_stream_until(stopping, parts, views, folder, lag_s=lag)
         else:
             with gated_target(parts) as target:
                 while not stopping.wait(COMMIT_EVERY_S):
@@ -84,14 +88,19 @@ def up(
     console.print("stopped")
 
 
-def run_stream_until(stopping: threading.Event, parts: Parts, views: list[View], folder: Path) -> None:
+def run_stream_until(
+    stopping: threading.Event, parts: Parts, views: list[View], folder: Path, *, lag_s: float = LAG_S
+) -> None:
     """Run the stream job over the inbox and commit what it finishes, until told to stop."""
     inlets = [Inlet(source=name, folder=folder / name) for name in sorted({view.source.name for view in views})]
     for inlet in inlets:
         if inlet.folder is not None:
             inlet.folder.mkdir(parents=True, exist_ok=True)
     console.print(f"inbox        {folder}/<source>/*.parquet")
-    with gated_target(parts) as target, jobs().stream(views, inlets, target=target) as running:
+    with (
+        gated_target(parts) as target,
+        jobs().stream(views, inlets, target=target, lag_us=round(lag_s * 1e6)) as running,
+    ):
         console.print("stream job   running")
         seen = 0
         while not stopping.wait(COMMIT_EVERY_S):

@@ -97,7 +97,7 @@ class Client:
         at_us: the moment that ages and times to live are counted to; the present unless given.
         """
         table = _entities(entities, keys)
-        return frame_from(table, self._ask(self._features.GetFeatures, _question(service, table, at_us), timeout_s))
+        return frame_from(table, self._ask(self._features.GetFeatures, question(service, table, at_us), timeout_s))
 
     def stream(
         self, service: str, questions: Iterable[Mapping[str, Sequence[Any]]], *, budget_s: float = 0.0
@@ -116,7 +116,7 @@ class Client:
                 table = _entities(keys, {})
                 asked.append(table)
                 yield features_pb2.StreamFeaturesRequest(
-                    number=number, request=_question(service, table), budget_us=round(budget_s * 1e6)
+                    number=number, request=question(service, table), budget_us=round(budget_s * 1e6)
                 )
 
         messages = self._features.StreamFeatures(together(requests(), over), metadata=self._who)
@@ -152,7 +152,7 @@ class Client:
         """
         table = _entities(entities, keys)
         request = features_pb2.WatchFeaturesRequest(
-            request=_question(service, table),
+            request=question(service, table),
             min_interval_us=round(min_interval_s * 1e6),
             heartbeat_us=round(heartbeat_s * 1e6),
         )
@@ -275,7 +275,8 @@ class Client:
         ) from error
 
 
-def _question(service: str, table: pa.Table, at_us: int = 0) -> features_pb2.GetFeaturesRequest:
+def question(service: str, table: pa.Table, at_us: int = 0) -> features_pb2.GetFeaturesRequest:
+    """Return the message that asks for the entities of a table."""
     entities, request_data = convert.request_to(table)
     return features_pb2.GetFeaturesRequest(
         feature_service=service,

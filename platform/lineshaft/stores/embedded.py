@@ -66,10 +66,10 @@ class EmbeddedValkey:
     @property
     def pid(self) -> int | None:
         """Return the server's process id, if one of this folder runs."""
+        pid = self._noted
         try:
-            pid = int((self.folder / "valkey.pid").read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
+        except OSError:
             return None
         # A pid may have been given to somebody else since: ours names our socket.
         return pid if os.fsencode(self.socket_path) in command else None
@@ -91,7 +91,16 @@ class EmbeddedValkey:
     @property
     def fell(self) -> bool:
         """Tell whether the server died: one that was told to stop leaves no pid file."""
-        return self.pid is None and (self.folder / "valkey.pid").exists()
+        pid = self._noted
+        return pid is not None and not _runs(pid)
+
+    @property
+    def _noted(self) -> int | None:
+        """Return the process id that whoever started the server last has left here."""
+        try:
+            return int((self.folder / "valkey.pid").read_text())
+        except (OSError, ValueError):
+            return None
 
     @contextlib.contextmanager
     def kept_up(self, restored: Callable[[], None], *, every_s: float = _LOOK_S) -> Iterator[None]:
@@ -105,10 +114,8 @@ class EmbeddedValkey:
             wait_s, owed = every_s, False
             while not over.wait(wait_s):
                 try:
-                    if owed or self.fell:
-                        owed = True
-                        _LOG.warning("the embedded Valkey server has died: it is started again, and filled")
-                        self.start()
+                    owed = owed or self.fell
+                    if owed and self._revived():
                         restored()
                 except (LineshaftError, OSError):
                     wait_s = min(2 * wait_s + every_s, _LONGEST_WAIT_S)
@@ -175,9 +182,7 @@ class EmbeddedValkey:
         link = RedisLink(self.url)
         deadline = time.monotonic() + within_s
         try:
-            while time.monotonic() < deadline:
-                if self._process is not None and self._process.poll() is not None:
-                    return False
+            while time.monotonic() < deadline and not self.fell:
                 with contextlib.suppress(UnavailableError):
                     link.run(lambda session: session.call("PING"), budget_s=0.25)
                     return True
@@ -185,6 +190,15 @@ class EmbeddedValkey:
         finally:
             link.close()
         return False
+
+    def _revived(self) -> bool:
+        """Start the server if it has died; tell whether one runs now, which may have been told to stop."""
+        with self._lock():
+            if self.fell:
+                _LOG.warning("the embedded Valkey server has died: it is started again, and filled")
+                self._end(None)
+                self._launch()
+            return self.pid is not None
 
     def _end(self, pid: int | None, *, kindly: bool = True) -> None:
         """End our server: first kindly, then (a stopped process hears nothing kind) for good."""

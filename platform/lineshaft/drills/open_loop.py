@@ -15,22 +15,40 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from grpc import StatusCode
-
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _MOST = 2**31 - 1
 _RESETS = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED"}
 """What gRPC's clients make of a stream that the server resets: refused, cancelled, told to be calm."""
-NAMES: dict[bytes, str] = {str(code.value[0]).encode(): code.name for code in StatusCode}
+NAMES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""What gRPC calls its statuses, by their numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """One call: how it ended, and the seconds that took from the moment it was due."""
+    """One call: how it ended, when it was due, in seconds from the first, and the seconds that took from then on."""
 
     code: str
+    due_s: float
     took_s: float
 
 
@@ -60,7 +78,7 @@ def status_in(block: bytes) -> str:
     if at < 0:
         return ""
     at += len(b"grpc-status")
-    return NAMES[bytes(block[at + 1 : at + 1 + block[at]])]
+    return NAMES[int(block[at + 1 : at + 1 + block[at]])]
 
 
 @dataclass(slots=True)
@@ -77,6 +95,7 @@ class Connection:
     window: int = 65535
     unread: int = 0
     stream: int = 1
+    start_s: float = 0.0
 
     def begin(self, message: bytes, due_s: float) -> bool:
         """Send a call that was due at a time; False where the server lets none be sent now."""
@@ -140,7 +159,7 @@ class Connection:
     def _end(self, stream: int, code: str, now_s: float) -> None:
         due_s = self.due.pop(stream, None)
         if due_s is not None:
-            self.ended.append(Ended(code=code, took_s=now_s - due_s))
+            self.ended.append(Ended(code=code, due_s=due_s - self.start_s, took_s=now_s - due_s))
 
 
 def opened(address: str, path: str, *, timeout_ms: int) -> Connection:
@@ -173,11 +192,13 @@ def drive(
     A call without an answer when its time is over ends as DEADLINE_EXCEEDED, one that could not even be sent as UNSENT.
     """
     pool = deque(opened(address, path, timeout_ms=round(timeout_s * 1000)) for _ in range(connections))
-    everyone, selector, lost = list(pool), selectors.DefaultSelector(), []
+    everyone, selector, lost = list(pool), selectors.DefaultSelector(), list[Ended]()
     for one in everyone:
         selector.register(one.link, selectors.EVENT_READ, one)
         one.send()
     start_s, number, total = time.perf_counter() + 0.2, 0, round(rate * seconds)
+    for one in everyone:
+        one.start_s = start_s
     end_s = start_s + seconds + timeout_s
     while (now_s := time.perf_counter()) < end_s and (number < total or any(one.due for one in everyone)):
         while number < total and (due_s := start_s + number / rate) <= now_s:
@@ -185,14 +206,15 @@ def drive(
             begun = pool[0].begin(messages[number % len(messages)], due_s)
             number += 1
             if not begun:
-                lost.append(Ended(code="UNSENT", took_s=0.0))
+                lost.append(Ended(code="UNSENT", due_s=due_s - start_s, took_s=0.0))
         for one in everyone:
             one.send()
         wait_s = start_s + number / rate - time.perf_counter() if number < total else 0.01
         for key, _ in selector.select(min(max(wait_s, 0.0), 0.01)):
             key.data.read(time.perf_counter())
     for one in everyone:
-        lost += [Ended(code="DEADLINE_EXCEEDED", took_s=timeout_s)] * len(one.due)
+        late = (due_s - start_s for due_s in one.due.values())
+        lost += [Ended(code="DEADLINE_EXCEEDED", due_s=due_s, took_s=timeout_s) for due_s in late]
         one.link.close()
     return [*lost, *(ended for one in everyone for ended in one.ended)]
 
