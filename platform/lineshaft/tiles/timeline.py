@@ -23,6 +23,7 @@ from lineshaft.tiles.algebra import Floats
 from lineshaft.tiles.plan import TilePlan
 
 TOO_LATE = "too_late"
+OUT_OF_ORDER = "out_of_order"
 _HEAD = struct.Struct("<qqqqqI")
 
 
@@ -93,8 +94,10 @@ class Timeline:
         end = tile_end_us(block.end_us, view.tile_us)
         visible = max(end + view.grace_us, self._grid(block.known_us))
         if visible <= self.done_us:
-            visible = self._grid(self.done_us + 1)
             self.disordered += 1
+            if end - self.plan.windows_us[-1] < self._horizon():
+                return OUT_OF_ORDER  # tiles beside it may be forgotten: no row that it belongs to would be right
+            visible = self._grid(self.done_us + 1)
         self._wait(end, visible, block)
         self._changed.add(end)
         return None
@@ -261,15 +264,18 @@ class Timeline:
 
     def _evict(self) -> None:
         """Forget tiles that no acceptable block can change any more and no window reaches; keep the baseline's."""
-        view = self.plan.view
-        horizon = self.done_us - view.grace_us - view.lateness_us - 2 * self.plan.windows_us[-1] - view.tile_us
         keep = self.plan.baseline_tiles
-        gone = self._ends[keep : bisect_right(self._ends, horizon)]
+        gone = self._ends[keep : bisect_right(self._ends, self._horizon())]
         for end in gone:
             if not self._buckets[end].waiting:
                 del self._buckets[end], self._tiles[end]
                 self._ends.remove(end)
                 self._changed.add(end)
+
+    def _horizon(self) -> int:
+        """Return the end of the newest tile that may be forgotten."""
+        view = self.plan.view
+        return self.done_us - view.grace_us - view.lateness_us - 2 * self.plan.windows_us[-1] - view.tile_us
 
     def _wait(self, end: int, visible: int, block: BlockTile) -> None:
         self._buckets.setdefault(end, _Bucket()).waiting.append((visible, block))
