@@ -13,7 +13,7 @@ import pytest
 from lineshaft.cli.reproduce import tell
 from lineshaft.clock import ManualClock
 from lineshaft.errors import NotFoundError
-from lineshaft.models.gate import GatePolicy
+from lineshaft.models.gate import Gate, Policy
 from lineshaft.ops.explain import Records, explain
 from lineshaft.ops.learning import lesson
 from lineshaft.ops.model_file import parse_model
@@ -24,8 +24,9 @@ from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import open_registry
+from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
-from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predict import Predictor, Question
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -95,18 +96,21 @@ def world(tmp_path: Path) -> Iterator[World]:
     work = lesson(declared, catalog=CATALOG, offline=offline, tables=tmp_path)
     told = keep_provenance(declared, work, generation=0, tables=tmp_path)
     origin = Origin(service=work.service, table_versions=work.table_versions, actor="ana", provenance=told)
-    policy = GatePolicy(name="better", metric="pr_auc", better="higher", min_positive_groups=2)
+    gate = Gate(name="better", metric="pr_auc", op=">", vs="baseline", min_groups=5, min_positive_groups=2)
+    policy = Policy(name="better", gates=(gate,), auto=True)
     released = release(registry, work.spec, work.table, origin=origin, policy=policy, environment="prod")
     assert released.assignment is not None, released.judgement.detail
     handler, sink = (
         FeatureHandler(plans=Plans(catalog=CATALOG), online=online, clock=clock),
         PredictionLog(tmp_path / "p"),
     )
-    predictor = Predictor(registry=registry, features=handler, environment="prod", clock=clock, sink=sink)
+    champions = Champions(registry=registry, environment="prod")
+    predictor = Predictor(champions=champions, features=handler, clock=clock, sink=sink)
     for hour in (HOURS - 1, HOURS):
         known = rows().filter(pa.array(np.tile(np.arange(1, HOURS + 1) <= hour, ASSETS)))
         online.write(VIEW, known)
-        predictor.predict("wear", pa.table({"asset_id": NAMES}), at_us=np.full(ASSETS, hour * HOUR_US))
+        asked_us = np.full(ASSETS, hour * HOUR_US)
+        predictor.predict(Question(model="wear", keys=pa.table({"asset_id": NAMES}), at_us=asked_us))
     sink.behind.flush()
     logged = read_predictions(tmp_path / "p", "wear")
     records = Records(
@@ -133,7 +137,7 @@ def test_a_prediction_is_proven_and_told(world: World, capsys: pytest.CaptureFix
     margin = found.base + sum(one.contribution for one in found.inputs)
     assert 1 / (1 + np.exp(-margin)) == pytest.approx(found.score, abs=1e-6)
     assert found.keys == {"asset_id": "pump-00"}
-    assert (found.decided["act"], found.decided["by"]) == ("promote prod:champion=1", "ana")
+    assert (found.decided["act"], found.decided["by"]) == ("promote prod:champion=1", "policy better, for ana")
     assert [line["version"] for line in found.recent] == ["wear@1", "wear@1"]
     assert found.recent[-1]["score"] == found.score
     tell(found, most=5)
