@@ -93,7 +93,7 @@ loop_condition = StreamFeatureView(
     description="A water circulation loop over 10 s and 1 min.",
 )
 
-moved = rolling(LOOP, ["sigmas_from_baseline[78]"], windows=[timedelta(seconds=10)], slide=timedelta(seconds=5))
+moved = rolling(LOOP, ["sigmas_from_baseline[39]"], windows=[timedelta(seconds=10)], slide=timedelta(seconds=10))
 
 loop_change = StreamFeatureView(
     name="loop_change",

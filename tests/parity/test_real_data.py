@@ -186,9 +186,23 @@ CASES = {
     "skab": Case(
         data="skab",
         source="skab_loop",
-        rows={"loop_condition": 257},
+        rows={"loop_condition": 197},
         service="loop_health",
         cut=around(300, lambda _: 0),
+    ),
+    "skab, against its own beginning": Case(
+        data="skab",
+        source="skab_loop",
+        rows={"loop_change": 197},
+        service="loop_watch",
+        cut=around(300, lambda _: 0),
+    ),
+    "ims, against its own first day": Case(
+        data="ims",
+        source="ims_level",
+        rows={"bearing_change": 982},
+        service="bearing_watch",
+        cut=lambda blocks: blocks.filter(pc.equal(blocks["asset_id"], "bearing-1")),
     ),
 }
 

@@ -101,7 +101,8 @@ def read_nab(path: Path, *, repeats: RepeatRule | None = None, unit: Temperature
 def read_skab(path: Path) -> Iterator[Reading]:
     """Read SKAB's water loop, 8 channels at 1 Hz, one asset a file ("valve1-0", "other-3", "anomaly-free").
 
-    Steps of 2 s and more are gaps: a block ends there. Table `labels` has anomaly and changepoint a row, where given.
+    Steps of 2 s and more are gaps: a block ends there, and where ten seconds end. Table `labels` has anomaly and
+    changepoint a row, where given.
     """
     root = path if path.is_dir() else path.parent
     for file in files_in(path, "*/*.csv", "[0-9]*.csv", "anomaly-free.csv", fix="name SKAB's data folder"):
@@ -110,7 +111,7 @@ def read_skab(path: Path) -> Iterator[Reading]:
         values = floats(table, SKAB_COLUMNS, path=file)
         folder = file.parent.name if file.parent != root or root.name in ("valve1", "valve2", "other") else ""
         asset = file.stem if folder in ("", "anomaly-free") else f"{folder}-{file.stem}"
-        blocks = reading_blocks(asset_id=asset, ends_us=ends, values=values, period_us=1_000_000)
+        blocks = reading_blocks(asset_id=asset, ends_us=ends, values=values, period_us=1_000_000, tile_us=10_000_000)
         gaps = int((np.diff(ends) > 1_000_000).sum())
         yield Reading(
             blocks={"skab_loop": blocks},

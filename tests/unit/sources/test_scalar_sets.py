@@ -144,12 +144,12 @@ def test_skab_rows_labels_and_steps_are_counted(data_root: Path) -> None:
     assert reading.notes == {"gap": 1_833}
 
 
-def test_skab_blocks_end_before_a_gap_and_at_a_minute(data_root: Path) -> None:
-    """No block spans a missing second or the end of a minute."""
+def test_skab_blocks_end_before_a_gap_and_after_ten_seconds(data_root: Path) -> None:
+    """No block spans a missing second or the end of ten: the windows of the loop are no longer."""
     blocks = gather(read_skab(data_root / "skab" / "other" / "2.csv")).blocks["skab_loop"]
 
     ends, starts = ends_of(blocks, 8), blocks["start_us"].to_numpy()
-    assert (-(-(starts + 1_000_000) // 60_000_000) == -(-ends // 60_000_000)).all()
+    assert (-(-(starts + 1_000_000) // 10_000_000) == -(-ends // 10_000_000)).all()
     assert (starts[1:] >= ends[:-1]).all()
     assert (starts[1:] - ends[:-1]).max() == 246_000_000
 
