@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """How `lineshaft serve` and `up` write their log to standard error: for people, or a line of JSON each."""
     log_slow_s: float = Field(default=0.1, ge=0.0)
     """Seconds from which on a call that was answered is logged as slow; 0: none is."""
+    alert_routes: SecretStr | None = None
+    """Where alerts go: log, https://host/hook, smtp://host:25?to=you@plant.example, kafka://host/topic; unset: log."""
     traces: str = ""
     """Where spans of calls go: by OTLP to one such as http://127.0.0.1:4318/v1/traces, or to a file; empty: nowhere."""
     traces_share: float = Field(default=1.0, ge=0.0, le=1.0)

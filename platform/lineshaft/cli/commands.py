@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lineshaft.cli import (
     access,
+    alerts,
     data,
     demo,
     doctor,
@@ -23,6 +24,7 @@ from lineshaft.cli.app import app
 
 __all__ = [
     "access",
+    "alerts",
     "app",
     "data",
     "demo",

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
+from lineshaft.cli.alerts import alerting_beside
 from lineshaft.cli.app import app
 from lineshaft.cli.output import console, notes
 from lineshaft.cli.web import admin_page, stopped_by_signal
@@ -74,6 +75,9 @@ def up(
         if shown:
             console.print(f"metrics      http://{shown}/metrics")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
+        watched = stack.enter_context(alerting_beside(parts))
+        if watched:
+            console.print(f"alerts       by {watched}")
         if simulate:
             views = [view for view in views if view.source.name in ("vibration_blocks", "process_readings")]
             for source in ("vibration_blocks", "process_readings"):

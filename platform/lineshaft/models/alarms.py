@@ -76,13 +76,23 @@ class Watch:
     _passed: deque[bool] = field(default_factory=deque)
     _last_us: int | None = None
 
+    @staticmethod
+    def resumed(rule: AlarmRule, *, ended_us: int | None) -> Watch:
+        """Take up an asset whose last episode is known: it ended then, or goes on."""
+        watch = Watch(rule=rule, open=ended_us is None, ended_us=ended_us)
+        if watch.open:
+            watch._passed.extend([True] * rule.among)
+        return watch
+
     def offer(self, at_us: int, score: float) -> str:
         """Take a score; return "raised", "open" (of an episode that goes on), "ended", or "" for nothing.
 
-        A score that is not newer than the last one says nothing.
+        A score of the same moment as the last one stands in its place, of an older one says nothing.
         """
-        if math.isnan(score) or (self._last_us is not None and at_us <= self._last_us):
+        if math.isnan(score) or (self._last_us is not None and at_us < self._last_us):
             return ""
+        if at_us == self._last_us:
+            self._passed.pop()
         self._last_us = at_us
         self._passed.append(self.rule.passes(score))
         if len(self._passed) > self.rule.among:
