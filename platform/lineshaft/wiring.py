@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +31,7 @@ from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.revisions import standing
 from lineshaft.registry.tokens import TokenRegister
+from lineshaft.serving.acknowledging import Acknowledging
 from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
 from lineshaft.serving.champions import Champions
@@ -242,10 +245,12 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     if traces is not None:
         told.append(traces)
 
-    champions = Champions(registry=parts.registry, environment=settings.project)
+    acknowledging = _acknowledging(parts)
+    champions = Champions(registry=parts.registry, environment=settings.project, told=acknowledging.tell)
 
     def close() -> None:
         champions.close()
+        acknowledging.close()
         for log in logs:
             log.close()
         if traces is not None:
@@ -270,6 +275,12 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         ),
         pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )
+
+
+def _acknowledging(parts: Parts) -> Acknowledging:
+    """Return what tells the registry which generation this process serves."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    return Acknowledging(acks=parts.registry.acks, replica=name, environment=parts.settings.project, clock=parts.clock)
 
 
 def _traces(settings: Settings, clock: Clock) -> Traces | None:

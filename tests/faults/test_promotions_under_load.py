@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from lineshaft.clock import SystemClock
+from lineshaft.ops.followers import followers
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.records import Candidate, Verdict
@@ -79,4 +80,7 @@ def test_every_swap_is_followed_within_a_second_and_no_call_fails(target: Target
     assert failures == []
     assert len(asked) > SWAPS
     assert max(took) <= FOLLOWED_S
+    following = followers(registry, made)
+    assert [one.models["wear"] for one in following.following] == [made.number]
+    assert following.late == ()
     assert faults(registry.account("wear")) == []

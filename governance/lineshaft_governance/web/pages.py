@@ -131,8 +131,11 @@ def model(parts: WebParts, name: str) -> Page:
     versions = []
     for version in parts.registry.versions(name):
         verdicts = [asdict(verdict) for verdict in parts.registry.verdicts(name, version.number)]
+        approvals = [asdict(one) for one in parts.registry.approvals(name, version.number)]
         line = {key: getattr(version, key) for key in version.__slots__ if key not in ("service_json", "provenance")}
-        versions.append({**line, "pins": [asdict(pin) for pin in version.pins], "verdicts": verdicts})
+        versions.append(
+            {**line, "pins": [asdict(pin) for pin in version.pins], "verdicts": verdicts, "approvals": approvals}
+        )
     try:
         history, sealed = [asdict(line) for line in parts.registry.history(name)], ""
     except LineshaftError as error:

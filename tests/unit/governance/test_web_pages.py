@@ -16,6 +16,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import CorruptError, UnavailableError
 from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.records import (
+    Approval,
     Assignment,
     ModelVersion,
     RegisteredModel,
@@ -90,7 +91,12 @@ class Shelf:
 
     def verdicts(self, _name: str, _number: int) -> list[Verdict]:
         """Return one verdict."""
-        return [Verdict(gate="promotion", outcome="unknown", detail=HOSTILE)]
+        shown = {"n": 90, "groups": 7, "pos_groups": 5}
+        return [Verdict(gate="promotion", outcome="unknown", detail=HOSTILE, policy_sha256="d" * 64, figures=shown)]
+
+    def approvals(self, _name: str, _number: int) -> list[Approval]:
+        """Return one approval."""
+        return [Approval(actor=HOSTILE, reason=HOSTILE, policy_sha256="d" * 64, at_us=NOW, expires_us=NOW + MINUTE)]
 
     def assignments(self, _name: str) -> list[Assignment]:
         """Return one assignment, still open."""
@@ -264,6 +270,17 @@ def test_a_store_that_does_not_answer_is_said_on_its_page(tmp_path: Path) -> Non
 
     assert page.status_code == 200
     assert page.json()["online"] == {"entities": None, "error": "nobody listens"}
+
+
+def test_a_model_shows_what_its_verdicts_rest_on_and_who_approved(site: TestClient) -> None:
+    """Counts beside each gate, the policy by its hash, and people with the end of their word; JSON has every figure."""
+    page, told = site.get("/models/failure").text, site.get("/models/failure", params={"format": "json"}).json()
+
+    assert "90 rows of 7 assets, 5 with positives" in page
+    assert page.count("policy <code>dddddd") == 2
+    (version,) = told["versions"]
+    assert version["verdicts"][0]["figures"] == {"n": 90, "groups": 7, "pos_groups": 5}
+    assert version["approvals"][0]["expires_us"] == NOW + MINUTE
 
 
 def test_a_broken_history_is_shown_and_not_hidden(tmp_path: Path, site: TestClient) -> None:
