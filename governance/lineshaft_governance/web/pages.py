@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lineshaft.errors import LineshaftError, NotFoundError
+from lineshaft.ops.lineage import pinning
 from lineshaft.specs import Service, View
 from lineshaft_governance.web.attention import attention
 from lineshaft_governance.web.parts import WebParts
@@ -225,15 +226,16 @@ def _model_line(parts: WebParts, line: dict[str, Any]) -> dict[str, Any]:
 
 def _readers(parts: WebParts, name: str) -> list[dict[str, Any]]:
     """Return the model versions that pin a view: whom a change of it reaches."""
-    found = []
-    for known in parts.registry.models():
-        champions = set(known.champions.values())
-        for version in parts.registry.versions(known.name):
-            pins = [pin for pin in version.pins if pin.view == name]
-            if pins:
-                line = {"model": known.name, "number": version.number, "view_version": pins[0].version}
-                found.append({**line, "service": version.service, "champion": version.number in champions})
-    return found
+    return [
+        {
+            "model": version.model,
+            "number": version.number,
+            "view_version": pinned,
+            "service": version.service,
+            "champion": champion,
+        }
+        for version, pinned, champion in pinning(parts.registry, name)
+    ]
 
 
 def _online(parts: WebParts, spec: View) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lineshaft.cli.output import console, notes, show
 from lineshaft.cli.promotion import parse_version
 from lineshaft.clock import moment
 from lineshaft.ops.explain import Explanation, Records, explain
+from lineshaft.ops.lineage import lineage
 from lineshaft.ops.reproduce import Reproduction, Sources, reproduce
 from lineshaft.wiring import connect
 
@@ -113,3 +114,21 @@ def tell(found: Explanation, *, most: int) -> None:
         for one in found.moves
     ]
     show(moves, title="nearest otherwise (away: in spreads of the training rows)", as_json=False)
+
+
+@app.command("lineage")
+def lineage_command(
+    name: Annotated[
+        str, typer.Argument(help="source.channel, view__feature, a service, MODEL@NUMBER, or a prediction.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show where a thing comes from, and what rests on it: from a sensor's channel to a prediction."""
+    with connect() as parts:
+        folder = parts.settings.home / "predictions"
+        start, found = lineage(name, catalog=parts.catalog, registry=parts.registry, predictions=folder)
+    lines = [
+        {"direction": one.direction, "steps": one.steps, **asdict(one.node)}
+        for one in sorted(found, key=lambda one: (one.direction == "down", one.steps, one.node.kind, one.node.name))
+    ]
+    show(lines, title=f"{start.kind} {start.name} {start.detail}".strip(), as_json=as_json)

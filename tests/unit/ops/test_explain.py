@@ -16,6 +16,7 @@ from lineshaft.errors import NotFoundError
 from lineshaft.models.gate import Gate, Policy
 from lineshaft.ops.explain import Records, explain
 from lineshaft.ops.learning import lesson
+from lineshaft.ops.lineage import lineage
 from lineshaft.ops.model_file import parse_model
 from lineshaft.ops.model_release import Origin, release
 from lineshaft.ops.predictions import read_predictions
@@ -59,6 +60,14 @@ rounds: 40
 params: {eta: 0.3, min_child_weight: 1}
 alert: {threshold: 0.6}
 """
+
+
+class Changed(FixedCatalog):
+    """A catalogue whose first view is the current one; the others are still read by their version."""
+
+    def views(self) -> tuple[View, ...]:
+        """Return what is current."""
+        return self.all_views[:1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,3 +201,44 @@ def test_an_unknown_prediction_is_not_found(world: World) -> None:
     """An id that no file has is told, with where was looked."""
     with pytest.raises(NotFoundError, match="no prediction 'nothing' is remembered"):
         explain("nothing", world.records)
+
+
+def named(world: World, name: str) -> dict[str, set[tuple[str, str]]]:
+    """Return what is up and down of a thing."""
+    records = world.records
+    _, found = lineage(name, catalog=CATALOG, registry=records.registry, predictions=records.predictions)
+    return {way: {(o.node.kind, o.node.name) for o in found if o.direction == way} for way in ("up", "down")}
+
+
+def test_lineage_leads_from_a_channel_to_a_prediction_and_back(world: World) -> None:
+    """One question, both ways: nothing of it is missing at either end, nor in the middle."""
+    ident = world.ids["pump-00"]
+    rms, other = ("feature", "vibration__rms_1h"), ("feature", "vibration__kurtosis_1h")
+    service, model = ("service", "bearing_health"), ("model", "wear@1")
+    rests = {("slot", "prod:champion of wear"), ("predictions", "wear@1")}
+    source = ("channel", "vibration_blocks")
+
+    assert named(world, "vibration_blocks") == {"up": set(), "down": {rms, other, service, model, *rests}}
+    assert named(world, "vibration__rms_1h") == {"up": {source}, "down": {service, model, *rests}}
+    assert named(world, "wear@1") == {"up": {source, rms, other, service}, "down": rests}
+    assert named(world, ident) == {"up": {source, rms, other, service, model}, "down": set()}
+
+
+def test_lineage_of_a_pinned_view_outlives_its_change(world: World) -> None:
+    """The view is another by now; the model still comes from the channel that it pins."""
+    later = replace(VIEW, features=(Feature(name="rms_2h"),), source=replace(VIEW.source, name="other_blocks"))
+    records = world.records
+    there = {"registry": records.registry, "predictions": records.predictions}
+
+    _, found = lineage("wear@1", catalog=Changed(all_views=(later, VIEW)), **there)  # type: ignore[arg-type]
+    _, lost = lineage("wear@1", catalog=Changed(all_views=(later,)), **there)  # type: ignore[arg-type]
+
+    assert "vibration_blocks" in {one.node.name for one in found if one.direction == "up"}
+    assert "vibration_blocks" not in {one.node.name for one in lost}
+
+
+def test_lineage_of_nothing_names_what_is_near(world: World) -> None:
+    """A slip of the pen is answered with the name that was meant."""
+    with pytest.raises(NotFoundError, match="nothing is called 'vibration__rms'") as refused:
+        named(world, "vibration__rms")
+    assert "vibration__rms_1h" in refused.value.fix
