@@ -15,15 +15,24 @@ COLUMNS = ("prediction_id", "asked_at", "version", "score", "status", "degraded"
 """What every row says beside its entity keys and the inputs."""
 
 
-def read_predictions(root: Path, model: str) -> pa.Table:
-    """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none."""
+def read_predictions(root: Path, model: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none.
+
+    columns: those to read where a file has them, the id and the time among them; all unless given.
+    """
     files = sorted((root / f"model={model}").rglob("*.parquet"))
     if not files:
         return pa.table({})
-    table = together([pq.read_table(file, partitioning=None) for file in files])
+    table = together([_part(file, columns) for file in files])
     ids = table["prediction_id"].to_pylist()
     first = {name: row for row, name in reversed(list(enumerate(ids)))}
     return table.take(sorted(first.values())).sort_by([("asked_at", "ascending"), ("prediction_id", "ascending")])
+
+
+def _part(file: Path, columns: Sequence[str] | None) -> pa.Table:
+    """Return the columns of one file that are asked for and there."""
+    there = None if columns is None else [name for name in columns if name in pq.read_schema(file).names]
+    return pq.read_table(file, partitioning=None, columns=there)
 
 
 def find_prediction(root: Path, prediction_id: str) -> pa.Table:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
+from lineshaft.models.alarms import AlarmRule, Watch
 from lineshaft.models.labels import FAR
 from lineshaft.outcomes.events import FATE, Events, Finding, Ints
 from lineshaft.outcomes.states import ORDER, Rule, State, judge
@@ -41,11 +42,17 @@ class Track:
     slot: str
     asset: str
     times: Ints
-    alert: NDArray[np.bool_]
+    raised: Ints  # when an alert began
+    warned: Ints  # when one was on
+
+    @property
+    def silent(self) -> Ints:
+        """Return the times of predictions without an alert."""
+        return np.setdiff1d(self.times, self.warned, assume_unique=True)
 
 
-def tracks(predictions: pa.Table, *, threshold: float) -> Iterator[Track]:
-    """Split predictions (`asset_id`, `asked_at`, `version`, `score`, perhaps `slot`) by version, slot and asset.
+def tracks(predictions: pa.Table, *, rule: AlarmRule) -> Iterator[Track]:
+    """Split predictions (`asset_id`, `asked_at`, `version`, `score`, perhaps `role`) by version, slot and asset.
 
     Raises
     ------
@@ -55,21 +62,32 @@ def tracks(predictions: pa.Table, *, threshold: float) -> Iterator[Track]:
     missing = [name for name in NEEDED if name not in predictions.column_names]
     if missing:
         raise InputError(f"the predictions have no column {missing[0]!r}", fix="judge a model of assets")
-    if "slot" not in predictions.column_names:
-        predictions = predictions.append_column("slot", pa.array(["champion"] * len(predictions)))
-    scored = predictions.filter(pc.is_valid(predictions["score"])).select([*NEEDED, "slot"])
-    names = scored.group_by(["version", "slot", "asset_id"]).aggregate([])
-    names = names.sort_by([("version", "ascending"), ("slot", "ascending"), ("asset_id", "ascending")])
+    if "role" not in predictions.column_names:  # of before there were others
+        predictions = predictions.append_column("role", pa.array(["champion"] * len(predictions)))
+    scored = predictions.filter(pc.is_valid(predictions["score"])).select([*NEEDED, "role"])
+    scored = scored.set_column(4, "role", pc.fill_null(scored["role"], "champion"))
+    names = scored.group_by(["version", "role", "asset_id"]).aggregate([])
+    names = names.sort_by([("version", "ascending"), ("role", "ascending"), ("asset_id", "ascending")])
     codes = {tuple(row.values()): number for number, row in enumerate(names.to_pylist())}
-    keys = zip(*(scored[name].to_pylist() for name in ("version", "slot", "asset_id")), strict=True)
+    keys = zip(*(scored[name].to_pylist() for name in ("version", "role", "asset_id")), strict=True)
     code = np.array([codes[key] for key in keys], dtype=np.int64)
     times = np.asarray(scored["asked_at"].cast(MOMENT).cast(pa.int64()).to_numpy(), dtype=np.int64)
-    alert = np.asarray(scored["score"].to_numpy()) >= threshold
+    scores = np.asarray(scored["score"].to_numpy())
     order = np.lexsort((times, code))
     ends = np.searchsorted(code[order], np.arange(len(names)), side="right")
     for (version, slot, asset), begin, end in zip(codes, [0, *ends[:-1]], ends, strict=False):
         mine = order[begin:end]
-        yield Track(version=version, slot=slot, asset=str(asset), times=times[mine], alert=alert[mine])
+        watch = Watch(rule=rule)
+        told = [watch.offer(at, score) for at, score in zip(times[mine].tolist(), scores[mine].tolist(), strict=True)]
+        is_on = np.isin(told, ("raised", "open"))
+        yield Track(
+            version=version,
+            slot=slot,
+            asset=str(asset),
+            times=np.unique(times[mine]),
+            raised=times[mine][np.array(told) == "raised"],
+            warned=times[mine][is_on],
+        )
 
 
 def openings(times: Ints, *, apart_us: int) -> Ints:
@@ -88,19 +106,18 @@ def openings(times: Ints, *, apart_us: int) -> Ints:
 def episodes(predictions: pa.Table, events: Events, *, rule: Rule, at_us: int) -> pa.Table:
     """Return every episode of the predictions known at a moment, judged, in `EPISODE_SCHEMA`.
 
-    Alerts of an asset within the cool-down are one. A failure (or damage that was found) is an event: a true positive
-    if any alert preceded it, within the horizon and since the asset's fate last changed, a false negative if it was
+    Alerts of an asset within a horizon of one are that one. A failure (or damage found) is an event: a true positive if
+    any alert was on before it, within the horizon and since the asset's fate last changed, a false negative if it was
     watched without one; not the model's business if no prediction precedes it. A horizon without alert is quiet.
     """
     asked = predictions["asked_at"].cast(MOMENT).cast(pa.int64()) if len(predictions) else pa.array([], pa.int64())
     known = predictions.filter(pc.less_equal(asked, at_us))
-    of = list(tracks(known, threshold=rule.threshold)) if len(known) else []
+    of = list(tracks(known, rule=rule.alarm)) if len(known) else []
     alerts, quiet = [], []
     for track in of:
-        warned = track.times[track.alert]
-        alerts.append(openings(warned, apart_us=rule.apart_us))
-        calm = openings(track.times[~track.alert], apart_us=rule.horizon_us)
-        disturbed = np.searchsorted(warned, calm) < np.searchsorted(warned, calm + rule.horizon_us)
+        alerts.append(openings(track.raised, apart_us=rule.horizon_us))
+        calm = openings(track.silent, apart_us=rule.horizon_us)
+        disturbed = np.searchsorted(track.warned, calm) < np.searchsorted(track.warned, calm + rule.horizon_us)
         quiet.append(calm[~disturbed])
     parts = [
         EPISODE_SCHEMA.empty_table(),
@@ -143,8 +160,7 @@ def _found(of: list[Track], events: Events, *, rule: Rule, at_us: int) -> pa.Tab
         last = np.append(-FAR, turns)[np.searchsorted(turns, starts)]
         since = np.maximum(starts - rule.horizon_us, last)
         preceded = np.searchsorted(track.times, since) < np.searchsorted(track.times, starts)
-        alerts = track.times[track.alert]
-        warned = np.searchsorted(alerts, since) < np.searchsorted(alerts, starts)
+        warned = np.searchsorted(track.warned, since) < np.searchsorted(track.warned, starts)
         parts.append(starts[preceded])
         states += [State.TRUE_POSITIVE if one else State.FALSE_NEGATIVE for one in warned[preceded].tolist()]
     owners, times = _flat(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
+from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.labels import FAR
 from lineshaft.outcomes.events import FATE, Events, Finding, Ints
 
@@ -34,12 +35,11 @@ _CODE = {state: number for number, state in enumerate(ORDER)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """When a claim is judged, and what counts as an alert."""
+    """What counts as an alert, and when it is judged."""
 
     horizon_us: int
     lag_us: int = 0  # how long reports take: nothing is judged before its horizon and this are over
-    threshold: float = 0.7
-    cool_down_us: int = 0  # alerts of one asset within this after the first are one; 0: the horizon
+    alarm: AlarmRule = field(default_factory=AlarmRule)
 
     def __post_init__(self) -> None:
         """Refuse what judges nothing.
@@ -49,14 +49,9 @@ class Rule:
         InputError
             If the horizon is not positive, or a time is negative.
         """
-        if self.horizon_us <= 0 or self.lag_us < 0 or self.cool_down_us < 0:
-            what = f"a horizon of {self.horizon_us}, a lag of {self.lag_us}, a cool-down of {self.cool_down_us} us"
-            raise InputError(what, fix="the horizon is more than 0, the others not less")
-
-    @property
-    def apart_us(self) -> int:
-        """Return how far apart two alerts of one asset are at least."""
-        return self.cool_down_us or self.horizon_us
+        if self.horizon_us <= 0 or self.lag_us < 0:
+            what = f"a horizon of {self.horizon_us} us and a lag of {self.lag_us} us judge nothing"
+            raise InputError(what, fix="the horizon is more than 0, the lag not less")
 
     @property
     def matures_us(self) -> int:

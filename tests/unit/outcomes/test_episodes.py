@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineshaft.errors import InputError
+from lineshaft.models.alarms import AlarmRule
 from lineshaft.outcomes.episodes import EPISODE_SCHEMA, MOMENT, episodes
 from lineshaft.outcomes.events import KINDS, SAYS_NOTHING, Finding, known_events, usual_delay_us
 from lineshaft.outcomes.states import Rule, State
 
-RULE = Rule(horizon_us=5, lag_us=2, threshold=0.5, cool_down_us=3)
+RULE = Rule(horizon_us=5, lag_us=2, alarm=AlarmRule(threshold=0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,22 @@ def first_of_each(times: list[int], apart: int) -> list[int]:
     return opened
 
 
+def alarms_by_hand(rows: list[tuple[int, float]], rule: AlarmRule) -> tuple[list[int], list[int]]:
+    """Return when alerts began and when any was on, for a rule of single scores."""
+    raised: list[int] = []
+    on: list[int] = []
+    is_on, peace_until = False, -1
+    for when, score in rows:
+        passes = score >= rule.threshold
+        if is_on and not passes:
+            peace_until = when + rule.cool_down_us
+        elif passes and not is_on and when >= peace_until:
+            raised.append(when)
+        is_on = passes and (is_on or when >= peace_until)
+        on += [when] if is_on else []
+    return raised, on
+
+
 def read_by_hand(
     rows: list[tuple[int, float]], entries: list[Entry], *, at: int, rule: Rule
 ) -> list[tuple[str, int, str]]:
@@ -87,8 +104,8 @@ def read_by_hand(
     found = sorted((one.at, KINDS.get(one.kind, Finding.PLANNED)) for one in seen)
     fate = [(when, what) for when, what in found if what is not Finding.SOUND]
     rows = sorted(row for row in rows if row[0] <= at)
-    alarms = [when for when, score in rows if score >= rule.threshold]
-    silent = [when for when, score in rows if score < rule.threshold]
+    raised, alarms = alarms_by_hand(rows, rule.alarm)
+    silent = [when for when, _ in rows if when not in alarms]
 
     def state(start: int, *, alert: bool) -> State:
         if start + rule.horizon_us + rule.lag_us > at:
@@ -103,7 +120,7 @@ def read_by_hand(
             return State.FALSE_POSITIVE if alert else State.TRUE_NEGATIVE
         return State.ACTED_UNKNOWN if alert and first[1] is Finding.ACTED else State.CENSORED
 
-    said = [("alert", when, state(when, alert=True)) for when in first_of_each(alarms, rule.apart_us)]
+    said = [("alert", when, state(when, alert=True)) for when in first_of_each(raised, rule.horizon_us)]
     for when in first_of_each(silent, rule.horizon_us):
         calm = not any(when <= alarm < when + rule.horizon_us for alarm in alarms)
         if calm and state(when, alert=False) is not State.FALSE_NEGATIVE:
@@ -134,8 +151,7 @@ rules = st.builds(
     Rule,
     horizon_us=st.integers(1, 12),
     lag_us=st.integers(0, 6),
-    threshold=st.just(0.5),
-    cool_down_us=st.integers(0, 12),
+    alarm=st.builds(AlarmRule, threshold=st.just(0.5), cool_down_us=st.integers(0, 12)),
 )
 
 
@@ -194,13 +210,19 @@ def test_nothing_is_judged_before_its_time() -> None:
     assert ("alert", 0, "true_positive") in told(asked((0, 0.9)), log, at=7)
 
 
-def test_alerts_within_the_cool_down_are_one() -> None:
-    """The cool-down counts from the first alert, not from the latest; the horizon stands in for none."""
-    rows = [(when, 0.9) for when in range(7)]
+def test_alerts_within_a_horizon_are_one() -> None:
+    """They claim the same, counted from the first; an alarm that stays on begins once, one that needs more waits."""
+    flapping = asked(*((when, 0.1 if when % 2 else 0.9) for when in range(10)))
+    lasting = asked(*((when, 0.9) for when in range(10)))
+    patient = replace(RULE, alarm=AlarmRule(threshold=0.5, persist=2, among=2))
 
-    assert [start for kind, start, _ in told(asked(*rows), log_of(), at=90) if kind == "alert"] == [0, 3, 6]
-    longer = replace(RULE, cool_down_us=0)
-    assert [start for kind, start, _ in told(asked(*rows), log_of(), at=90, rule=longer) if kind == "alert"] == [0, 5]
+    def starts(predictions: pa.Table, rule: Rule = RULE) -> list[int]:
+        return [start for kind, start, _ in told(predictions, log_of(), at=90, rule=rule) if kind == "alert"]
+
+    assert starts(flapping) == [0, 6]
+    assert starts(lasting) == [0]
+    assert starts(lasting, patient) == [1]
+    assert starts(flapping, patient) == []
 
 
 def test_an_alert_before_the_repair_warns_of_nothing_after_it() -> None:
@@ -234,7 +256,7 @@ def test_the_last_known_version_of_a_work_order_counts() -> None:
 def test_versions_slots_and_assets_are_judged_apart() -> None:
     """Each version in each slot has its own alerts of each asset; ids differ, and are the same when made again."""
     both = pa.concat_tables([asked((0, 0.9)), asked((1, 0.9), version="m@2"), asked((2, 0.9), asset="fan")])
-    both = both.append_column("slot", pa.array(["champion", "shadow", "champion"]))
+    both = both.append_column("role", pa.array(["champion", "shadow", "champion"]))
 
     first, again = (episodes(both, known_events(log_of(), at_us=90), rule=RULE, at_us=90) for _ in range(2))
 
@@ -250,7 +272,7 @@ def test_versions_slots_and_assets_are_judged_apart() -> None:
 
 def test_a_lead_is_from_the_alert_to_the_failure() -> None:
     """In seconds; where nothing failed there is none."""
-    rule = Rule(horizon_us=5_000_000, threshold=0.5)
+    rule = replace(RULE, horizon_us=5_000_000)
     log = log_of(Entry(at=2_500_000, kind="failure"))
 
     table = episodes(asked((0, 0.9)), known_events(log, at_us=9_000_000), rule=rule, at_us=9_000_000)
@@ -272,7 +294,7 @@ def test_predictions_of_no_asset_are_refused() -> None:
         told(asked((0, 0.9)).drop_columns(["asset_id"]), log_of(), at=9)
 
 
-@pytest.mark.parametrize("change", [{"horizon_us": 0}, {"lag_us": -1}, {"cool_down_us": -1}])
+@pytest.mark.parametrize("change", [{"horizon_us": 0}, {"lag_us": -1}])
 def test_a_rule_that_judges_nothing_is_refused(change: dict[str, int]) -> None:
     """No horizon, or time that runs backwards."""
     with pytest.raises(InputError, match="horizon"):

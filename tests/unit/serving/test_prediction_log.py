@@ -17,6 +17,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import UnavailableError
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictions
+from lineshaft.ops.predictions import read_predictions
 from lineshaft.serving.prediction_log import DAY_US, PredictionLog, prediction_rows
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.settings import Settings
@@ -182,6 +183,19 @@ def test_a_model_whose_inputs_changed_is_read_as_one_table(tmp_path: Path) -> No
 
     assert table["version"].to_pylist() == ["m@1", "m@2"]
     assert (table["v__a"].to_pylist(), table["v__c"].null_count) == ([1.5, 1.5], 2)
+
+
+def test_of_a_long_log_some_columns_are_read(tmp_path: Path) -> None:
+    """Those that are asked for, where a file has them: judging a month of alerts needs no inputs in memory."""
+    log = PredictionLog(tmp_path)
+    log.append(predictions(["p"], [1]))
+    log.append(predictions(["p"], [2], number=2, features=("v__a", "v__c")))
+    log.behind.flush()
+
+    table = read_predictions(tmp_path, "m", columns=("prediction_id", "asked_at", "v__c", "gone"))
+
+    assert table.column_names == ["prediction_id", "asked_at", "v__c"]
+    assert len(table) == 2
 
 
 def test_a_key_sent_as_a_number_by_one_and_as_text_by_another_is_text(tmp_path: Path) -> None:

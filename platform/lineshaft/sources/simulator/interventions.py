@@ -123,7 +123,7 @@ class Plant:
                 "asset_id": assets,
                 "asked_at": _moments(np.tile(times, self.assets)),
                 "version": ["simulated@1"] * len(assets),
-                "slot": ["champion"] * len(assets),
+                "role": ["champion"] * len(assets),
                 "score": np.concatenate(scores),
             }
         )
