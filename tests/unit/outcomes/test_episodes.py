@@ -298,7 +298,7 @@ def test_predictions_of_no_asset_are_refused() -> None:
 def test_a_rule_that_judges_nothing_is_refused(change: dict[str, int]) -> None:
     """No horizon, or time that runs backwards."""
     with pytest.raises(InputError, match="horizon"):
-        replace(RULE, **change)
+        replace(RULE, **change)  # type: ignore[arg-type]
 
 
 def test_the_usual_delay_is_of_failures_known_by_then() -> None:

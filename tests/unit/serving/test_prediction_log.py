@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import UnavailableError
+from lineshaft.ops.predictions import read_predictions
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictions
-from lineshaft.ops.predictions import read_predictions
 from lineshaft.serving.prediction_log import DAY_US, PredictionLog, prediction_rows
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.settings import Settings
