@@ -216,14 +216,14 @@ class Cluster:
         known = list(dict.fromkeys([*self._nodes, *self._seeds]))
         some = random.sample(known, min(_MOST_ASKED, len(known)))
         asks = [partial(self._node(one).link.run, partial(asked, of=one), budget_s=budget_s) for one in some]
-        drawn = latest(asks, budget_s=budget_s)
-        if drawn is None:
+        try:
+            return latest(asks, budget_s=budget_s)
+        except UnavailableError as error:
             raise UnavailableError(
-                "no server of the cluster says which of them holds what",
+                f"no server of the cluster says which of them holds what: {error.what}",
                 where=self._where,
                 fix="check that the servers in LINESHAFT_REDIS_URL run and form a cluster: `redis-cli cluster info`",
-            )
-        return drawn
+            ) from error
 
     def _leave(self, drawn: ClusterMap) -> None:
         """Hang up on servers that hold nothing any more, whoever is talking to them."""

@@ -52,14 +52,14 @@ class Sentinels:
     def primary(self, budget_s: float) -> Place:
         """Return the primary that the latest vote named, as far as most watchers know; raises `UnavailableError`."""
         asks = [partial(link.run, self._say, budget_s=budget_s) for link in self._links]
-        named = latest(asks, budget_s=budget_s)
-        if named is None:
+        try:
+            return latest(asks, budget_s=budget_s)
+        except UnavailableError as error:
             raise UnavailableError(
-                f"no sentinel names the primary of {self._name!r}",
+                f"no sentinel names the primary of {self._name!r}: {error.what}",
                 where="online store",
                 fix="check that the sentinels in LINESHAFT_REDIS_URL run, know this name, and take its password",
-            )
-        return named
+            ) from error
 
     def close(self) -> None:
         """Close the connections to the watchers."""

@@ -13,22 +13,28 @@ from lineshaft.errors import UnavailableError
 T = TypeVar("T")
 
 
-def latest(asks: Sequence[Callable[[], tuple[int, T]]], *, budget_s: float) -> T | None:
-    """Ask all at once, each for the number of a vote and what it decided; None where nobody answers in time.
+def latest(asks: Sequence[Callable[[], tuple[int, T]]], *, budget_s: float) -> T:
+    """Ask all at once, each for the number of a vote and what it decided.
 
     One that was cut off from the others may know the vote before only: most are waited for, as long as there is time.
+    Raises `UnavailableError` where nobody answers in time, with what the first of those said who refused.
 
     >>> latest([lambda: (1, "left"), lambda: (2, "right")], budget_s=1.0)
     'right'
     """
     heard: list[tuple[int, T]] = []
+    refused: list[UnavailableError] = []
     with suppress(TimeoutError):
         for answer in as_completed([_asked(ask) for ask in asks], timeout=budget_s):
-            with suppress(UnavailableError):
+            try:
                 heard.append(answer.result())
+            except UnavailableError as error:
+                refused.append(error)
             if len(heard) > len(asks) // 2:
                 break
-    return max(heard, key=lambda one: one[0])[1] if heard else None
+    if not heard:
+        raise refused[0] if refused else UnavailableError("nobody answers in time")
+    return max(heard, key=lambda one: one[0])[1]
 
 
 def _asked(ask: Callable[[], T]) -> Future[T]:
