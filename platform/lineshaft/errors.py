@@ -70,6 +70,10 @@ class ConflictError(LineshaftError):
     code = "LS-CON"
 
 
+class TakenError(ConflictError):
+    """A name is in use."""
+
+
 class CorruptError(LineshaftError):
     """Stored bytes fail their own check."""
 

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """PEM file of the authority whose certificates callers must show; unset asks for none."""
     http_address: str = ""
     """Where `lineshaft serve` and `up` answer Feast's HTTP contract, such as 127.0.0.1:6566; empty: nowhere."""
+    mlflow_address: str = ""
+    """Where `lineshaft serve` and `up` answer MLflow's registry client, such as 127.0.0.1:7703; empty: nowhere."""
     auth_tokens: bool = False
     """Let in who shows a token of `lineshaft tokens create`; other calls are refused."""
     oidc_issuer: str = ""

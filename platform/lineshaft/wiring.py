@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from lineshaft.access.rates import Rates
 from lineshaft.access.tokens import Tokens
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault, InputError
+from lineshaft.models.gate import Policy
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import JobResult, Jobs, Target, Verdict
 from lineshaft.ops.pushes import Pushes
@@ -187,6 +188,16 @@ def governance(parts: Parts) -> Iterator[Governance]:
         yield opened
     finally:
         opened.close()
+
+
+def policy_of(parts: Parts) -> Callable[[str], Policy]:
+    """Return what tells what a model must show today to be promoted."""
+
+    def policy(model: str) -> Policy:
+        with governance(parts) as checks:
+            return checks.promotion(model)
+
+    return policy
 
 
 @contextmanager

@@ -6,6 +6,34 @@ from collections.abc import Mapping
 
 from lineshaft.access.principal import Role
 
+_MLFLOW = "/api/2.0/mlflow"
+_MLFLOW_READS = (
+    ("GET", "registered-models/get"),
+    ("GET", "registered-models/search"),
+    ("GET", "registered-models/get-latest-versions"),
+    ("POST", "registered-models/get-latest-versions"),
+    ("GET", "registered-models/alias"),
+    ("GET", "model-versions/get"),
+    ("GET", "model-versions/search"),
+    ("GET", "model-versions/get-download-uri"),
+)
+_MLFLOW_WRITES = (
+    ("POST", "registered-models/create"),
+    ("POST", "registered-models/rename"),
+    ("PATCH", "registered-models/update"),
+    ("DELETE", "registered-models/delete"),
+    ("POST", "registered-models/set-tag"),
+    ("DELETE", "registered-models/delete-tag"),
+    ("POST", "registered-models/alias"),
+    ("DELETE", "registered-models/alias"),
+    ("POST", "model-versions/create"),
+    ("PATCH", "model-versions/update"),
+    ("POST", "model-versions/transition-stage"),
+    ("DELETE", "model-versions/delete"),
+    ("POST", "model-versions/set-tag"),
+    ("DELETE", "model-versions/delete-tag"),
+)
+
 RULES: Mapping[str, Role] = {
     "/lineshaft.rpc.v1.FeatureService/GetFeatures": Role.READER,
     "/lineshaft.rpc.v1.FeatureService/StreamFeatures": Role.READER,
@@ -21,6 +49,11 @@ RULES: Mapping[str, Role] = {
     "POST /push": Role.WRITER,
     "POST /write-to-online-store": Role.WRITER,
     "POST /get-online-features": Role.READER,
+    **{f"{verb} {_MLFLOW}/{path}": Role.READER for verb, path in _MLFLOW_READS},
+    **{f"{verb} {_MLFLOW}/{path}": Role.WRITER for verb, path in _MLFLOW_WRITES},
+    "GET /api/2.0/mlflow-artifacts/artifacts": Role.READER,
+    "GET /api/2.0/mlflow-artifacts/artifacts/{path:path}": Role.READER,
+    "PUT /api/2.0/mlflow-artifacts/artifacts/incoming/{path:path}": Role.WRITER,
     "GET /health": Role.ANYONE,  # probes of a cluster show nothing
     "/grpc.health.v1.Health/Check": Role.ANYONE,
     "/grpc.health.v1.Health/Watch": Role.ANYONE,

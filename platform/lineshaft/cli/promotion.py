@@ -14,11 +14,11 @@ from lineshaft.cli.output import show
 from lineshaft.clock import moment
 from lineshaft.errors import CorruptError, InputError, NotFoundError
 from lineshaft.ops.followers import followers
-from lineshaft.ops.model_release import consent, pass_gates
+from lineshaft.ops.model_release import promote_judged
 from lineshaft.registry.audit import faults
-from lineshaft.registry.models import NOBODY, ModelRegistry
+from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Assignment, Slot
-from lineshaft.wiring import connect, governance
+from lineshaft.wiring import connect, policy_of
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
 InsteadOf = Annotated[
@@ -47,15 +47,16 @@ def promote(
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
         expected = _expected(registry.held(model, environment, slot), instead_of)
-        asked = NOBODY
-        if slot is not Slot.SHADOW:
-            with governance(parts) as checks:
-                policy = checks.promotion(model)
-            judged = registry.get(model, number)
-            pass_gates(registry, judged, policy, environment=environment, actor=actor)
-            asked = consent(policy)
-        where = {"environment": environment, "actor": actor, "reason": reason}
-        made = registry.promote(model, number, **where, slot=slot, expected=expected, consent=asked)
+        made = promote_judged(
+            registry,
+            registry.get(model, number),
+            slot,
+            policy_of=policy_of(parts),
+            environment=environment,
+            actor=actor,
+            reason=reason,
+            expected=expected,
+        )
         _tell(registry, made, wait=wait, as_json=as_json)
 
 

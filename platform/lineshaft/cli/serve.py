@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show
+from lineshaft.cli.ports import http_ports
 from lineshaft.errors import InputError
 from lineshaft.ops.training_set import rows_at_fault, training_set
 from lineshaft.serving.addresses import neighbour
 from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.crew import Crew, Start, obeying_signals, reserved
-from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.server import serve as serve_grpc
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
@@ -65,10 +65,10 @@ def serve(
 
             shown = stack.enter_context(exposed(answering.metrics, shown_at))
         entrance = stack.enter_context(door(parts))
-        http = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds, door=entrance))
+        ports = stack.enter_context(http_ports(parts, answering, entrance))
 
         def ready(bound: str) -> None:
-            also = f", Feast's HTTP on {entrance.scheme}://{http}" if http else ""
+            also = "".join(f", {name} on {place}" for name, place in ports.items())
             notes.print(f"serving on {bound}{also}" + (f", metrics on http://{shown}/metrics" if shown else ""))
 
         up = lifeline if lifeline >= 0 else None

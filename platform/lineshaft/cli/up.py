@@ -16,12 +16,12 @@ import typer
 from lineshaft.cli.alerts import alerting_beside
 from lineshaft.cli.app import app
 from lineshaft.cli.output import console, notes
+from lineshaft.cli.ports import http_ports
 from lineshaft.cli.web import admin_page, stopped_by_signal
 from lineshaft.ops.inbox import write_blocks_file
 from lineshaft.ops.jobs import Inlet
 from lineshaft.registry.migrate import upgrade
 from lineshaft.serving.call_log import log_lines
-from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.metrics import exposed
 from lineshaft.serving.server import background_server
 from lineshaft.settings import Settings
@@ -67,11 +67,8 @@ def up(
             background_server(answering, parts.settings.grpc_address, limits=limits(parts), door=entrance)
         )
         console.print(f"gRPC         {bound}")
-        http = stack.enter_context(
-            feast_http(answering, parts.settings.http_address, limits=limits(parts), door=entrance)
-        )
-        if http:
-            console.print(f"Feast's HTTP {entrance.scheme}://{http}")
+        for name, place in stack.enter_context(http_ports(parts, answering, entrance)).items():
+            console.print(f"{name:<12} {place}")
         if shown:
             console.print(f"metrics      http://{shown}/metrics")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
 from lineshaft.registry.consents import who
-from lineshaft.registry.models import ModelRegistry
+from lineshaft.registry.models import NOBODY, ModelRegistry
 from lineshaft.registry.records import (
     Assignment,
     Candidate,
@@ -124,6 +124,38 @@ def pass_gates(
             fix="train a better version or hold out more assets; a shadow needs no pass",
         )
     return judged
+
+
+def promote_judged(
+    registry: ModelRegistry,
+    version: ModelVersion,
+    slot: Slot,
+    *,
+    policy_of: Callable[[str], Policy],
+    environment: str,
+    actor: str,
+    reason: str,
+    expected: int,
+) -> Assignment:
+    """Give a version a slot if its gates pass by the policy of today; a shadow needs no pass.
+
+    Raises `ConflictError` as `pass_gates` and `ModelRegistry.promote` do.
+    """
+    asked = NOBODY
+    if slot is not Slot.SHADOW:
+        policy = policy_of(version.model)
+        pass_gates(registry, version, policy, environment=environment, actor=actor)
+        asked = consent(policy)
+    return registry.promote(
+        version.model,
+        version.number,
+        environment=environment,
+        actor=actor,
+        reason=reason,
+        slot=slot,
+        expected=expected,
+        consent=asked,
+    )
 
 
 def consent(policy: Policy) -> Consent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from lineshaft.errors import CorruptError
 from lineshaft.registry.history import genesis, seal
@@ -39,6 +39,11 @@ def hold(connection: Connection, model: str) -> Head | None:
 def begin(connection: Connection, model: str) -> None:
     """Give a new model a chain without lines."""
     connection.execute(insert(HEAD).values(model=model, length=0, digest=genesis(model)))
+
+
+def forget(connection: Connection, model: str) -> None:
+    """Take away a chain without lines; one that has any stays."""
+    connection.execute(delete(HEAD).where((HEAD.c.model == model) & (HEAD.c.length == 0)))
 
 
 def next_number(connection: Connection, model: str) -> int:

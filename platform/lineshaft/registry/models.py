@@ -53,7 +53,7 @@ class ModelRegistry(RegistryReader):
         Raises `ConflictError` when another registration took the number first, `InputError` when the artifact is
         not plain data or a pin is missing.
         """
-        if not candidate.pins:
+        if candidate.service and not candidate.pins:
             raise InputError(f"model {candidate.model!r} pins no feature view", fix="train it on a feature service")
         digest = self.artifacts.put(candidate.artifact, artifact_format=candidate.artifact_format)
         now = self.clock.now_us()
@@ -62,7 +62,8 @@ class ModelRegistry(RegistryReader):
             number = ledger.next_number(connection, candidate.model)
             connection.execute(insert(VERSION).values(version_values(candidate, number, digest, actor, now)))
             pins = [{"model": candidate.model, "number": number, **asdict(pin)} for pin in candidate.pins]
-            connection.execute(insert(PIN), pins)
+            if pins:
+                connection.execute(insert(PIN), pins)
             version = versions_of(connection, candidate.model)[0]
             told = {"action": "register", "before": "", "after": State.REGISTERED, "evidence": evidence(version)}
             line = ledger.Line(**told, actor=actor, reason=reason)
@@ -145,6 +146,9 @@ class ModelRegistry(RegistryReader):
         """
         with self._acting(model) as connection:
             version = version_of(connection, model, number)
+            if not version.pins:
+                what = f"{version.ref} pins no feature view: nothing could feed it"
+                raise ConflictError(what, fix="register it with the feature service that it reads")
             free = {State.VALIDATED, State.REGISTERED} if slot is Slot.SHADOW else {State.VALIDATED}
             if version.state not in free:
                 raise ConflictError(
@@ -229,7 +233,9 @@ class ModelRegistry(RegistryReader):
             row = {"name": candidate.model, "task": candidate.task, "team": candidate.team, "owner": candidate.owner}
             connection.execute(insert(MODEL).values(description=candidate.description, created_us=now, **row))
             ledger.begin(connection, candidate.model)
-        elif known != candidate.task:
+        elif not known and ledger.next_number(connection, candidate.model) == 1:  # its first version says it for all
+            connection.execute(update(MODEL).where(MODEL.c.name == candidate.model).values(task=candidate.task))
+        elif candidate.task and known != candidate.task:
             raise ConflictError(f"model {candidate.model!r} is {known}, not {candidate.task}", fix="use another name")
 
     def _move(self, connection: Connection, version: ModelVersion, after: State) -> None:

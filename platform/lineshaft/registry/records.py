@@ -85,16 +85,20 @@ class Candidate:
     description: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a name that would lead somewhere as a file's: notes of heads and logs of predictions bear it.
+        """Refuse a name that no model may have."""
+        refuse_name(self.model)
 
-        Raises
-        ------
-        InputError
-            If it is empty, too long, begins with a dot or holds a separator or what cannot be printed.
-        """
-        name = self.model
-        if not 0 < len(name) <= 200 or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
-            raise InputError(f"{name[:80]!r} names no model", fix="use letters, digits, _ and -, at most 200 of them")
+
+def refuse_name(name: str) -> None:
+    """Refuse a name that would lead somewhere as a file's: notes of heads and logs of predictions bear it.
+
+    Raises
+    ------
+    InputError
+        If it is empty, too long, begins with a dot or holds a separator or what cannot be printed.
+    """
+    if not 0 < len(name) <= 200 or name.startswith(".") or set(name) & set("/\\") or not name.isprintable():
+        raise InputError(f"{name[:80]!r} names no model", fix="use letters, digits, _ and -, at most 200 of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from lineshaft.errors import InputError
 from lineshaft.serving.answers import refuse_unknown_target
 from lineshaft.serving.feast_answers import FeastColumn, stamp
 from lineshaft.serving.features import Asked
+from lineshaft.serving.http_app import json_object
 from lineshaft.tiles.buffers import number_array
 from lineshaft.tiles.keys import Column, Keys
 
@@ -48,7 +48,7 @@ _WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 def question(body: bytes) -> tuple[Asked, Keys, bool]:
     """Return what a request asks: of what, of whom, and whether by full names."""
-    request = _object(body)
+    request = json_object(body)
     service, references = request.get("feature_service"), request.get("features") or []
     entities = request.get("entities")
     if not isinstance(entities, dict) or not all(isinstance(column, list) for column in entities.values()):
@@ -65,7 +65,7 @@ def question(body: bytes) -> tuple[Asked, Keys, bool]:
 
 def pushed(body: bytes, named: str) -> tuple[str, dict[str, list[Any]]]:
     """Return what a push is for, which stands under `named`, and its columns."""
-    request = _object(body)
+    request = json_object(body)
     name, columns = request.get(named), request.get("df")
     if not isinstance(name, str):
         raise InputError(f"{named} is no text", fix=f'send "{named}": "name"')
@@ -73,18 +73,6 @@ def pushed(body: bytes, named: str) -> tuple[str, dict[str, list[Any]]]:
         raise InputError("df is no object of lists", fix='send "df": {"asset_id": ["pump-01"], …}')
     refuse_unknown_target(str(request.get("to") or ""))
     return name, columns
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        request = json.loads(body.decode())
-        if b"\\u" in body:  # half a surrogate pair is JSON, and no text
-            json.dumps(request, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the body is no JSON: {error}", fix="send a JSON object") from error
-    if not isinstance(request, dict):
-        raise InputError("the body is no JSON object", fix="send a JSON object")
-    return request
 
 
 def _column(name: str, values: list[Any]) -> Column | pa.Array:

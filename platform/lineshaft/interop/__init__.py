@@ -1,0 +1,1 @@
+"""Contracts of others, translated onto ours: MLflow's registry, OpenLineage's events."""
