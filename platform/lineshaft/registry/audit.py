@@ -7,12 +7,22 @@ from dataclasses import dataclass, replace
 
 from lineshaft.errors import CorruptError
 from lineshaft.registry.history import evidence, verify
-from lineshaft.registry.records import Approval, Assignment, Head, ModelVersion, Transition, Verdict
+from lineshaft.registry.records import (
+    Approval,
+    Assignment,
+    Conclusion,
+    Experiment,
+    Head,
+    ModelVersion,
+    Transition,
+    Verdict,
+)
 from lineshaft.registry.slots import told
 from lineshaft.specs import Evidence
 
 _MOVING = frozenset({"register", "judge", "quarantine", "retire"})
 _KEPT = {"judge": "verdicts", "attest": "evidence records", "approve": "approvals"}
+_KEPT |= {"experiment": "experiments", "conclude": "ends of experiments"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,8 @@ class Account:
     assignments: Sequence[Assignment]
     evidence: Sequence[tuple[int, Evidence]] = ()
     approvals: Sequence[tuple[int, Approval]] = ()
+    experiments: Sequence[tuple[int, Experiment]] = ()
+    conclusions: Sequence[tuple[int, Conclusion]] = ()
     noted: Sequence[Head] = ()
 
 
@@ -47,6 +59,8 @@ def faults(account: Account) -> list[str]:
             break
     found += [*_versions(account), *_records(account, "judge", account.verdicts), *_rests(account)]
     found += [*_records(account, "attest", account.evidence), *_records(account, "approve", account.approvals)]
+    found += [*_records(account, "experiment", account.experiments)]
+    found += [*_records(account, "conclude", account.conclusions)]
     return [*found, *_assignments(account)]
 
 
@@ -68,7 +82,10 @@ def _versions(account: Account) -> list[str]:
     return found
 
 
-def _records(account: Account, action: str, records: Sequence[tuple[int, Verdict | Evidence | Approval]]) -> list[str]:
+_Record = Verdict | Evidence | Approval | Experiment | Conclusion
+
+
+def _records(account: Account, action: str, records: Sequence[tuple[int, _Record]]) -> list[str]:
     """Compare what is kept of acts of a kind with the lines about them: as many, in order, each as it was."""
     lines = [line for line in account.lines if line.action == action]
     found = []

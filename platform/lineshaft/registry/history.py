@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from lineshaft.errors import CorruptError
-from lineshaft.registry.records import Approval, Head, ModelVersion, Transition, Verdict
+from lineshaft.registry.records import Approval, Conclusion, Experiment, Head, ModelVersion, Transition, Verdict
 from lineshaft.specs import Evidence
 
 
@@ -33,7 +33,7 @@ def seal(line: Transition) -> str:
     return _digest(fields)
 
 
-def evidence(record: ModelVersion | Verdict | Evidence | Approval) -> str:
+def evidence(record: ModelVersion | Verdict | Evidence | Approval | Experiment | Conclusion) -> str:
     """Return the digest of what an act rests on: all of a record, but the state of a version, which moves."""
     fields = asdict(record)
     fields.pop("state", None)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from lineshaft.errors import CorruptError
+from lineshaft.errors import ConflictError, CorruptError
+from lineshaft.registry.engine import connected
 from lineshaft.registry.history import genesis, seal
 from lineshaft.registry.records import Head, Transition
 from lineshaft.registry.tables import GENERATION, HEAD, TRANSITION, VERSION
@@ -23,6 +27,17 @@ class Line:
     actor: str
     reason: str
     evidence: str = ""
+
+
+@contextmanager
+def acting(engine: Engine, model: str) -> Iterator[Connection]:
+    """Hold a model, commit all or nothing; a lost race is a ConflictError."""
+    try:
+        with connected(engine, writing=True) as connection:
+            hold(connection, model)
+            yield connection
+    except IntegrityError as error:
+        raise ConflictError("somebody else changed the registry first", fix="look again and repeat") from error
 
 
 def hold(connection: Connection, model: str) -> Head | None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import Clock
-from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.errors import NotFoundError
 from lineshaft.registry import ledger, slots
 from lineshaft.registry.acks import ReplicaAcks
 from lineshaft.registry.artifacts import ArtifactStore
 from lineshaft.registry.audit import Account
 from lineshaft.registry.engine import connected
+from lineshaft.registry.experiments import Experiments, conclusions_of, experiments_of
 from lineshaft.registry.history import verify
 from lineshaft.registry.notes import HeadNotes
 from lineshaft.registry.records import (
@@ -49,6 +48,11 @@ class RegistryReader:
     def acks(self) -> ReplicaAcks:
         """Return what servers said they serve."""
         return ReplicaAcks(engine=self.engine, clock=self.clock)
+
+    @property
+    def experiments(self) -> Experiments:
+        """Return the experiments on models."""
+        return Experiments(engine=self.engine, clock=self.clock, notes=self.notes)
 
     def get(self, model: str, number: int) -> ModelVersion:
         """Return one version with its pins."""
@@ -140,6 +144,8 @@ class RegistryReader:
                 evidence=evidence_of(connection, model),
                 approvals=approvals_of(connection, model),
                 assignments=slots.assignments(connection, model)[::-1],
+                experiments=experiments_of(connection, model),
+                conclusions=conclusions_of(connection, model),
                 noted=self.notes.read(model),
             )
 
@@ -156,12 +162,6 @@ class RegistryReader:
         """Return the artifact of a version, its hash checked."""
         return self.artifacts.get(version.artifact_sha256, artifact_format=version.artifact_format)
 
-    @contextmanager
-    def _acting(self, model: str) -> Iterator[Connection]:
+    def _acting(self, model: str) -> AbstractContextManager[Connection]:
         """Hold a model, commit all or nothing; a lost race is a ConflictError."""
-        try:
-            with connected(self.engine, writing=True) as connection:
-                ledger.hold(connection, model)
-                yield connection
-        except IntegrityError as error:
-            raise ConflictError("somebody else changed the registry first", fix="look again and repeat") from error
+        return ledger.acting(self.engine, model)

@@ -203,6 +203,34 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A challenger that answers for a share of the assets, and by what it is compared with the champion."""
+
+    model: str
+    environment: str
+    champion: int
+    challenger: int
+    unit: str  # "asset"
+    salt: str  # names the experiment, and deals the assets anew for each
+    weight_bp: int  # the challenger's share, of 10,000
+    metric: str
+    effect: float
+    alpha: float
+    min_assets: int
+    started_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """How an experiment ended."""
+
+    salt: str
+    verdict: str  # "challenger", "champion", "undecided", "too_few_assets"
+    detail: str
+    ended_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
     """What a server said it serves since it followed a generation, and when it last said so."""
 
