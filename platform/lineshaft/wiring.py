@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from lineshaft.access.openid import OpenId, Provider
 from lineshaft.access.rates import Rates
 from lineshaft.access.tokens import Tokens
 from lineshaft.clock import Clock, SystemClock
-from lineshaft.errors import EnvironmentFault, InputError
+from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
 from lineshaft.models.gate import Policy
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import JobResult, Jobs, Target, Verdict
@@ -29,15 +28,15 @@ from lineshaft.ops.rebuild import fill
 from lineshaft.ops.retract import retract
 from lineshaft.ops.row_pushes import RowPushes, land_pushes
 from lineshaft.registry.catalog import SqlCatalog
+from lineshaft.registry.kept import KeptCatalog, KeptTexts
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.revisions import standing
 from lineshaft.registry.tokens import TokenRegister
-from lineshaft.serving.acknowledging import Acknowledging
 from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
-from lineshaft.serving.champions import Champions
 from lineshaft.serving.door import Door
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.following import followed
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.served_log import ServedAnswers
@@ -55,6 +54,9 @@ from lineshaft.stores.served_log import ServedLog
 
 if TYPE_CHECKING:
     from lineshaft.serving.traces import Traces
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,16 @@ class Parts:
         return self.settings.home / "work"
 
     @property
+    def definitions(self) -> KeptCatalog:
+        """Return the catalogue as servers read it: while its database is away, as it last was."""
+        return KeptCatalog(catalog=self.catalog, kept=self.kept)
+
+    @property
+    def kept(self) -> KeptTexts:
+        """Return what the database last said of this project."""
+        return KeptTexts(self.settings.home / "known_definitions" / self.settings.project)
+
+    @property
     def reports(self) -> Path:
         """Return the folder of checkpoint results and drift reports."""
         return self.settings.home / "reports"
@@ -103,21 +115,27 @@ class Parts:
 
 @contextmanager
 def connect(
-    settings: Settings | None = None, *, clock: Clock | None = None, keep_online: bool = True
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    keep_online: bool = True,
+    from_memory: bool = False,
 ) -> Iterator[Parts]:
     """Connect all parts. Without a Redis URL an embedded server is started, or found running.
 
     With `keep_online` it goes on after the end, so that one command finds what the last one wrote; `lineshaft down`
-    stops it. Without, a server that this call started is stopped.
+    stops it. Without, a server that this call started is stopped. With `from_memory` a database that is away is not
+    waited for: what it last said is served.
     """
     settings, clock = settings or Settings(), clock or SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
     if settings.worker is None:  # whoever started this one of several has done it
-        at, newest = standing(settings.database())
-        if at != newest:
-            from lineshaft.registry.migrate import upgrade
-
-            upgrade(settings.database())
+        try:
+            _upgrade(settings.database())
+        except UnavailableError as error:
+            if not from_memory:
+                raise
+            _LOG.warning("what it last said is served until it answers: %s", error.what)
     with ExitStack() as stack:
         embedded = None
         if settings.redis_url is not None:
@@ -146,9 +164,18 @@ def connect(
         yield parts
 
 
+def _upgrade(database_url: str) -> None:
+    """Bring the tables to what this version speaks of, if they are not."""
+    at, newest = standing(database_url)
+    if at != newest:
+        from lineshaft.registry.migrate import upgrade
+
+        upgrade(database_url)
+
+
 def refill(parts: Parts) -> None:
     """Fill an embedded server from offline: one that started empty, or whose filling was cut off, knows too little."""
-    stored = (view for view in parts.catalog.views() if view.online and parts.offline.version(view) >= 0)
+    stored = (view for view in parts.definitions.views() if view.online and parts.offline.version(view) >= 0)
     fill(stored, parts.offline, parts.online)
 
 
@@ -220,7 +247,7 @@ def gated_target(parts: Parts, *, checked: bool = True) -> Iterator[Target]:
 
 def feature_handler(parts: Parts) -> FeatureHandler:
     """Return what answers features; nothing is logged."""
-    return FeatureHandler(plans=Plans(catalog=parts.catalog), online=parts.online, clock=parts.clock)
+    return FeatureHandler(plans=Plans(catalog=parts.definitions), online=parts.online, clock=parts.clock)
 
 
 def land_waiting(parts: Parts, target: Target) -> JobResult:
@@ -256,8 +283,7 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
     if traces is not None:
         told.append(traces)
 
-    acknowledging = _acknowledging(parts)
-    champions = Champions(registry=parts.registry, environment=settings.project, told=acknowledging.tell)
+    champions, acknowledging = followed(parts.registry, settings.project, kept=parts.kept, clock=parts.clock)
 
     def close() -> None:
         champions.close()
@@ -286,12 +312,6 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         ),
         pushes=Pushes(catalog=parts.catalog, clock=parts.clock, inbox=inbox or parts.inbox, rejects=parts.rejects),
     )
-
-
-def _acknowledging(parts: Parts) -> Acknowledging:
-    """Return what tells the registry which generation this process serves."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    return Acknowledging(acks=parts.registry.acks, replica=name, environment=parts.settings.project, clock=parts.clock)
 
 
 def _traces(settings: Settings, clock: Clock) -> Traces | None:

@@ -48,7 +48,7 @@ def serve(
 
     Several workers: one that dies is started again; SIGHUP replaces them one by one without refusing a call.
     """
-    with connect() as parts, ExitStack() as stack:
+    with connect(from_memory=True) as parts, ExitStack() as stack:
         settings = parts.settings
         stack.enter_context(log_lines(sys.stderr, settings.log_format))
         where, count = address or settings.grpc_address, workers or settings.workers

@@ -82,14 +82,15 @@ def read_version(registry: ModelRegistry, version: ModelVersion) -> Ready:
 class Champions:
     """The champions of one environment. `start` follows the registry until `close`; `look` follows it once.
 
-    A registry that does not answer stops changes, not predictions: who stands goes on. `told` is told of each
-    generation once it is loaded.
+    A registry that does not answer stops changes, not predictions: who stands goes on, and where nobody does yet, who
+    `recall` returns. `told` is told of each generation once it is loaded.
     """
 
     registry: ModelRegistry
     environment: str
     read: Read = read_version
     told: Told | None = None
+    recall: Callable[[], Mapping[str, Standing]] | None = None
     generation: int = -1
     _standing: Mapping[str, Standing] = field(default_factory=dict)
     _changing: threading.Lock = field(default_factory=threading.Lock)
@@ -115,6 +116,8 @@ class Champions:
     def start(self) -> None:
         """Load every champion, then follow the registry on a thread."""
         self._look_in_peace()
+        if self.generation < 0 and self.recall is not None:
+            self._standing = self.recall()
         self._thread = threading.Thread(target=self._follow, name="champions", daemon=True)
         self._thread.start()
 
