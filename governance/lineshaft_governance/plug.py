@@ -12,7 +12,9 @@ from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
+from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
+from lineshaft_governance.cards.card import card, render
 from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
 from lineshaft_governance.gate import REASON, Gate
 from lineshaft_governance.policies import drift_policy, promotion_policies, promotion_policy
@@ -73,6 +75,11 @@ class GovernanceParts:
                 project=parts.settings.project,
             )
         )
+
+    def card(self, parts: Any, version: ModelVersion, *, html: bool) -> str:
+        """Return the card of a version, from the records of the connected parts."""
+        content = card(version, catalog=parts.catalog, registry=parts.registry, results=self.results)
+        return render(content, html=html)
 
     def promotion(self, model: str) -> Policy:
         """Return what a model must show, and who must agree, before it is promoted."""

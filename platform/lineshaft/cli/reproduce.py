@@ -1,21 +1,23 @@
-"""Commands about where a model and a prediction come from: reproduce, explain, lineage."""
+"""Commands about where a model and a prediction come from: reproduce, explain, lineage, models card."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lineshaft.cli.app import Json, app
+from lineshaft.cli.models import models
 from lineshaft.cli.output import console, notes, show
 from lineshaft.cli.promotion import parse_version
 from lineshaft.clock import moment
 from lineshaft.ops.explain import Explanation, Records, explain
 from lineshaft.ops.lineage import lineage
 from lineshaft.ops.reproduce import Reproduction, Sources, reproduce
-from lineshaft.wiring import connect
+from lineshaft.wiring import connect, governance
 
 
 @app.command("reproduce")
@@ -132,3 +134,20 @@ def lineage_command(
         for one in sorted(found, key=lambda one: (one.direction == "down", one.steps, one.node.kind, one.node.name))
     ]
     show(lines, title=f"{start.kind} {start.name} {start.detail}".strip(), as_json=as_json)
+
+
+@models.command("card")
+def card_command(
+    version: Annotated[str, typer.Argument(help="MODEL@NUMBER")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where it goes; printed unless said.")] = None,
+    html: Annotated[bool, typer.Option("--html/--md", help="One HTML file, or Markdown.")] = False,
+) -> None:
+    """Write a version's model card from the records: purpose, data, figures, gates, decisions, limits."""
+    model, number = parse_version(version)
+    with connect() as parts, governance(parts) as checks:
+        text = checks.card(parts, parts.registry.get(model, number), html=html)
+    if output is None:
+        typer.echo(text)
+        return
+    output.write_text(text, encoding="utf-8")
+    notes.print(f"wrote {output}")

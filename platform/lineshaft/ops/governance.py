@@ -11,6 +11,7 @@ from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
+from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
 
 
@@ -38,6 +39,10 @@ class Governance(Protocol):
 
     def promotions(self) -> dict[str, Policy | DefinitionError]:
         """Return every policy of promotion, or what is wrong with it, by the model it is for; "default" for all."""
+        ...
+
+    def card(self, parts: Any, version: ModelVersion, *, html: bool) -> str:
+        """Return the model card of a version as one HTML file, or as Markdown."""
         ...
 
     def web(self, parts: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Model cards: what an auditor reads of a version, drawn from the records alone."""
