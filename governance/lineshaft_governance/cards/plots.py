@@ -36,12 +36,14 @@ def line(points: Sequence[tuple[float, float]], *, x: str, y: str, level: float 
         return LEFT + _AREA[0] * px / widest, TOP + _AREA[1] * (1 - py / highest)
 
     parts = [_axes(widest, highest, x=x, y=y)]
+    label = ""
     if level is not None:
         _, height = at(0, level)
         parts.append(f'<path class="level" d="M{LEFT} {height:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(_text(WIDTH - RIGHT, height - 6, f"{level_name} {level:.3g}", anchor="end"))
+        label = _text(WIDTH - RIGHT, height - 6, f"{level_name} {level:.3g}", anchor="end")
     told = " ".join(f"{px:.1f},{py:.1f}" for px, py in (at(*point) for point in points))
     parts.append(f'<polyline class="curve" points="{told}"/>')
+    parts.append(label)  # over the line, with a rim of paper about its letters
     return _figure(f"{y} by {x}", HEIGHT, parts)
 
 
