@@ -194,6 +194,10 @@ class Predictor:
         except _FailedError:
             return None  # counted on the thread, where it is tried again and its reserve is asked
 
+    def ready(self, model: str) -> Ready:
+        """Return who would answer; raises `NotFoundError` where nobody would."""
+        return self.champions.of(model).ready
+
     def _asked(self, question: Question) -> tuple[Standing, NDArray[np.int64]]:
         """Return who is to answer, and the moment of each entity."""
         n = question.keys.num_rows

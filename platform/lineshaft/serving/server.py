@@ -31,9 +31,11 @@ from lineshaft.serving.crew import READY
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_servicer import FeastServicer, services_of
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.inference_servicer import InferenceServicer, inference_service
 from lineshaft.serving.interceptors import EdgeInterceptor
 from lineshaft.serving.memory import Slack, share_heaps
-from lineshaft.serving.servicers import FeatureServicer, PredictionServicer, Predicts
+from lineshaft.serving.predicting import Predicting, Predicts
+from lineshaft.serving.servicers import FeatureServicer, PredictionServicer
 from lineshaft.serving.watching import Watching
 
 if TYPE_CHECKING:
@@ -210,9 +212,12 @@ def add_services(
     features_pb2_grpc.add_FeatureServiceServicer_to_server(features, server)
     names = [features_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name]
     if handlers.predictor is not None:
-        predictions = PredictionServicer(predictor=handlers.predictor, plans=plans, answers=answers, caller=caller)
+        predicting = Predicting(predictor=handlers.predictor, plans=plans, answers=answers)
+        predictions = PredictionServicer(predicting=predicting, caller=caller)
         predictions_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, server)
         names.append(predictions_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name)
+        inference = InferenceServicer(predicting=predicting, caller=caller)
+        server.add_generic_rpc_handlers((inference_service(inference),))
     health_pb2_grpc.add_HealthServicer_to_server(alive, server)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     pushes, row_pushes = handlers.pushes, handlers.row_pushes

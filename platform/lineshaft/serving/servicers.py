@@ -7,41 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from lineshaft.access.guard import LOCAL, Caller
-from lineshaft.errors import InputError, LineshaftError, NotFoundError, UnauthenticatedError
+from lineshaft.access.guard import Caller
+from lineshaft.errors import InputError, LineshaftError, UnauthenticatedError
 from lineshaft.ops.training_set import Chunk
-from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2_grpc
 from lineshaft.serving import calls, convert, together, written
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.outside_arrow import entity_rows_from
-from lineshaft.serving.predict import Allows, Predictions, Question
+from lineshaft.serving.predict import Question
+from lineshaft.serving.predicting import Predicting
 from lineshaft.serving.watching import Pace, Watching
-from lineshaft.specs import Service
 
 _AT_A_STRETCH = 4
 """Questions of one message that are answered before other calls have a turn."""
 _MESSAGE_BYTES = 4 << 20
 """About the size of one streamed message: large enough to fill the wire, small enough for any client's limit."""
-
-
-class Predicts(Protocol):
-    """Whoever predicts: `lineshaft.serving.predict.Predictor`."""
-
-    def predict(self, question: Question, *, allows: Allows | None = None) -> Predictions:
-        """Return predictions for entities, if `allows` does not refuse the service that the model reads."""
-        ...
-
-    def predict_at_once(
-        self, question: Question, *, allows: Allows | None = None, budget_s: float
-    ) -> Predictions | None:
-        """Return them if nothing has to be waited for."""
-        ...
 
 
 class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
@@ -158,54 +143,22 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 class PredictionServicer(predictions_pb2_grpc.PredictionServiceServicer):
     """`lineshaft.rpc.v1.PredictionService`."""
 
-    def __init__(self, *, predictor: Predicts, plans: Plans, answers: Answers, caller: Callable[[], Caller]) -> None:
-        self._caller = caller
-        self._predictor = predictor
-        self._plans = plans
-        self._answers = answers
+    def __init__(self, *, predicting: Predicting, caller: Callable[[], Caller]) -> None:
+        self._predicting, self._caller = predicting, caller
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         """Return one prediction for each entity, to those who may read the service that the model reads."""
-        limit_s = budget_s(self._answers.timeout_s, context.time_remaining())
-        caller, most = self._caller(), request.contributions
+        limit_s = budget_s(self._predicting.answers.timeout_s, context.time_remaining())
+        most = request.contributions
         entities = convert.entities_from(request.entities, request.request_data)
         at_us = np.full(entities.num_rows, request.at_us, np.int64) if request.at_us else None
         question = Question(model=request.model, keys=entities, at_us=at_us, why=most != 0)
-        local = caller is LOCAL  # the host asks nobody: not even for how things are worded now
-
-        def allows_at_once(service: Service) -> None:
-            plan = self._plans.known(service.name)
-            if plan is None:
-                raise BlockingIOError
-            caller.must_read(plan.service)
-
-        def allows(service: Service) -> None:
-            caller.must_read(self._worded_now(service))
-
-        with suppress(BlockingIOError):
-            asked = None if local else allows_at_once
-            told = self._predictor.predict_at_once(question, allows=asked, budget_s=limit_s)
-            if told is not None:
-                return _reply(told, most)
-
-        def work() -> predictions_pb2.PredictResponse:
-            return _reply(self._predictor.predict(question, allows=None if local else allows), most)
-
-        return await on(self._answers.pool, work)
-
-    def _worded_now(self, service: Service) -> Service:
-        """Return a service that a model pins as the catalogue words it today, for whose it is and who may read it."""
-        try:
-            return self._plans.of(service.name).service
-        except NotFoundError:
-            return service
-
-
-def _reply(told: Predictions, most: int) -> predictions_pb2.PredictResponse:
-    """Return predictions as they go out, and note what the call was about."""
-    call = calls.current()
-    call.feature_service, call.degraded = told.service, told.degraded
-    return convert.predictions_to(told, most=most)
+        return await self._predicting.of(
+            question,
+            lambda told: convert.predictions_to(told, most=most),
+            limit_s=limit_s,
+            caller=self._caller(),
+        )
 
 
 def _training_replies(chunks: Iterator[tuple[Plan, Chunk]]) -> Generator[features_pb2.GetTrainingSetResponse]:

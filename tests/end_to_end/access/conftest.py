@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -73,6 +74,10 @@ class OneModel:
         if allows is not None:
             allows(OURS)
         raise LookupError
+
+    def ready(self, model: str) -> Any:
+        """Return the first version, which reads `ours`."""
+        return SimpleNamespace(service=OURS, version=SimpleNamespace(number=1, model=model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

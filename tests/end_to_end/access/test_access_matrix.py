@@ -18,6 +18,7 @@ from lineshaft.access.principal import Role
 from lineshaft.access.rules import RULES
 from lineshaft.clock import SystemClock
 from lineshaft.rpc.feast.v1 import serving_pb2
+from lineshaft.rpc.inference.v1 import inference_pb2
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from lineshaft.serving.convert import arrow_to, entities_to
 from lineshaft.serving.door import Door
@@ -25,6 +26,7 @@ from lineshaft.serving.feast_http import FeastHttp
 from lineshaft.serving.server import add_services
 
 NOW = datetime.fromtimestamp(SystemClock().now_us() / 1e6 - 60, tz=UTC).isoformat()
+INFERENCE = "/inference.GRPCInferenceService/"
 OK, NOBODY, NO = "OK", "UNAUTHENTICATED", "PERMISSION_DENIED"
 FEATURES, FEAST, HEALTH = (
     "/lineshaft.rpc.v1.FeatureService/",
@@ -103,6 +105,21 @@ def predict(channel: Any, metadata: Any) -> str | None:
     return "ANSWERED"
 
 
+def inference(method: str, request: Any) -> Callable[[Any, Any], str | None]:
+    """Return a call of the Open Inference Protocol; INTERNAL is the predictor's own answer to who may ask it."""
+
+    def call(channel: Any, metadata: Any) -> str | None:
+        try:
+            channel.unary_unary(INFERENCE + method)(request.SerializeToString(), metadata=metadata, timeout=5)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.INTERNAL:
+                return None
+            raise
+        return None
+
+    return call
+
+
 def check(channel: Any, metadata: Any) -> None:
     """Ask whether the server is well."""
     health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), metadata=metadata, timeout=5)
@@ -147,6 +164,8 @@ def write(channel: Any, metadata: Any) -> None:
     channel.unary_unary(method)(request.SerializeToString(), metadata=metadata, timeout=5)
 
 
+INFER = inference_pb2.ModelInferRequest(model_name="m")
+INFER.inputs.add(name="asset_id", datatype="BYTES", shape=[1], contents={"bytes_contents": [b"p0"]})
 BY_REFERENCE = serving_pb2.FeatureList(val=["pumps:rms"])
 GRPC: dict[str, tuple[str, Callable[[Any, Any], str | None]]] = {
     "few": (FEATURES + "GetFeatures", get_few),
@@ -156,6 +175,12 @@ GRPC: dict[str, tuple[str, Callable[[Any, Any], str | None]]] = {
     "train": (FEATURES + "GetTrainingSet", train),
     "list": (FEATURES + "ListFeatureServices", list_services),
     "predict": ("/lineshaft.rpc.v1.PredictionService/Predict", predict),
+    "live": (INFERENCE + "ServerLive", inference("ServerLive", inference_pb2.EmptyRequest())),
+    "ready": (INFERENCE + "ServerReady", inference("ServerReady", inference_pb2.EmptyRequest())),
+    "server": (INFERENCE + "ServerMetadata", inference("ServerMetadata", inference_pb2.EmptyRequest())),
+    "model ready": (INFERENCE + "ModelReady", inference("ModelReady", inference_pb2.ModelRequest(name="m"))),
+    "model": (INFERENCE + "ModelMetadata", inference("ModelMetadata", inference_pb2.ModelRequest(name="m"))),
+    "infer": (INFERENCE + "ModelInfer", inference("ModelInfer", INFER)),
     "feast info": (FEAST + "GetFeastServingInfo", feast(FEAST + "GetFeastServingInfo")),
     "feast": (FEAST + "GetOnlineFeatures", feast(FEAST + "GetOnlineFeatures", feature_service="ours")),
     "feast by reference": (FEAST + "GetOnlineFeatures", feast(FEAST + "GetOnlineFeatures", features=BY_REFERENCE)),
@@ -182,7 +207,7 @@ HTTP: dict[str, tuple[str, Any]] = {
     "http health": ("GET /health", None),
 }
 """Every route there is, with what is sent."""
-ABOUT_NO_TEAM = ("reflect", "feast info")
+ABOUT_NO_TEAM = ("reflect", "feast info", "server")
 """Calls that tell nothing of any team: for whoever has a role in one."""
 WRITERS = ("writer", "admin", "oidc admin among other groups")
 """Who may push, of those who may read."""

@@ -22,6 +22,10 @@ from lineshaft.tiles.keys import table_of
 class KnownPredictor:
     """Answers two entities of one model: the second lacks an input. A load that is given comes back as the score."""
 
+    def ready(self, model: str) -> Any:
+        """Be asked by other contracts only."""
+        raise NotImplementedError
+
     def predict_at_once(self, question: Question, *, allows: Any = None, budget_s: float) -> None:
         """Have it asked on a thread."""
 

@@ -1,0 +1,1 @@
+"""Messages that clients of Feast speak."""

@@ -1,0 +1,1 @@
+"""Version 1 of what of Feast's contract is followed."""
