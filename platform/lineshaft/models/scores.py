@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from lineshaft.models.censored import concordance
 from lineshaft.specs import Evidence, Figure
 from lineshaft.specs.evidence import known
 
@@ -116,6 +117,7 @@ METRICS: dict[str, tuple[str, Callable[[Floats, Floats], float]]] = {
     "binary": ("pr_auc", average_precision),
     "regression": ("rmse", rmse),
     "rul": ("rmse", rmse),
+    "survival": ("c_index", concordance),
 }
 """The figure a task is judged by."""
 
@@ -126,6 +128,7 @@ FIGURES = {
     "nasa_score_per_row": False,
     "phm_score": True,
     "half_width_90": False,
+    "c_index": True,
     "false_alarm_share": False,
     "alarms_per_asset_day": False,
 }
@@ -158,7 +161,7 @@ def evaluate(
     if task == "binary":
         figures["test_positives"] = float(labels.sum())
         figures["test_positive_groups"] = float(len(np.unique(groups[labels > 0])))
-    else:
+    elif task != "survival":  # how far off a life is that was cut short, nobody knows
         figures["mae"] = float(np.mean(np.abs(scores - labels)))
     if task == "rul":
         figures["nasa_score_per_row"] = nasa_score(labels, scores) / len(labels)

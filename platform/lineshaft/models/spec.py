@@ -10,7 +10,7 @@ from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.detectors import KINDS
 from lineshaft.specs import Service
 
-TASKS = ("binary", "regression", "rul", "anomaly")
+TASKS = ("binary", "regression", "rul", "survival", "anomaly")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

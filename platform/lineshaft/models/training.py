@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.models.anomaly import fit_detector, train_detector
+from lineshaft.models.censored import bounds, concordance, fit_weibull
 from lineshaft.models.golden import ATTRIBUTE, Golden, golden_rows
 from lineshaft.models.matrix import Examples, examples
 from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
@@ -18,7 +20,12 @@ from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
 from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
 
-OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror", "rul": "reg:squarederror"}
+OBJECTIVES = {
+    "binary": "binary:logistic",
+    "regression": "reg:squarederror",
+    "rul": "reg:squarederror",
+    "survival": "survival:aft",
+}
 
 
 def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
@@ -53,6 +60,8 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     if spec.age:
         by_age = _unseen(spec, rows, tests, features=(spec.age,))[judged]
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
+    if spec.task == "survival":
+        figures |= _beside_survival(spec, rows, tests, scores)
     if spec.task == "rul":
         figures["half_width_90"] = half_width(scores - truth.labels, truth.groups, coverage=0.9)
     fitted = fit(spec, rows)
@@ -67,7 +76,7 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
         seed=spec.seed,
         library=fitted.library,
         unseen=Unseen.of(spec, truth, scores),
-        curve=curve(spec.task, labels=truth.labels, scores=scores),
+        curve=_curve(spec, truth.labels, scores),
     )
 
 
@@ -101,6 +110,36 @@ def _unseen(
     return scores
 
 
+def _beside_survival(
+    spec: ModelSpec, rows: Examples, tests: Sequence[NDArray[np.bool_]], scores: Floats
+) -> dict[str, float]:
+    """Return what stands beside a survival model: a law of age alone, and what one that knows no censoring would say.
+
+    `naive_over_censored`: of the same rows, its median prediction over the model's; below 1, it is too dark.
+    """
+    judged = np.logical_or.reduce(tests)
+    told = replace(rows, labels=np.abs(rows.labels))
+    naive = _unseen(spec, told, tests, features=spec.features)[judged]
+    figures = {
+        "censored_share": float(np.mean(rows.labels < 0)),
+        "naive_over_censored": float(np.median(naive) / np.median(scores)),
+        "median_life_left": float(np.median(scores)),
+    }
+    if spec.age:
+        by_law = np.full(len(rows.labels), np.nan)
+        age = rows.values[:, spec.features.index(spec.age)].astype(np.float64)
+        for test in tests:
+            by_law[test] = fit_weibull(age[~test], rows.labels[~test]).median_left(age[test])
+        figures["weibull_c_index"] = concordance(rows.labels[judged], by_law[judged])
+    return figures
+
+
+def _curve(spec: ModelSpec, labels: Floats, scores: Floats) -> tuple[tuple[float, float], ...]:
+    """Return what a model card draws; of lives, those that ended."""
+    known = labels > 0 if spec.task == "survival" else np.ones(len(labels), dtype=bool)
+    return curve(spec.task, labels=labels[known], scores=scores[known])
+
+
 def _params(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> dict[str, float | int | str]:
     """Return what XGBoost is told."""
     signs = ",".join(str((name in spec.rising) - (name in spec.falling)) for name in features)
@@ -113,7 +152,7 @@ def _params(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> di
         "min_child_weight": 5,
         "subsample": 0.8,
         "colsample_bytree": 0.6,
-        "base_score": _prevalence(rows) if spec.task == "binary" else float(rows.labels.mean()),
+        "base_score": _base_score(spec, rows),
         **physics,
         **spec.params,
         "seed": spec.seed,
@@ -127,6 +166,10 @@ def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...], threads:
     chosen = [spec.features.index(name) for name in features]
     names, values = list(features), rows.values[:, chosen]
     held = xgboost.DMatrix(values, label=rows.labels, feature_names=names, nthread=1)
+    if spec.task == "survival":
+        least, most = bounds(rows.labels)
+        held.set_float_info("label_lower_bound", least)
+        held.set_float_info("label_upper_bound", most)
     # The bits are the same with two threads; the wall clock on a shared machine is not.
     params = {**_params(spec, rows, features=features), "nthread": threads}
     booster = xgboost.train(params, held, num_boost_round=spec.rounds)
@@ -136,9 +179,11 @@ def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...], threads:
     return bytes(booster.save_raw("ubj"))
 
 
-def _prevalence(rows: Examples) -> float:
-    """Return the share of positives, kept off 0 and 1 where the log-odds are infinite."""
-    return float(np.clip(rows.labels.mean(), 1e-4, 1 - 1e-4))
+def _base_score(spec: ModelSpec, rows: Examples) -> float:
+    """Return what every score begins with: a prevalence kept off 0 and 1, a mean, of lives the median seen."""
+    if spec.task == "binary":
+        return float(np.clip(rows.labels.mean(), 1e-4, 1 - 1e-4))
+    return float(np.median(np.abs(rows.labels)) if spec.task == "survival" else rows.labels.mean())
 
 
 def _check_labels(spec: ModelSpec, rows: Examples) -> None:
@@ -148,5 +193,7 @@ def _check_labels(spec: ModelSpec, rows: Examples) -> None:
     distinct = np.unique(rows.labels)
     if spec.task == "binary" and set(distinct.tolist()) - {0.0, 1.0}:
         raise InputError("binary labels are 0 and 1", where=spec.name)
+    if spec.task == "survival" and not ((distinct > 0).any() and (distinct != 0).all()):
+        raise InputError("no life ended, or one lasted no time", where=spec.name, fix="follow for longer")
     if len(distinct) < 2:
         raise InputError(f"all {len(rows.labels)} labels are equal", where=spec.name, fix="add failures, or assets")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lineshaft.errors import InputError
+from lineshaft.models.censored import life_left
 from lineshaft.models.labels import Labelled, ends_of_life, ends_within, fails_within, remaining_life
 from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_file import ModelFile
@@ -123,6 +124,8 @@ def _labelled(declared: ModelFile, rows: pa.Table, outcomes: pa.Table | None, gr
             return remaining_life(rows, ends, unit_us=declared.every_us, clip=declared.cap)
         return ends_within(rows, ends, horizon_us=declared.horizon_us)
     until_us = int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0)
+    if declared.task == "survival":
+        return life_left(rows, outcomes, unit_us=declared.every_us, followed_until_us=until_us)
     return fails_within(rows, outcomes, horizon_us=declared.horizon_us, followed_until_us=until_us)
 
 

@@ -17,7 +17,7 @@ from lineshaft.models.spec import ModelSpec, numeric_features
 from lineshaft.specs import Service
 
 FOLDER = "models"
-TASKS = ("binary", "rul", "anomaly")
+TASKS = ("binary", "rul", "survival", "anomaly")
 KEYS = {
     "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
     | {"params", "rising", "falling", "age", "detector", "alert"},
@@ -33,6 +33,7 @@ class ModelFile:
 
     Outcomes are read from the table `log` (maintenance events) or `ends` (lives counted in cycles); a binary model says
     whether a failure comes within `horizon_us`, a rul model how many stretches `every_us` are left, at most `cap`.
+    A survival model says so by a `log` in which many a life was cut short by a repair, and not by its end.
     An anomaly model learns from each asset's first `healthy_us`, and needs no table.
     `assets` are patterns: the outcome of an asset that none of them matches is neither learned from nor looked at.
     """
@@ -80,6 +81,8 @@ class ModelFile:
             raise self._fault("a horizon belongs to a binary model, and only there", "write `horizon: 4h`, or drop it")
         if self.task == "rul" and not self.ends:
             raise self._fault("a rul model counts to known ends of life", "name the table of them: `ends: truth`")
+        if self.task == "survival" and (self.ends or self.cap is not None):
+            raise self._fault("a survival model reads a log, and caps nothing", "write label: {log: maintenance}")
         if self.split_by != "asset_id":
             what = (
                 f"a split by {self.split_by or 'nothing'!r} puts rows of one asset on both sides: its figures would lie"

@@ -71,11 +71,12 @@ def test_a_constant_error_is_its_root_mean_square(labels: list[float], offset: f
 
 
 def test_each_task_has_its_figure() -> None:
-    """A probability is judged by precision and recall, a quantity by its error."""
+    """A probability is judged by precision and recall, a quantity by its error, lives cut short by their order."""
     assert {task: name for task, (name, _) in METRICS.items()} == {
         "binary": "pr_auc",
         "regression": "rmse",
         "rul": "rmse",
+        "survival": "c_index",
     }
 
 
