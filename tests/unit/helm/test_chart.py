@@ -25,6 +25,7 @@ EVERYTHING = (
     "serving.autoscaling.enabled=true",
     "serving.service.headless=true",
     "serving.http.enabled=true",
+    "serving.landing.enabled=true",
     "serving.tls.mutual=true",
     "serving.auth.oidc.issuer=https://id.example/plant",
     "serving.auth.oidc.audience=lineshaft",
@@ -197,7 +198,7 @@ def test_services_reach_a_pod(helm: str, choice: tuple[str, ...]) -> None:
     for service in (document for document in documents if document["kind"] == "Service"):
         wanted = service["spec"]["selector"].items()
         (met,) = [d for d in deployments if wanted <= d["spec"]["template"]["metadata"]["labels"].items()]
-        opened = {p["name"] for c in met["spec"]["template"]["spec"]["containers"] for p in c["ports"]}
+        opened = {p["name"] for c in met["spec"]["template"]["spec"]["containers"] for p in c.get("ports", ())}
         assert {port["targetPort"] for port in service["spec"]["ports"]} == opened
 
 
@@ -216,6 +217,20 @@ def test_feasts_http_is_let_in_where_it_is_answered_and_only_then(helm: str) -> 
 
     assert http(DEFAULTS) == [*[{7700}] * 3, None]
     assert http((*DEFAULTS, "serving.http.enabled=true")) == [*[{7700, 6566}] * 3, "0.0.0.0:6566"]
+
+
+def test_pushed_rows_are_landed_where_they_wait(helm: str) -> None:
+    """Beside each server, from the folder that it shares with it, as restricted and with the same connections."""
+    (alone,) = dict(pods(render(helm)))["plant-serving"]["containers"]
+    serving, landing = dict(pods(render(helm, EVERYTHING)))["plant-serving"]["containers"]
+    scratch = [mount for mount in serving["volumeMounts"] if mount["name"] == "scratch"]
+
+    assert alone["name"] == "serving"
+    assert landing["args"] == ["land", "--every", "10"]
+    assert landing["image"] == "lineshaft-governance:0.1.0"
+    assert landing["volumeMounts"] == scratch
+    assert landing["envFrom"] == serving["envFrom"]
+    assert landing["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def test_secrets_come_by_reference_only(helm: str) -> None:
@@ -284,6 +299,7 @@ def test_flink_jobs_keep_their_state(helm: str) -> None:
         "serving.auth.tokens=false",
         "serving.tls.existingSecret=",
         "serving.http.port=7700",
+        "serving.landing.everySeconds=0",
         "serving.auth.oidc.issuer=https://id.example",
         "serving.auth.oidc.keys=http://id.example/keys",
     ],

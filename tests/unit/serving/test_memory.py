@@ -42,6 +42,24 @@ assert slack.give_back()
 print(resident() - before)
 assert not slack.give_back()
 """
+ARROW = """
+import ctypes, threading
+import pyarrow as pa
+from lineshaft.serving.memory import Slack, resident
+slack = Slack()
+slack.give_back()
+before = resident()
+def work():
+    for block in [pa.allocate_buffer(5000) for _ in range(10_000)]:
+        ctypes.memset(block.address, 1, block.size)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+kept = resident() - before
+assert kept > 40_000_000, kept
+slack.give_back()
+print(resident() - before)
+"""
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
 
 
@@ -63,6 +81,12 @@ def test_threads_share_two_heaps(tmp_path: object) -> None:
 def test_what_was_freed_goes_back_once() -> None:
     """Of 50 MB that were freed but for the last piece, little stays; without growth nothing is looked for."""
     assert said_by(SLACK) < 10_000_000
+
+
+@linux
+def test_what_arrow_has_freed_goes_back_too() -> None:
+    """Arrow has an allocator of its own, which keeps what a thread that is gone had freed."""
+    assert said_by(ARROW) < 15_000_000
 
 
 def test_the_memory_held_is_known() -> None:
