@@ -10,6 +10,7 @@ polynomial in t, which Gauss-Legendre quadrature of half its degree integrates e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,16 +54,23 @@ class Paths:
             off |= unknown & ~self.missing[:, None]
         on = (~off).astype(np.float64)
         share, total = self.share[:, None], np.zeros(on.shape)
-        points, weights = np.polynomial.legendre.leggauss((len(on) + 1) // 2)
-        for t, weight in zip((points + 1) / 2, weights / 2, strict=True):
-            factors = (1 - t) * share + t * on
-            total += weight * factors.prod(axis=0) / factors
+        for t, weight in _quadrature(len(on)):
+            factors = t * on
+            factors += (1 - t) * share
+            total += (weight * factors.prod(axis=0)) / factors
         parts = self.value * (on - share) * total
         n, place = len(values), self.feature[:, None]
         if n > 1:
             place = place + np.arange(0, n * self.width, self.width)[:, None]
         sums = np.bincount(place.ravel(), weights=parts.ravel(), minlength=n * self.width)
         return np.asarray(sums, dtype=np.float64).reshape(n, self.width)
+
+
+@lru_cache
+def _quadrature(features: int) -> tuple[tuple[float, float], ...]:
+    """Return points from 0 to 1 and their weights that integrate products over one feature fewer exactly."""
+    points, weights = np.polynomial.legendre.leggauss((features + 1) // 2)
+    return tuple(zip(((points + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def paths(trees: Trees) -> Paths:

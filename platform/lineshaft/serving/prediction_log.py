@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.ops.predictions import read_predictions, together
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.stores.whole_files import write_whole
+from lineshaft.tiles.buffers import text_array, truth_array
+from lineshaft.tiles.sheet import Block
 
 DAY_US = 86_400_000_000
 
@@ -42,15 +48,37 @@ class PredictionLog:
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
         parts: dict[tuple[str, int], list[pa.Table]] = {}
-        for one in held:
+        for one in alike(held):
             table, days = prediction_rows(one), one.at_us // DAY_US
             for day in np.unique(days).tolist():
-                parts.setdefault((one.model, day), []).append(table.filter(pa.array(days == day)))
+                parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))
         for (model, day), tables in parts.items():
             table = together(tables)
             name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]
             folder = self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}"
             write_whole(table, folder / f"{name}.parquet")
+
+
+def alike(held: Sequence[Predictions]) -> list[Predictions]:
+    """Return responses of one version, to keys of one kind, as one: a table of many rows costs what one of one does."""
+    groups: dict[object, list[tuple[Predictions, pa.Table]]] = {}
+    for one in held:
+        keys = one.keys
+        kind = (one.version, one.features, one.degraded, str(keys.schema))
+        groups.setdefault(kind, []).append((one, keys))
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(group: Sequence[tuple[Predictions, pa.Table]]) -> Predictions:
+    """Return what the log keeps of responses, as of one."""
+    first = group[0][0]
+    parts = {
+        name: np.concatenate([getattr(one, name) for one, _ in group])
+        for name in ("at_us", "scores", "statuses", "values", "input_statuses")
+    }
+    ages = {view: np.concatenate([one.ages_us[view] for one, _ in group]) for view in first.ages_us}
+    entities = pa.concat_tables([keys for _, keys in group]).combine_chunks()
+    return replace(first, entities=entities, contributions=None, ages_us=ages, **parts)
 
 
 def prediction_rows(predictions: Predictions) -> pa.Table:
@@ -60,19 +88,25 @@ def prediction_rows(predictions: Predictions) -> pa.Table:
         hashlib.sha256(f"{predictions.version}|{key}|{at}".encode()).hexdigest()[:32]
         for key, at in zip(keys, predictions.at_us.tolist(), strict=True)
     ]
-    count = len(ids)
-    table = pa.table(
-        {
-            "prediction_id": ids,
-            **{name: predictions.keys[name] for name in predictions.keys.column_names},
-            "asked_at": pa.array(predictions.at_us).cast(pa.timestamp("us", tz="UTC")),
-            "version": pa.array([predictions.version] * count),
-            "score": pa.array(predictions.scores, mask=np.isnan(predictions.scores)),
-            "status": pa.array(predictions.statuses),
-            "degraded": pa.array([predictions.degraded] * count),
-        }
+    numbers = Block(
+        dtype="float64", places=(0,), values=predictions.scores[None], valid=_known(predictions.scores[None])
     )
-    for i, name in enumerate(predictions.features):
-        column = predictions.values[:, i]
-        table = table.append_column(name, pa.array(column, mask=np.isnan(column)))
-    return table
+    times = Block(dtype="timestamp", places=(0,), values=np.ascontiguousarray(predictions.at_us)[None])
+    values = np.ascontiguousarray(predictions.values.T)
+    inputs = Block(dtype="float32", places=tuple(range(len(values))), values=values, valid=_known(values))
+    statuses = pa.py_buffer(np.ascontiguousarray(predictions.statuses))
+    told = {
+        "prediction_id": text_array(ids),
+        **{name: predictions.keys[name] for name in predictions.keys.column_names},
+        "asked_at": times.arrays()[0],
+        "version": text_array([predictions.version] * len(ids)),
+        "score": numbers.arrays()[0],
+        "status": pa.Array.from_buffers(pa.int8(), len(ids), [None, statuses]),
+        "degraded": truth_array(np.full(len(ids), predictions.degraded)),
+    }
+    return pa.Table.from_arrays([*told.values(), *inputs.arrays()], names=[*told, *predictions.features])
+
+
+def _known(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return which values are numbers."""
+    return ~np.isnan(values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from lineshaft.errors import UnavailableError
 from lineshaft.ops.predictions import read_predictions
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.predict import Predictions
-from lineshaft.serving.prediction_log import DAY_US, PredictionLog, prediction_rows
+from lineshaft.serving.prediction_log import DAY_US, PredictionLog, alike, prediction_rows
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
@@ -26,6 +28,22 @@ from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.wiring import handlers as handlers_of
 
 NAN = float("nan")
+CHILD = """
+import sys
+from pathlib import Path
+import numpy as np
+from lineshaft.serving.predict import Predictions
+from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.tiles.keys import Keys
+
+told = {"model": "m", "number": 1, "task": "binary", "service": "s", "pins": (), "features": ("v__a",)}
+rows = {"at_us": np.array([7, 8]), "scores": np.array([0.5, np.nan]), "statuses": np.ones(2, np.int8)}
+rows |= {"values": np.ones((2, 1), np.float32), "input_statuses": np.ones((2, 1), np.int8), "ages_us": {}}
+log = PredictionLog(Path(sys.argv[1]))
+log.append(Predictions(entities=Keys({"asset_id": ["p", "q"], "line": np.array([1, 2])}), **told, **rows))
+log.behind.flush()
+print(len(list(Path(sys.argv[1]).rglob("*.parquet"))), "pandas" in sys.modules)
+"""
 
 
 def predictions(
@@ -285,3 +303,21 @@ def test_what_is_wired_together_is_written_when_it_is_closed(tmp_path: Path) -> 
     served.close()
 
     assert told(PredictionLog(tmp_path / "predictions").read("m")) == [("p", 1)]
+
+
+def test_a_thousand_responses_are_written_as_one_and_without_pandas(tmp_path: Path) -> None:
+    """Rows are those of each response by itself; a server's log loads nothing that is a second of its calls' time."""
+    held = [
+        predictions([f"p{i}", "q"], [DAY_US + i, DAY_US + i], scores=[0.5, NAN], degraded=i % 2 == 0)
+        for i in range(200)
+    ]
+    held += [predictions(["p"], [DAY_US], number=2), predictions(["p"], [DAY_US], model="other")]
+
+    together, alone = alike(held), pa.concat_tables([prediction_rows(one) for one in held])
+
+    assert len(together) == 4
+    rows = pa.concat_tables([prediction_rows(one) for one in together])
+    order = [("prediction_id", "ascending"), ("version", "ascending")]
+    assert rows.sort_by(order).equals(alone.sort_by(order))
+    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 False"
