@@ -294,7 +294,8 @@ def test_the_upkeep_of_a_server_goes_on_after_a_failure() -> None:
 
 def test_what_is_wired_together_is_written_when_it_is_closed(tmp_path: Path) -> None:
     """The log that predictions go to is the one that closing empties, below the project's home."""
-    nothing = dict.fromkeys(("catalog", "offline", "registry", "inbox", "pushed", "rejects"))
+    nothing: dict[str, Any] = dict.fromkeys(("catalog", "offline", "inbox", "pushed", "rejects"))
+    nothing["registry"] = SimpleNamespace(acks=None)
     online = RedisOnlineStore("redis://127.0.0.1:1", project="dev")
     parts: Any = SimpleNamespace(**nothing, online=online, clock=ManualClock(), settings=Settings(home=tmp_path))
     served: Any = handlers_of(parts)
