@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import UnavailableError
@@ -24,7 +24,7 @@ from lineshaft.serving.prediction_log import DAY_US, PredictionLog, alike, predi
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
-from lineshaft.stores.online_redis import RedisOnlineStore
+from lineshaft.wiring import connect
 from lineshaft.wiring import handlers as handlers_of
 
 NAN = float("nan")
@@ -294,14 +294,10 @@ def test_the_upkeep_of_a_server_goes_on_after_a_failure() -> None:
 
 def test_what_is_wired_together_is_written_when_it_is_closed(tmp_path: Path) -> None:
     """The log that predictions go to is the one that closing empties, below the project's home."""
-    nothing: dict[str, Any] = dict.fromkeys(("catalog", "offline", "inbox", "pushed", "rejects"))
-    nothing["registry"] = SimpleNamespace(acks=None)
-    online = RedisOnlineStore("redis://127.0.0.1:1", project="dev")
-    parts: Any = SimpleNamespace(**nothing, online=online, clock=ManualClock(), settings=Settings(home=tmp_path))
-    served: Any = handlers_of(parts)
-
-    served.predictor.sink.append(predictions(["p"], [1]))
-    served.close()
+    with connect(Settings(home=tmp_path, redis_url=SecretStr("redis://127.0.0.1:1"))) as parts:
+        served: Any = handlers_of(parts)
+        served.predictor.sink.append(predictions(["p"], [1]))
+        served.close()
 
     assert told(PredictionLog(tmp_path / "predictions").read("m")) == [("p", 1)]
 
