@@ -62,7 +62,7 @@ EMPTY_WORDS = re.compile(r"(Manager|Processor|Helper|Impl|Util|Utils)$|^Abstract
 # Addresses that name nothing on the network: loopback, reserved examples, and namespaces of formats.
 HARMLESS_HOSTS = re.compile(
     r"^(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|[\w.-]*\.?example(\.\w+)?|[\w.-]+\.(invalid|test)"
-    r"|www\.w3\.org|json-schema\.org|doi\.org|\{.*|\$.*|%s.*|<.*|host.*)$"
+    r"|www\.w3\.org|json-schema\.org|openlineage\.io|doi\.org|\{.*|\$.*|%s.*|<.*|host.*)$"
 )
 REGISTRIES = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(org|com)|golang\.org|maven\.(org|apache\.org)|docker\.io|gcr\.io|quay\.io|ghcr\.io"

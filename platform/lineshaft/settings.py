@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     """Seconds from which on a call that was answered is logged as slow; 0: none is."""
     alert_routes: SecretStr | None = None
     """Where alerts go: log, https://host/hook, smtp://host:25?to=you@plant.example, kafka://host/topic; unset: log."""
+    openlineage: str = ""
+    """Where jobs tell OpenLineage of what they read and made: a file, or an http(s):// URL; empty: nowhere."""
     traces: str = ""
     """Where spans of calls go: by OTLP to one such as http://127.0.0.1:4318/v1/traces, or to a file; empty: nowhere."""
     traces_share: float = Field(default=1.0, ge=0.0, le=1.0)

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from lineshaft.cli.app import Json, app
+from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.output import notes, show, underway
 from lineshaft.cli.repo import table_version
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import InputError
+from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.ops.jobs import JobResult, Progress, Report
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.settings import Settings
@@ -35,7 +37,11 @@ def backfill(
 ) -> None:
     """Compute feature rows from the raw blocks with PyFlink; write them offline and online."""
     with connect() as parts:
-        result = run_backfill(parts, wanted_views(parts, names or []), assets=asset or [], checked=gate)
+        views = wanted_views(parts, names or [])
+        with told_of(parts, "backfill") as run:
+            result = run_backfill(parts, views, assets=asset or [], checked=gate)
+            run.inputs = [Dataset(name=f"blocks/{name}") for name in sorted({view.source.name for view in views})]
+            run.outputs = [rows_of(view, parts.offline.version(view)) for view in views]
     show(result_rows(result), title=f"backfill, {result.seconds:.0f} s", as_json=as_json)
 
 

@@ -9,10 +9,12 @@ import typer
 
 from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
+from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.output import show, underway
 from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
+from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.ops.environment import packages_sha256
-from lineshaft.ops.learning import lesson
+from lineshaft.ops.learning import Lesson, lesson
 from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.ops.reproduce import keep_provenance
@@ -86,6 +88,17 @@ def predict(
 
 def run_training(parts: Parts, name: str) -> Release:
     """Train, register and judge a model; the training set is kept, for whoever makes it again."""
+    with told_of(parts, f"train/{name}") as run:
+        outcome, work = _trained(parts, name)
+        made = outcome.version
+        pinned = {used.view: used.version for used in work.service.views}
+        views = [parts.catalog.view(view, version) for view, version in pinned.items()]
+        run.inputs = [rows_of(view, work.table_versions.get(view.name, -1)) for view in views]
+        run.outputs = [Dataset(name=f"models/{made.model}", version=str(made.number))]
+    return outcome
+
+
+def _trained(parts: Parts, name: str) -> tuple[Release, Lesson]:
     declared = model_file(parts.settings.repo, name)
     catalog = parts.catalog.at(parts.catalog.generation())
     work = lesson(declared, catalog=catalog, offline=parts.offline, tables=parts.tables)
@@ -99,9 +112,10 @@ def run_training(parts: Parts, name: str) -> Release:
     )
     with governance(parts) as checks:
         policy = checks.promotion(work.spec.name)
-    return release(
+    released = release(
         parts.registry, work.spec, work.table, origin=origin, policy=policy, environment=parts.settings.project
     )
+    return released, work
 
 
 def release_rows(outcome: Release) -> list[dict[str, object]]:

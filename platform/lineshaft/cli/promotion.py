@@ -9,10 +9,12 @@ import typer
 
 from lineshaft.cli.actor import acting
 from lineshaft.cli.app import Json
+from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.models import models
 from lineshaft.cli.output import show
 from lineshaft.clock import moment
 from lineshaft.errors import CorruptError, InputError, NotFoundError
+from lineshaft.interop.openlineage import Dataset
 from lineshaft.ops.followers import followers
 from lineshaft.ops.model_release import promote_judged
 from lineshaft.registry.audit import faults
@@ -47,16 +49,19 @@ def promote(
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
         expected = _expected(registry.held(model, environment, slot), instead_of)
-        made = promote_judged(
-            registry,
-            registry.get(model, number),
-            slot,
-            policy_of=policy_of(parts),
-            environment=environment,
-            actor=actor,
-            reason=reason,
-            expected=expected,
-        )
+        with told_of(parts, f"promote/{model}") as run:
+            run.inputs = [Dataset(name=f"models/{model}", version=str(number))]
+            made = promote_judged(
+                registry,
+                registry.get(model, number),
+                slot,
+                policy_of=policy_of(parts),
+                environment=environment,
+                actor=actor,
+                reason=reason,
+                expected=expected,
+            )
+            run.outputs = [Dataset(name=f"slots/{environment}/{model}/{slot}", version=str(number))]
         _tell(registry, made, wait=wait, as_json=as_json)
 
 
