@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from lineshaft.cli import main
 from lineshaft.errors import ConflictError
 from lineshaft.settings import Settings
 from lineshaft.sources.blocks import blocks_table
-from lineshaft.specs import Feature, Source, View
+from lineshaft.specs import Feature, OnDemandFeature, OnDemandView, Service, ServiceView, Source, View
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.stores.ports import Wanted
 from lineshaft.tiles.engine import Engine
@@ -37,8 +39,8 @@ class Given:
     generation = 0
     summary = "one view"
     views = (PUMPS,)
-    on_demand = ()
-    services = ()
+    on_demand: tuple[OnDemandView, ...] = ()
+    services: tuple[Service, ...] = ()
     transfers: frozenset[str] = frozenset()
 
     def checked(self) -> object:
@@ -111,3 +113,22 @@ def test_a_worker_does_not_hear_the_terminals_interrupt() -> None:
         child = worker._running()  # noqa: SLF001  the process is what the claim is about
 
         assert os.getsid(child.pid) != os.getsid(0)
+
+
+def test_numbers_beside_the_keys_reach_what_is_computed_from_them(
+    tmp_path: Path, lineshaft: Callable[..., Any]
+) -> None:
+    """`--data` of `lineshaft features`: one number an entity, and none where it is left out."""
+    over = OnDemandFeature(name="over", function="difference", inputs=("load", "rated"))
+    demand = OnDemandView(name="drive", features=(over,), request_fields=(("load", "float64"), ("rated", "float64")))
+    used = ServiceView(view=PUMPS.name, version=PUMPS.version, features=PUMPS.feature_names)
+    driven = Service(name="driven", views=(used,), on_demand=(demand,))
+    with EmbeddedValkey(tmp_path / "online"), connect(Settings(home=tmp_path)) as parts:
+        given = Given()
+        given.on_demand, given.services = (demand,), (driven,)
+        parts.catalog.apply(given, actor="test")
+        asked = ("features", "driven", "--key", "asset_id=p,q", "--data", "load=5.5,", "--data", "rated=4,4", "--json")
+        said = lineshaft(*asked, at=tmp_path)
+
+    found = [row["value"] for row in said.rows if row["feature"] == "drive__over"]
+    assert found == [1.5, None], said.err
