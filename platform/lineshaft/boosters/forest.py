@@ -1,8 +1,8 @@
-"""A booster as its trees: every number of it held against every other before XGBoost, or anything else, follows one.
+"""A booster as its trees: every number of it held against every other before anything follows one.
 
-XGBoost's reader trusts a child's number, recurses along a chain of nodes and allocates what a count says. So a file is
-read here first; what is not the model of one score, sound in every place, is refused with the place. And XGBoost is
-given `Booster.content`, which this module wrote itself of what it understood: nothing reaches it that was not read.
+XGBoost's own reader trusts a child's number, recurses along a chain of nodes and allocates what a count says. So files
+are read here, and scored of what was read: XGBoost, which trains, is never given one. What is not the model of one
+score, sound in every place, is refused with the place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.boosters import ubjson
 from lineshaft.boosters.document import read_document
 from lineshaft.errors import InputError, LineshaftError
 
@@ -74,39 +73,16 @@ class Forest:
     cover: NDArray[np.float32]  # the weight of the training rows that came by
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booster:
-    """A sound booster: its trees, and the bytes of it that a library may read."""
-
-    forest: Forest
-    content: bytes
-
-
-def read_booster(content: bytes, *, artifact_format: str = "") -> Booster:
-    """Read an artifact and hold it within bounds; the format is told by the bytes unless it is named.
+def read_forest(content: bytes, *, artifact_format: str = "") -> Forest:
+    """Return the trees of an artifact, held within bounds; the format is told by the bytes unless it is named.
 
     Raises
     ------
     InputError
         If it is no sound booster of one score, with the place and the reason.
     """
-    document, forest = _read(content, artifact_format)
-    return Booster(forest=forest, content=ubjson.encode(document))
-
-
-def read_forest(content: bytes) -> Forest:
-    """Return the trees of an artifact, held within bounds as `read_booster` does, for who needs no library to read it.
-
-    Raises `InputError` if it is no sound booster of one score.
-    """
-    return _read(content, "")[1]
-
-
-def _read(content: bytes, artifact_format: str) -> tuple[dict[str, Any], Forest]:
-    spelling = artifact_format or ("ubj" if content[:2] == b"{L" else "json")
     try:
-        document = read_document(content, spelling)
-        return document, sound(document)
+        return sound(read_document(content, artifact_format or ("ubj" if content[:2] == b"{L" else "json")))
     except LineshaftError:
         raise
     except (ValueError, TypeError, OverflowError, KeyError) as error:

@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.boosters.forest import read_booster
+from lineshaft.boosters.forest import read_forest
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.detectors import is_detector
 
@@ -76,7 +76,7 @@ def stops(artifact: bytes, features: Sequence[str], shown: Floats) -> dict[str, 
             for name, column in columns.items()
             if np.isfinite(column).any()
         }
-    forest = read_booster(artifact).forest
+    forest = read_forest(artifact)
     asked = forest.left != -1
     return {name: forest.threshold[asked & (forest.split == place)] for place, name in enumerate(features)}
 

@@ -38,7 +38,7 @@ class Golden:
             told = json.loads(attributes[ATTRIBUTE])
             rows, scores = (np.frombuffer(base64.b64decode(told[part], validate=True), "<f4") for part in _PARTS)
             return Golden(rows=rows.reshape(len(scores), width), scores=scores)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CorruptError("the golden rows in a model's file cannot be read", fix="register it again") from error
 
     def text(self) -> str:
