@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lineshaft.errors import InputError
-from lineshaft.models.alarms import DAY_US, AlarmRule, alarms
+from lineshaft.models.alarm_figures import alarm_rate
 from lineshaft.models.detectors import Detector, fit, to_bytes
 from lineshaft.models.matrix import Examples
-from lineshaft.models.scores import Floats, asset_interval
+from lineshaft.models.scores import asset_interval
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
 from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
@@ -51,7 +51,7 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
             "false_alarm_share_low": low,
             "false_alarm_share_high": high,
             "baseline_false_alarm_share": 1.0,
-            "alarms_per_asset_day": _alarm_rate(rule, truth, scores),
+            "alarms_per_asset_day": alarm_rate(rule, truth, scores),
             **{name: float(np.quantile(scores, level)) for name, level in _LEVELS.items()},
             "train_rows": float(len(rows.groups) if spec.folds else (~judged).sum()),
             "test_rows": float(len(scores)),
@@ -88,14 +88,3 @@ def _fit(spec: ModelSpec, rows: Examples) -> Detector:
     """Return the detector of healthy rows."""
     trees = int(spec.params.get("trees", TREES))
     return fit(spec.detector, rows.values, spec.features, seed=spec.seed, trees=trees)
-
-
-def _alarm_rate(rule: AlarmRule, rows: Examples, scores: Floats) -> float:
-    """Return alerts a day and asset, over the time that each asset was looked at."""
-    raised, watched_us = 0, 0
-    for name in np.unique(rows.groups):
-        own = rows.groups == name
-        times = rows.times[own]
-        raised += len(list(alarms(rule, zip(times.tolist(), scores[own].tolist(), strict=True))))
-        watched_us += int(times.max() - times.min())
-    return raised * DAY_US / watched_us if watched_us else float("nan")

@@ -131,6 +131,10 @@ FIGURES = {
     "c_index": True,
     "false_alarm_share": False,
     "alarms_per_asset_day": False,
+    "alarm_precision": True,
+    "failures_alarmed": True,
+    "alarm_lead_h": True,
+    "ece": False,
 }
 """What a gate may ask for, and whether more of it is better."""
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
+from lineshaft.models.alarm_figures import alarm_figures, calibration_error
+from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.anomaly import fit_detector, train_detector
 from lineshaft.models.censored import bounds, concordance, fit_weibull
 from lineshaft.models.golden import ATTRIBUTE, Golden, golden_rows
@@ -60,6 +62,9 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     if spec.age:
         by_age = _unseen(spec, rows, tests, features=(spec.age,))[judged]
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
+    if spec.task == "binary":
+        figures["ece"] = calibration_error(truth.labels, scores)
+        figures |= alarm_figures(spec.alert or AlarmRule(), truth, scores)
     if spec.task == "survival":
         figures |= _beside_survival(spec, rows, tests, scores)
     if spec.task == "rul":
