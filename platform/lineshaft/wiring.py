@@ -285,9 +285,12 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
 
     champions, acknowledging = followed(parts.registry, settings.project, kept=parts.kept, clock=parts.clock)
 
+    predictor = Predictor(champions=champions, features=features, clock=parts.clock, sink=predictions)
+
     def close() -> None:
         champions.close()
         acknowledging.close()
+        predictor.shadows.close()
         for log in logs:
             log.close()
         if traces is not None:
@@ -297,7 +300,7 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         plans=features.plans,
         features=features,
         training=TrainingSetHandler(plans=features.plans, offline=parts.offline),
-        predictor=Predictor(champions=champions, features=features, clock=parts.clock, sink=predictions),
+        predictor=predictor,
         start=champions.start,
         upkeep=parts.online.keep_known,
         close=close,

@@ -17,7 +17,7 @@ from lineshaft.ops.model_file import model_file
 from lineshaft.ops.predictions import read_predictions
 from lineshaft.ops.tables import read_table
 from lineshaft.outcomes.figures import Figures, Share, figures, over_time
-from lineshaft.outcomes.states import State
+from lineshaft.outcomes.states import Rule, State
 from lineshaft.wiring import Parts, connect
 
 DAY_S = 86_400.0
@@ -55,12 +55,17 @@ def outcomes(
 
 def run_outcomes(parts: Parts, model: str, *, at: str = "", lag: str = "") -> Aftermath:
     """Judge a model's predictions as of a moment; as of now, and keep what was found."""
-    declared = model_file(parts.settings.repo, model)
-    at_us = moment_us(at) if at else parts.clock.now_us()
-    log = read_table(alerting(declared).log, parts.tables)
-    rule = rule_of(declared, log, at_us=at_us, lag_us=parse_duration(lag) if lag else None)
+    rule, log, at_us = judging(parts, model, at=at, lag=lag)
     kept = None if at else parts.settings.home / "outcomes" / f"{model}.parquet"
     return judge_all(predictions_of(parts, model), log, rule=rule, at_us=at_us, kept=kept)
+
+
+def judging(parts: Parts, model: str, *, at: str = "", lag: str = "") -> tuple[Rule, pa.Table, int]:
+    """Return by what a model is judged: its rule, its log of what happened, and the moment."""
+    declared = alerting(model_file(parts.settings.repo, model))
+    at_us = moment_us(at) if at else parts.clock.now_us()
+    log = read_table(declared.log, parts.tables)
+    return rule_of(declared, log, at_us=at_us, lag_us=parse_duration(lag) if lag else None), log, at_us
 
 
 def predictions_of(parts: Parts, model: str) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from lineshaft.errors import NotFoundError
 
-COLUMNS = ("prediction_id", "asked_at", "version", "score", "status", "degraded")
+COLUMNS = ("prediction_id", "asked_at", "version", "role", "score", "status", "degraded", "contributions")
 """What every row says beside its entity keys and the inputs."""
 
 

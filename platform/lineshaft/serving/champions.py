@@ -13,13 +13,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from lineshaft.errors import CorruptError, LineshaftError, NotFoundError, UnavailableError
 from lineshaft.models.loading import load_model
 from lineshaft.models.scored import Model
 from lineshaft.models.spec import service_features
+from lineshaft.outcomes.arms import challenged
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import ModelVersion, Slot, State
+from lineshaft.registry.records import Experiment, ModelVersion, Slot, State
 from lineshaft.specs import Service
+from lineshaft.tiles.keys import Keys, table_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,13 +51,24 @@ class Ready:
 class Standing:
     """Who answers for a model, and `reserve`, who does where that fails: the champion before.
 
-    `passed_over` says which version should answer, and why it does not; `others` are a challenger and a shadow.
+    `passed_over` says which version should answer, and why it does not; `others` are a challenger and a shadow. While
+    `trial` runs, the challenger answers for its share of the assets.
     """
 
     ready: Ready
     reserve: Ready | None = None
     passed_over: str = ""
     others: Mapping[Slot, Ready] = field(default_factory=lambda: _NOBODY)
+    trial: Experiment | None = None
+
+    def challenged(self, entities: pa.Table | Keys) -> NDArray[np.bool_] | None:
+        """Tell which entities are of assets that the challenger answers for; None where there is no such."""
+        if self.trial is None:
+            return None
+        keys = table_of(entities)
+        assets = [str(name) for name in keys["asset_id"].to_pylist()] if "asset_id" in keys.column_names else []
+        theirs = challenged(assets, salt=self.trial.salt, weight_bp=self.trial.weight_bp)
+        return theirs if theirs.any() else None
 
 
 Read = Callable[[ModelRegistry, ModelVersion], Ready]
@@ -187,11 +204,17 @@ class Champions:
             raise CorruptError(f"no version of {model!r} can be used: {fault}", fix="promote another version")
         open_ = {one.slot: one.number for one in held if one.valid_to_us is None and one.slot is not Slot.CHAMPION}
         others = {slot: self._usable(model, [number], before)[0] for slot, number in open_.items()}
+        ready_others: dict[Slot, Ready] = {slot: one[0] for slot, one in others.items() if one}
+        trial = self.registry.experiments.running(model, self.environment)
+        challenger = ready_others.get(Slot.CHALLENGER)
+        if trial is not None and (challenger is None or challenger.version.number != trial.challenger):
+            trial = None
         return Standing(
             ready=found[0],
             reserve=found[1] if len(found) > 1 else None,
             passed_over=fault if found[0].version.number != numbers[0] else "",
-            others={slot: one[0] for slot, one in others.items() if one},
+            others=ready_others,
+            trial=trial,
         )
 
     def _usable(self, model: str, numbers: Sequence[int], before: Standing | None) -> tuple[list[Ready], str]:

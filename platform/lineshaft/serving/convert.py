@@ -271,6 +271,11 @@ def predictions_to(predictions: Predictions, *, most: int) -> predictions_pb2.Pr
         for i, columns in enumerate(strongest(parts, most=most).tolist()):
             for j in columns:
                 reply.predictions[i].contributions.add(feature=names[j], value=values[i, j], contribution=parts[i, j])
+    if predictions.challenged is not None:
+        theirs = predictions_to(predictions.challenged.predictions, most=most)
+        for i, row in zip(np.flatnonzero(predictions.challenged.rows).tolist(), theirs.predictions, strict=True):
+            reply.predictions[i].CopyFrom(row)
+            reply.predictions[i].model_version = theirs.model_version
     return reply
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.clock import Clock
-from lineshaft.errors import CorruptError, InputError
+from lineshaft.errors import CorruptError, InputError, LineshaftError
 from lineshaft.models.matrix import matrix_of
-from lineshaft.registry.records import ViewPin
+from lineshaft.registry.records import Slot, ViewPin
 from lineshaft.serving.champions import Champions, Ready, Standing
+from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Service, Status
 from lineshaft.specs.rows import PRESENT
 from lineshaft.tiles.answer import Answer
@@ -90,6 +91,7 @@ class Predictions:
     as missing). For a probability, `contributions` and `base` are log-odds; base + contributions sum to the score
     before the logistic function. `half_width` says how far the truth of an asset is from a score at most, nine times
     in ten; NaN where nobody knows. `stands_in_for` says which version should have answered, and why it did not.
+    `challenged` are the rows of which the scores and statuses are the challenger's; all else here is the champion's.
     """
 
     model: str
@@ -110,6 +112,8 @@ class Predictions:
     half_width: float = math.nan
     degraded: bool = False
     stands_in_for: str = ""
+    slot: Slot = Slot.CHAMPION
+    challenged: Challenged | None = None
 
     @property
     def version(self) -> str:
@@ -136,6 +140,14 @@ class Predictions:
         return [(self.features[i], float(self.values[row, i]), float(self.contributions[row, i])) for i in order]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged:
+    """The rows of a question that a challenger answered for, and its answer about them."""
+
+    rows: NDArray[np.bool_]
+    predictions: Predictions
+
+
 @dataclass(slots=True, kw_only=True)
 class Predictor:
     """Serves the champions of one environment.
@@ -148,6 +160,19 @@ class Predictor:
     clock: Clock
     sink: PredictionSink | None = None
     failures: dict[str, int] = field(default_factory=dict)
+    shadows: WriteBehind[Shadowed] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the queue of shadows: bounded, so that one that is slow loses its own questions and holds up nothing."""
+        self.shadows = WriteBehind(
+            name="shadow",
+            write=self.score_shadows,
+            rows_of=lambda one: one.entities.num_rows,
+            bytes_of=lambda one: 1000 + 100 * one.entities.num_rows,
+            batch_rows=256,
+            every_s=0.5,
+            most_rows=10_000,
+        )
 
     def predict(self, question: Question, *, allows: Allows | None = None) -> Predictions:
         """Score entities by the champion; where it fails, by the champion before it.
@@ -166,10 +191,12 @@ class Predictor:
                 allows(ready.service)
             answered = self.features.answer(ready.service, question.keys, at_us=at_us)
             try:
-                return self._noted(_predictions(ready, question, at_us, answered, fault))
+                found = _predictions(ready, question, at_us, answered, fault)
             except _FailedError as failed:
                 self._count(ready.version.ref, failed)
                 fault = fault or str(failed)
+                continue
+            return self._noted(self._challenged(standing, question, found, allows), standing)
         raise CorruptError(f"no version of {question.model!r} gives a score: {fault}", fix="promote another version")
 
     def predict_at_once(
@@ -183,6 +210,8 @@ class Predictor:
         if work > MOST_AT_ONCE or question.model not in self.champions.standing():
             return None
         standing, at_us = self._asked(question)
+        if standing.challenged(question.keys) is not None:
+            return None
         service = standing.ready.service
         if allows is not None:
             allows(service)
@@ -190,7 +219,8 @@ class Predictor:
         if answered is None:
             return None
         try:
-            return self._noted(_predictions(standing.ready, question, at_us, answered, standing.passed_over))
+            found = _predictions(standing.ready, question, at_us, answered, standing.passed_over)
+            return self._noted(found, standing)
         except _FailedError:
             return None  # counted on the thread, where it is tried again and its reserve is asked
 
@@ -206,16 +236,63 @@ class Predictor:
         at_us = repeated(np.int64(self.clock.now_us()), n) if question.at_us is None else question.at_us
         return self.champions.of(question.model), at_us
 
-    def _count(self, version: str, failed: _FailedError) -> None:
+    def _count(self, version: str, failed: Exception) -> None:
         """Count a failure; say so of the first, and of every hundredth after."""
         count = self.failures[version] = self.failures.get(version, 0) + 1
         if count % 100 == 1:
             _LOG.error("%s (failure %d); the champion before it answers", failed, count, exc_info=failed)
 
-    def _noted(self, predictions: Predictions) -> Predictions:
+    def _challenged(
+        self, standing: Standing, question: Question, found: Predictions, allows: Allows | None
+    ) -> Predictions:
+        """Let the challenger answer for the assets of its arm; where it cannot, the champion's answer stands."""
+        rows = standing.challenged(question.keys)
+        if rows is None:
+            return found
+        ready, at_us = standing.others[Slot.CHALLENGER], found.at_us[rows]
+        theirs = replace(question, keys=table_of(question.keys).filter(pa.array(rows)), at_us=at_us)
+        try:
+            if allows is not None:
+                allows(ready.service)
+            answered = self.features.answer(ready.service, theirs.keys, at_us=at_us)
+            told = replace(_predictions(ready, theirs, at_us, answered, ""), slot=Slot.CHALLENGER)
+        except (_FailedError, LineshaftError) as failed:
+            self._count(ready.version.ref, failed)
+            return found
+        scores, statuses = found.scores.copy(), np.array(found.statuses)
+        scores[rows], statuses[rows] = told.scores, told.statuses
+        return replace(found, scores=scores, statuses=statuses, challenged=Challenged(rows=rows, predictions=told))
+
+    def _noted(self, predictions: Predictions, standing: Standing) -> Predictions:
+        """Remember what was answered, and have a shadow asked the same, later and by nobody who waits."""
         if self.sink is not None:
             self.sink.append(predictions)
+            shadow = standing.others.get(Slot.SHADOW)
+            if shadow is not None:
+                self.shadows.put(Shadowed(ready=shadow, entities=predictions.entities, at_us=predictions.at_us))
         return predictions
+
+    def score_shadows(self, waiting: list[Shadowed]) -> None:
+        """Score what shadows were to be asked; whatever happens to them, nobody else notices."""
+        for one in waiting:
+            question = Question(model=one.ready.version.model, keys=one.entities, at_us=one.at_us, why=False)
+            try:
+                answered = self.features.answer(one.ready.service, one.entities, at_us=one.at_us)
+                told = replace(_predictions(one.ready, question, one.at_us, answered, ""), slot=Slot.SHADOW)
+            except Exception as failed:  # noqa: BLE001 - a shadow may do anything
+                self._count(one.ready.version.ref, failed)
+                continue
+            if self.sink is not None:
+                self.sink.append(told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """What a shadow is to be asked."""
+
+    ready: Ready
+    entities: pa.Table | Keys
+    at_us: NDArray[np.int64]
 
 
 class _FailedError(Exception):

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.ops.predictions import read_predictions, together
+from lineshaft.registry.records import Slot
 from lineshaft.serving.predict import Predictions
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.stores.whole_files import write_whole
@@ -20,6 +21,10 @@ from lineshaft.tiles.buffers import text_array, truth_array
 from lineshaft.tiles.sheet import Block
 
 DAY_US = 86_400_000_000
+
+
+PER_ROW = ("at_us", "scores", "statuses", "values", "input_statuses", "contributions")
+"""What predictions hold of each of their rows, beside keys and ages."""
 
 
 class PredictionLog:
@@ -48,7 +53,7 @@ class PredictionLog:
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
         parts: dict[tuple[str, int], list[pa.Table]] = {}
-        for one in alike(held):
+        for one in alike([part for response in held for part in by_answerer(response)]):
             table, days = prediction_rows(one), one.at_us // DAY_US
             for day in np.unique(days).tolist():
                 parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))
@@ -59,12 +64,25 @@ class PredictionLog:
             write_whole(table, folder / f"{name}.parquet")
 
 
+def by_answerer(one: Predictions) -> list[Predictions]:
+    """Return a response as it was answered: the champion's rows, and those that a challenger answered for."""
+    if one.challenged is None:
+        return [one]
+    own = ~one.challenged.rows
+    parts: dict[str, Any] = {
+        name: getattr(one, name)[own] if getattr(one, name) is not None else None for name in PER_ROW
+    }
+    ages = {view: np.asarray(age)[own] for view, age in one.ages_us.items()}
+    rest = replace(one, entities=one.keys.filter(truth_array(own)), ages_us=ages, challenged=None, **parts)
+    return [rest, one.challenged.predictions] if own.any() else [one.challenged.predictions]
+
+
 def alike(held: Sequence[Predictions]) -> list[Predictions]:
     """Return responses of one version, to keys of one kind, as one: a table of many rows costs what one of one does."""
     groups: dict[object, list[tuple[Predictions, pa.Table]]] = {}
     for one in held:
         keys = one.keys
-        kind = (one.version, one.features, one.degraded, str(keys.schema))
+        kind = (one.version, one.slot, one.features, one.degraded, one.contributions is None, str(keys.schema))
         groups.setdefault(kind, []).append((one, keys))
     return [_joined(group) for group in groups.values()]
 
@@ -74,18 +92,24 @@ def _joined(group: Sequence[tuple[Predictions, pa.Table]]) -> Predictions:
     first = group[0][0]
     parts: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one, _ in group])
-        for name in ("at_us", "scores", "statuses", "values", "input_statuses")
+        for name in PER_ROW
+        if getattr(first, name) is not None
     }
     ages = {view: np.concatenate([one.ages_us[view] for one, _ in group]) for view in first.ages_us}
     entities = pa.concat_tables([keys for _, keys in group]).combine_chunks()
-    return replace(first, entities=entities, contributions=None, ages_us=ages, **parts)
+    return replace(first, entities=entities, ages_us=ages, **parts)
 
 
 def prediction_rows(predictions: Predictions) -> pa.Table:
-    """Return one row per entity: id, keys, time, version, score, status, then the inputs as the model saw them."""
+    """Return one row per entity: id, keys, time, version, role, score, status, then the inputs as the model saw them.
+
+    `contributions` stand in the order of the inputs, where they were asked for.
+    """
     keys = [str(sorted(key.items())) for key in predictions.keys.to_pylist()]
+    role = str(predictions.slot)
+    apart = "" if predictions.slot is Slot.CHAMPION else f"|{role}"
     ids = [
-        hashlib.sha256(f"{predictions.version}|{key}|{at}".encode()).hexdigest()[:32]
+        hashlib.sha256(f"{predictions.version}|{key}|{at}{apart}".encode()).hexdigest()[:32]
         for key, at in zip(keys, predictions.at_us.tolist(), strict=True)
     ]
     numbers = Block(
@@ -100,11 +124,23 @@ def prediction_rows(predictions: Predictions) -> pa.Table:
         **{name: predictions.keys[name] for name in predictions.keys.column_names},
         "asked_at": times.arrays()[0],
         "version": text_array([predictions.version] * len(ids)),
+        "role": text_array([role] * len(ids)),
         "score": numbers.arrays()[0],
         "status": pa.Array.from_buffers(pa.int8(), len(ids), [None, statuses]),
         "degraded": truth_array(np.full(len(ids), predictions.degraded)),
+        "contributions": _lists(predictions.contributions, len(ids)),
     }
     return pa.Table.from_arrays([*told.values(), *inputs.arrays()], names=[*told, *predictions.features])
+
+
+def _lists(values: NDArray[np.float64] | None, count: int) -> pa.ListArray:
+    """Return a list of numbers a row, null where there are none; `pa.array` would load pandas."""
+    if values is None:
+        return pa.nulls(count, pa.list_(pa.float64()))
+    flat = pa.py_buffer(np.ascontiguousarray(values, np.float64))
+    numbers = pa.Array.from_buffers(pa.float64(), values.size, [None, flat])
+    ends = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * np.int32(values.shape[1]))
+    return pa.Array.from_buffers(pa.list_(pa.float64()), count, [None, ends], children=[numbers])
 
 
 def _known(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from lineshaft.rpc.v1 import types_pb2 as lineshaft_dot_rpc_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lineshaft/rpc/v1/predictions.proto\x12\x10lineshaft.rpc.v1\x1a\x1clineshaft/rpc/v1/types.proto\"\xa7\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x30\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\x1e.lineshaft.rpc.v1.EntityColumn\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12\x15\n\rcontributions\x18\x04 \x01(\x05\x12.\n\x0crequest_data\x18\x05 \x03(\x0b\x32\x18.lineshaft.rpc.v1.Column\"\xd6\x01\n\x0fPredictResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x31\n\x0bpredictions\x18\x03 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.Prediction\x12+\n\x05views\x18\x04 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.ServedView\x12\x14\n\x0cserved_at_us\x18\x05 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x15\n\rstands_in_for\x18\x07 \x01(\t\"\xbd\x01\n\nPrediction\x12\r\n\x05score\x18\x01 \x01(\x01\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.lineshaft.rpc.v1.ValueStatus\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\x01\x12\x35\n\rcontributions\x18\x04 \x03(\x0b\x32\x1e.lineshaft.rpc.v1.Contribution\x12,\n\x08interval\x18\x05 \x01(\x0b\x32\x1a.lineshaft.rpc.v1.Interval\"7\n\x08Interval\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x10\n\x08\x63overage\x18\x03 \x01(\x01\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x32\x63\n\x11PredictionService\x12N\n\x07Predict\x12 .lineshaft.rpc.v1.PredictRequest\x1a!.lineshaft.rpc.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lineshaft/rpc/v1/predictions.proto\x12\x10lineshaft.rpc.v1\x1a\x1clineshaft/rpc/v1/types.proto\"\xa7\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x30\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\x1e.lineshaft.rpc.v1.EntityColumn\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12\x15\n\rcontributions\x18\x04 \x01(\x05\x12.\n\x0crequest_data\x18\x05 \x03(\x0b\x32\x18.lineshaft.rpc.v1.Column\"\xd6\x01\n\x0fPredictResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x31\n\x0bpredictions\x18\x03 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.Prediction\x12+\n\x05views\x18\x04 \x03(\x0b\x32\x1c.lineshaft.rpc.v1.ServedView\x12\x14\n\x0cserved_at_us\x18\x05 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x15\n\rstands_in_for\x18\x07 \x01(\t\"\xd4\x01\n\nPrediction\x12\r\n\x05score\x18\x01 \x01(\x01\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.lineshaft.rpc.v1.ValueStatus\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\x01\x12\x35\n\rcontributions\x18\x04 \x03(\x0b\x32\x1e.lineshaft.rpc.v1.Contribution\x12,\n\x08interval\x18\x05 \x01(\x0b\x32\x1a.lineshaft.rpc.v1.Interval\x12\x15\n\rmodel_version\x18\x06 \x01(\t\"7\n\x08Interval\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x10\n\x08\x63overage\x18\x03 \x01(\x01\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x32\x63\n\x11PredictionService\x12N\n\x07Predict\x12 .lineshaft.rpc.v1.PredictRequest\x1a!.lineshaft.rpc.v1.PredictResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,11 +37,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTRESPONSE']._serialized_start=257
   _globals['_PREDICTRESPONSE']._serialized_end=471
   _globals['_PREDICTION']._serialized_start=474
-  _globals['_PREDICTION']._serialized_end=663
-  _globals['_INTERVAL']._serialized_start=665
-  _globals['_INTERVAL']._serialized_end=720
-  _globals['_CONTRIBUTION']._serialized_start=722
-  _globals['_CONTRIBUTION']._serialized_end=790
-  _globals['_PREDICTIONSERVICE']._serialized_start=792
-  _globals['_PREDICTIONSERVICE']._serialized_end=891
+  _globals['_PREDICTION']._serialized_end=686
+  _globals['_INTERVAL']._serialized_start=688
+  _globals['_INTERVAL']._serialized_end=743
+  _globals['_CONTRIBUTION']._serialized_start=745
+  _globals['_CONTRIBUTION']._serialized_end=813
+  _globals['_PREDICTIONSERVICE']._serialized_start=815
+  _globals['_PREDICTIONSERVICE']._serialized_end=914
 # @@protoc_insertion_point(module_scope)

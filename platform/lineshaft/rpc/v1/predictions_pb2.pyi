@@ -40,18 +40,20 @@ class PredictResponse(_message.Message):
     def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., views: _Optional[_Iterable[_Union[_types_pb2.ServedView, _Mapping]]] = ..., served_at_us: _Optional[int] = ..., degraded: bool = ..., stands_in_for: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("score", "status", "base", "contributions", "interval")
+    __slots__ = ("score", "status", "base", "contributions", "interval", "model_version")
     SCORE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     score: float
     status: _types_pb2.ValueStatus
     base: float
     contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
     interval: Interval
-    def __init__(self, score: _Optional[float] = ..., status: _Optional[_Union[_types_pb2.ValueStatus, str]] = ..., base: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+    model_version: str
+    def __init__(self, score: _Optional[float] = ..., status: _Optional[_Union[_types_pb2.ValueStatus, str]] = ..., base: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., model_version: _Optional[str] = ...) -> None: ...
 
 class Interval(_message.Message):
     __slots__ = ("low", "high", "coverage")
