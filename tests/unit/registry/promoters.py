@@ -34,10 +34,14 @@ def promote(registry: ModelRegistry, actor: str, reason: str) -> int:
             return lost
 
 
-def work(url: str, artifacts: str, name: str, edits: int) -> int:
+def work(registry: ModelRegistry, name: str, edits: int) -> int:
     """Promote so many times; return how often another was faster."""
-    registry = open_registry(database_url=url, artifacts=Path(artifacts), clock=SystemClock())
     return sum(promote(registry, name, f"{name}-{edit}") for edit in range(edits))
+
+
+def opened(url: str, artifacts: str) -> ModelRegistry:
+    """Open the registry: in the process that uses it, because connections do not survive a fork."""
+    return open_registry(database_url=url, artifacts=Path(artifacts), clock=SystemClock())
 
 
 def race(url: str, artifacts: str, edits: int, processes: int) -> None:
@@ -46,7 +50,7 @@ def race(url: str, artifacts: str, edits: int, processes: int) -> None:
     for index in range(processes):
         child = os.fork()
         if not child:
-            lost = work(url, artifacts, f"p{index}", edits // processes)
+            lost = work(opened(url, artifacts), f"p{index}", edits // processes)
             os.write(2, f"lost {lost}\n".encode())
             os._exit(0)
         children.append(child)
@@ -61,11 +65,14 @@ def kill(url: str, artifacts: str, kills: int, seed: int) -> None:
         ready, at_work = os.pipe()
         child = os.fork()
         if not child:
-            work(url, artifacts, f"k{index}-first", 1)
+            registry = opened(url, artifacts)
+            work(registry, f"k{index}-first", 1)
             os.write(at_work, b".")
-            work(url, artifacts, f"k{index}", 10**6)
+            work(registry, f"k{index}", 10**6)
+        begun = time.monotonic()
         os.read(ready, 1)
-        time.sleep(dice.uniform(0.0, 0.05))
+        # As long as a few promotions take, on a machine as busy as this one is now.
+        time.sleep(dice.uniform(0.0, 3.0) * (time.monotonic() - begun))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(ready)
