@@ -51,6 +51,9 @@ LAZY_VENDORS = {
 TEST_SHARE = 0.95
 LAZY_PARTS = (
     "lineshaft.definitions",
+    "lineshaft.interop.lineage_post",
+    "lineshaft.interop.mlflow",
+    "lineshaft.registry.annotations",
     "lineshaft.registry.migrate",
     "lineshaft.serving.client",
     "lineshaft.serving.metrics",

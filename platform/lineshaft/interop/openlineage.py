@@ -6,8 +6,6 @@ import json
 import logging
 import queue
 import threading
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,7 +122,7 @@ class Lineage:
             line = json.dumps(event, allow_nan=False).encode()
             try:
                 self._send(line)
-            except (OSError, urllib.error.URLError) as error:
+            except OSError as error:
                 _LOG.warning("an event of OpenLineage is lost: %s", error)
 
     def _send(self, line: bytes) -> None:
@@ -134,11 +132,9 @@ class Lineage:
             with path.open("ab") as file:
                 file.write(line + b"\n")
             return
-        request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
-            self._destination, data=line, headers={"content-type": "application/json"}, method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S):  # noqa: S310
-            return
+        from lineshaft.interop.lineage_post import post
+
+        post(self._destination, line, timeout_s=_PATIENCE_S)
 
 
 def _facet(name: str, content: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class Side:
     def source(self, name: str, version: str) -> str:
         """Return the URI of a version."""
         found = f"models:/{name}/{self.number(name, version)}"
-        self.world.sources[found] = f"models:/{name}/{version}"
+        if self.world.has(name, version):  # a number of before the name was used again means another version
+            self.world.sources[found] = f"models:/{name}/{int(version)}"
         return found
 
     def filtered(self, name: str, told: str) -> str:
