@@ -27,9 +27,9 @@ import grpc
 import numpy as np
 import psutil
 import pyarrow as pa
-from open_loop import by_code, drive, peak  # type: ignore[import-not-found]  # beside this script
 
 from lineshaft.clock import SystemClock
+from lineshaft.drills.open_loop import by_code, drive, peak
 from lineshaft.models.scoring import Scorer
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.migrate import upgrade
@@ -172,7 +172,9 @@ def in_turn(address: str, process: psutil.Process, *, turns: int) -> dict[str, A
             for name, (path, messages) in questions().items()
         }
         for turn in range(turns + 100):
-            for name, (call, messages) in calls.items():
+            names = list(calls)
+            for name in names[turn % 4 :] + names[: turn % 4]:  # each is first, and each follows each, in its turn
+                call, messages = calls[name]
                 start = time.perf_counter()
                 call(messages[turn % ASSETS])
                 if turn >= 100:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import numpy as np
@@ -11,7 +12,8 @@ from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.output import show, underway
-from lineshaft.cli.serve import Data, Key, moment_us, parse_keys
+from lineshaft.cli.serve import Data, Keys, moment_us, parse_keys
+from lineshaft.errors import InputError
 from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.ops.environment import packages_sha256
 from lineshaft.ops.learning import Lesson, lesson
@@ -19,7 +21,8 @@ from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.ops.reproduce import keep_provenance
 from lineshaft.registry.records import Slot
-from lineshaft.serving.predict import Question
+from lineshaft.serving.fleet import Fleet
+from lineshaft.serving.predict import Predictor, Question
 from lineshaft.specs import Status
 from lineshaft.wiring import Parts, connect, governance, handlers
 
@@ -58,13 +61,25 @@ def models_command(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def predict(
-    model: str,
-    key: Key,
+    model: Annotated[str, typer.Argument(help="A model; none with --all.")] = "",
+    key: Keys = None,
     data: Data = None,
+    fleet: Annotated[bool, typer.Option("--fleet", help="Score every machine that is known online.")] = False,
+    every_model: Annotated[bool, typer.Option("--all", help="The fleet, by every model that has a champion.")] = False,
     at: Annotated[str, typer.Option(help="Count ages to this moment (ISO), not to now: for recorded data.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Ask a model's champion about entities: score, version, and what moved it."""
+    """Ask a model's champion about entities: score, version, and what moved it; or have it score the whole fleet.
+
+    Scores of a fleet go into the log of predictions; exit code 1 where a model could not score all of it.
+    """
+    if fleet or every_model:
+        if bool(model) == every_model or key:
+            raise InputError("a fleet is scored by one model, or by --all", where="--fleet", fix="name no key")
+        predict_fleet(model, at_us=moment_us(at) if at else None, as_json=as_json)
+        return
+    if not model or not key:
+        raise InputError("a model and a key are asked for", where="predict", fix="write MODEL --key asset_id=pump-001")
     entities = parse_keys(key, data or ())
     with connect() as parts:
         served = handlers(parts)
@@ -84,6 +99,26 @@ def predict(
         for row in range(entities.num_rows)
     ]
     show(rows, title=f"{found.version}", as_json=as_json)
+
+
+def predict_fleet(model: str, *, at_us: int | None, as_json: bool) -> None:
+    """Score every machine by one model, or by all that have a champion where none is named."""
+    with connect() as parts:
+        served = handlers(parts)
+        try:
+            predictor = served.predictor
+            if not isinstance(predictor, Predictor):
+                return
+            environment = parts.settings.project
+            names = [model] if model else [m.name for m in parts.registry.models() if environment in m.champions]
+            scoring = Fleet(predictor=predictor, features=served.features, clock=parts.clock)
+            rows = [asdict(one) for one in scoring.score(names, at_us=at_us)]
+        finally:
+            if served.close is not None:
+                served.close()
+    show(rows, title="the fleet, scored", as_json=as_json)
+    if any(row["fault"] for row in rows):
+        raise typer.Exit(1)
 
 
 def run_training(parts: Parts, name: str) -> Release:

@@ -32,6 +32,11 @@ from lineshaft.wiring import connect, door, feature_handler, handlers, kept_up, 
 
 Key = Annotated[list[str], typer.Option("--key", help="name=value, once per join key; repeat values with commas.")]
 
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="name=value, once per join key; repeat values with commas."),
+]
+
 Data = Annotated[
     list[str] | None,
     typer.Option(help="name=value, once per number that on-demand features read from the request; empty: unknown."),

@@ -64,6 +64,18 @@ def test_models_are_listed_with_champion_and_figures(lineshaft: Lineshaft) -> No
 
 
 @pytest.mark.usefixtures("parts")
+def test_a_fleet_is_scored_by_one_model_or_by_all(lineshaft: Lineshaft) -> None:
+    """Every machine of the home; a key beside it, or a model beside --all, is refused."""
+    (one,) = lineshaft("predict", "wear", "--fleet", "--json").rows
+    (every,) = lineshaft("predict", "--fleet", "--all", "--json").rows
+
+    assert (one["model"], one["fault"]) == (every["model"], every["fault"]) == ("wear", "")
+    assert one["entities"] == every["entities"] > 0
+    for words in (("predict", "wear", "--fleet", "--key", "asset_id=a"), ("predict", "wear", "--all"), ("predict",)):
+        assert lineshaft(*words).err.startswith("LS-INP")
+
+
+@pytest.mark.usefixtures("parts")
 def test_a_prediction_says_score_version_status_and_reasons(lineshaft: Lineshaft) -> None:
     """Of a known machine, present; of an unknown one, a score all the same, and that nothing was known."""
     said = lineshaft(*ASK, "--at", "2024-01-01T00:04:00", "--json")
