@@ -49,6 +49,7 @@ label: {log: maintenance, horizon: 24h}
 split: {by: asset_id, folds: 3}
 seed: 7
 rounds: 30
+calibrate: platt
 """
 DETECTOR = """\
 task: anomaly

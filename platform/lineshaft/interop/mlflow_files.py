@@ -67,7 +67,13 @@ def brought(read: Callable[[str], bytes]) -> Brought:
 
 
 def folder_of(version: ModelVersion, artifact: bytes) -> dict[str, bytes]:
-    """Return a version as a folder that MLflow loads: its file, and a manifest made from what the registry knows."""
+    """Return a version as a folder that MLflow loads: its file, and a manifest made from what the registry knows.
+
+    Raises `InputError` for a calibrated version: XGBoost's own loader would leave the calibration out.
+    """
+    if "calibrate" in version.params:
+        what = f"{version.ref} is calibrated, which MLflow's loader of XGBoost would leave out"
+        raise InputError(what, fix="ask the server for its scores, or export it as ONNX")
     data = f"model.{version.artifact_format}"
     library, _, number = version.library.partition(" ")
     flavor: dict[str, Any] = {"code": None, "data": data}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineshaft.errors import ConflictError, EnvironmentFault, InputError
+from lineshaft.models.calibration import PLATT, logistic
 from lineshaft.models.scored import Floats
 from lineshaft.models.scoring import LINKS, Scorer
 from lineshaft.models.trees import Trees
@@ -38,11 +39,16 @@ def export(scorer: Scorer, *, ref: str, artifact_sha256: str = "") -> Exported:
 
     Raises
     ------
+    InputError
+        If the model is calibrated by an isotonic law, whose steep lines float32 sums of another order cannot follow.
     ConflictError
         If ONNX Runtime scores it otherwise than it is scored here.
     EnvironmentFault
         If the optional part `onnx` is not installed.
     """
+    if scorer.calibration is not None and scorer.calibration.kind != PLATT:
+        what = f"{ref} is calibrated by an {scorer.calibration.kind} law, which is not exported"
+        raise InputError(what, fix="declare `calibrate: platt` and train it again, or ask the server for its scores")
     told = {
         "lineshaft.model": ref,
         "lineshaft.artifact_sha256": artifact_sha256,
@@ -109,16 +115,21 @@ def _written(scorer: Scorer, told: dict[str, str]) -> bytes:
     except ImportError as error:
         raise EnvironmentFault("onnx is not installed", fix=_EXTRA) from error
     link = LINKS[scorer.objective]
-    after = "Sigmoid" if link is LINKS["binary:logistic"] else "Exp" if link is np.exp else "Identity"
+    after = "Sigmoid" if link is logistic else "Exp" if link is np.exp else "Identity"
+    law = scorer.calibration
+    numbers = [] if law is None else [("slope", law.at), ("offset", law.to)]
     nodes = [
         helper.make_node("TreeEnsembleRegressor", [INPUT], ["margin"], domain="ai.onnx.ml", **_ensemble(scorer.trees)),
-        helper.make_node(after, ["margin"], [OUTPUT]),
+        *([helper.make_node("Mul", ["margin", "slope"], ["turned"])] if numbers else []),
+        *([helper.make_node("Add", ["turned", "offset"], ["calibrated"])] if numbers else []),
+        helper.make_node(after, ["calibrated" if numbers else "margin"], [OUTPUT]),
     ]
     graph = helper.make_graph(
         nodes,
         "lineshaft",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", scorer.trees.width])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", 1])],
+        initializer=[helper.make_tensor(name, TensorProto.FLOAT, [1], values.tolist()) for name, values in numbers],
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="lineshaft")

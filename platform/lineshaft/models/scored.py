@@ -17,7 +17,8 @@ class Scored:
     """Scores (n) and, where asked for, why: base + sum of contributions (n x features) = margin.
 
     The score is a rising function of the margin: of a probability the logistic, of most quantities none, of a distance
-    the square root, of a forest of random cuts the power of 2. So contributions of a probability are in log-odds.
+    the square root, of a forest of random cuts the power of 2. So contributions of a probability are in log-odds, and
+    where it is calibrated, in those from before the calibration.
     """
 
     scores: Floats

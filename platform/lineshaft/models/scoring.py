@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 from lineshaft.boosters.forest import Forest, read_forest
 from lineshaft.errors import CorruptError, InputError
 from lineshaft.models.attribution import Paths, paths
+from lineshaft.models.calibration import Calibration, logistic
 from lineshaft.models.golden import Golden
 from lineshaft.models.scored import Floats, Scored
 from lineshaft.models.trees import Trees, grown
-
-
-def _logistic(margins: Floats) -> Floats:
-    """Return probabilities; what is too far out to tell from 0 or 1 is 0 or 1."""
-    return 1.0 / (1.0 + np.exp(np.minimum(-margins, 700.0)))
 
 
 def _same(margins: Floats) -> Floats:
@@ -31,8 +27,8 @@ def _same(margins: Floats) -> Floats:
 
 
 LINKS: Mapping[str, Callable[[Floats], Floats]] = {
-    "binary:logistic": _logistic,
-    "reg:logistic": _logistic,
+    "binary:logistic": logistic,
+    "reg:logistic": logistic,
     "binary:logitraw": _same,
     "reg:squarederror": _same,
     "reg:absoluteerror": _same,
@@ -54,6 +50,7 @@ class Scorer:
     objective: str
     features: tuple[str, ...]
     golden: Golden | None = None
+    calibration: Calibration | None = None
 
     @staticmethod
     def load(artifact: bytes, *, features: Sequence[str]) -> Scorer:
@@ -78,18 +75,25 @@ class Scorer:
         _refuse_other_kinds(forest)
         trees = grown(forest, base=_base(forest))
         golden = Golden.of(forest.attributes, width=trees.width)
-        scorer = Scorer(trees=trees, objective=forest.objective, features=forest.features, golden=golden)
+        scorer = Scorer(
+            trees=trees,
+            objective=forest.objective,
+            features=forest.features,
+            golden=golden,
+            calibration=_calibration(forest),
+        )
         if golden is not None:
             golden.check(scorer.predict)
         return scorer
 
     def predict(self, values: NDArray[np.float32]) -> Floats:
-        """Return the scores of rows (n x features, NaN where unknown), without saying why.
+        """Return the scores of rows (n x features, NaN where unknown), calibrated where the model is, without why.
 
         They are rounded to float32, in which the trees add up: what is beyond would differ from machine to machine.
         """
         with np.errstate(over="ignore"):
-            linked = LINKS[self.objective](self.trees.margins(values).astype(np.float64))
+            link = LINKS[self.objective] if self.calibration is None else self.calibration.apply
+            linked = link(self.trees.margins(values).astype(np.float64))
             return linked.astype(np.float32).astype(np.float64)
 
     def score(self, values: NDArray[np.float32], *, why: bool = True) -> Scored:
@@ -110,11 +114,20 @@ def _base(forest: Forest) -> np.float32:
     score, link = np.float32(forest.base_score), LINKS[forest.objective]
     if link is _same:
         return score
-    if not 0 < score < (1 if link is _logistic else np.inf):
+    if not 0 < score < (1 if link is logistic else np.inf):
         raise CorruptError(f"a model of {forest.objective} cannot begin at {score}", fix="register the model again")
     if link is np.exp:
         return np.float32(math.log(score))
     return -np.float32(math.log(np.float32(1) / score - np.float32(1)))
+
+
+def _calibration(forest: Forest) -> Calibration | None:
+    """Return the law that stands in the place of the logistic function."""
+    law = Calibration.of(forest.attributes)
+    if law is not None and LINKS[forest.objective] is not logistic:
+        what = f"a model of {forest.objective} gives no probability to calibrate"
+        raise CorruptError(what, fix="register the model again")
+    return law
 
 
 def _refuse_other_kinds(forest: Forest) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.models.calibration import KINDS as LAWS
 from lineshaft.models.detectors import KINDS
 from lineshaft.specs import Service
 
@@ -21,7 +22,8 @@ class ModelSpec:
     nothing about assets never seen. With `folds`, every group is scored by a model fitted on the other folds, and the
     artifact is fitted on all of them; without, `test_share` of the groups is held out of the artifact.
     A rise of a feature in `rising` never lowers the score, and of one in `falling` never raises it, because physics
-    says so. The model of `age` alone stands beside every score.
+    says so. The model of `age` alone stands beside every score. `calibrate` names the law, if any, by which sums of
+    leaves become probabilities.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ModelSpec:
     description: str = ""
     detector: str = ""
     alert: AlarmRule | None = None
+    calibrate: str = "none"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -66,6 +69,12 @@ class ModelSpec:
             raise InputError(what, where=self.name, fix=f"an anomaly model has one of {', '.join(KINDS)}, others none")
         if self.task == "anomaly" and self.alert is None:
             raise InputError("an anomaly model needs its alert", where=self.name, fix="write alert: {threshold: 6}")
+        if self.calibrate not in ("none", *LAWS):
+            what = f"calibrate: {self.calibrate} is not known"
+            raise InputError(what, where=self.name, fix=f"use one of none, {', '.join(LAWS)}")
+        if self.calibrate != "none" and self.task != "binary":
+            what = f"a model of the task {self.task!r} gives no probability to calibrate"
+            raise InputError(what, where=self.name, fix="drop `calibrate`")
         for name in (*self.rising, *self.falling, *filter(None, (self.age,))):
             if name not in self.features:
                 raise InputError(f"{name!r} is none of the model's features", where=self.name)

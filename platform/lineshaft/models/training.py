@@ -10,17 +10,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
+from lineshaft.models import calibration, golden
 from lineshaft.models.alarm_figures import alarm_figures, calibration_error
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.anomaly import fit_detector, train_detector
 from lineshaft.models.censored import bounds, concordance, fit_weibull
-from lineshaft.models.golden import ATTRIBUTE, Golden, golden_rows
-from lineshaft.models.matrix import Examples, examples
+from lineshaft.models.golden import Golden, golden_rows
+from lineshaft.models.matrix import Examples, examples, folds
 from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
 from lineshaft.models.scoring import Scorer
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
 from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
+
+_CALIBRATING_FOLDS = 5
 
 OBJECTIVES = {
     "binary": "binary:logistic",
@@ -50,7 +53,8 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     truth = rows.take(judged)
     learned = rows if spec.folds else rows.take(~judged)
     name, metric = METRICS[spec.task]
-    scores = _unseen(spec, rows, tests, features=spec.features)[judged]
+    judges = _judges(spec, rows, tests, features=spec.features)
+    scores = _unseen(spec, judges, rows, tests)[judged]
     figures = evaluate(
         spec.task,
         train_labels=learned.labels,
@@ -59,11 +63,15 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
         groups=truth.groups,
         seed=spec.seed,
     )
+    plain = replace(spec, calibrate="none")
     if spec.age:
-        by_age = _unseen(spec, rows, tests, features=(spec.age,))[judged]
+        by_age = _unseen(spec, _judges(plain, rows, tests, features=(spec.age,)), rows, tests)[judged]
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
     if spec.task == "binary":
         figures["ece"] = calibration_error(truth.labels, scores)
+        if spec.calibrate != "none":
+            before = _unseen(spec, [replace(judge, calibration=None) for judge in judges], rows, tests)[judged]
+            figures["ece_uncalibrated"] = calibration_error(truth.labels, before)
         figures |= alarm_figures(spec.alert or AlarmRule(), truth, scores)
     if spec.task == "survival":
         figures |= _beside_survival(spec, rows, tests, scores)
@@ -103,15 +111,19 @@ def fit(spec: ModelSpec, rows: Examples, *, threads: int = 1) -> Fitted:
     )
 
 
-def _unseen(
+def _judges(
     spec: ModelSpec, rows: Examples, tests: Sequence[NDArray[np.bool_]], *, features: tuple[str, ...]
-) -> Floats:
-    """Return each row's score by a model that never saw its group; NaN where no part judges it."""
+) -> list[Scorer]:
+    """Return for each part a model that never saw its groups."""
+    return [Scorer.load(_fit(spec, rows.take(~test), features=features), features=features) for test in tests]
+
+
+def _unseen(spec: ModelSpec, judges: Sequence[Scorer], rows: Examples, tests: Sequence[NDArray[np.bool_]]) -> Floats:
+    """Return each row's score by the model of its part; NaN where no part judges it."""
     scores = np.full(len(rows.labels), np.nan)
-    chosen = [spec.features.index(name) for name in features]
-    for test in tests:
-        artifact = _fit(spec, rows.take(~test), features=features)
-        scores[test] = Scorer.load(artifact, features=features).predict(rows.values[test][:, chosen])
+    for judge, test in zip(judges, tests, strict=True):
+        chosen = [spec.features.index(name) for name in judge.features]
+        scores[test] = judge.predict(rows.values[test][:, chosen])
     return scores
 
 
@@ -124,7 +136,7 @@ def _beside_survival(
     """
     judged = np.logical_or.reduce(tests)
     told = replace(rows, labels=np.abs(rows.labels))
-    naive = _unseen(spec, told, tests, features=spec.features)[judged]
+    naive = _unseen(spec, _judges(spec, told, tests, features=spec.features), rows, tests)[judged]
     figures = {
         "censored_share": float(np.mean(rows.labels < 0)),
         "naive_over_censored": float(np.median(naive) / np.median(scores)),
@@ -178,10 +190,26 @@ def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...], threads:
     # The bits are the same with two threads; the wall clock on a shared machine is not.
     params = {**_params(spec, rows, features=features), "nthread": threads}
     booster = xgboost.train(params, held, num_boost_round=spec.rounds)
-    known = golden_rows(values)
-    scores = booster.predict(xgboost.DMatrix(known, feature_names=names, nthread=1))
-    booster.set_attr(**{ATTRIBUTE: Golden(rows=known, scores=scores).text()})
+    known = xgboost.DMatrix(golden_rows(values), feature_names=names, nthread=1)
+    scores = booster.predict(known)
+    if spec.calibrate != "none":
+        law = _calibration(spec, rows, features=features)
+        booster.set_attr(**{calibration.ATTRIBUTE: law.text()})
+        scores = law.apply(booster.predict(known, output_margin=True).astype(np.float64))
+    booster.set_attr(**{golden.ATTRIBUTE: Golden(rows=golden_rows(values), scores=scores).text()})
     return bytes(booster.save_raw("ubj"))
+
+
+def _calibration(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) -> calibration.Calibration:
+    """Return the law of sums that models gave to groups they never saw, of these rows alone."""
+    groups = len(np.unique(rows.groups))
+    if groups < 2:
+        raise InputError("a calibration needs at least two groups to learn from", where=spec.name, fix="add assets")
+    part = folds(rows.groups, count=min(_CALIBRATING_FOLDS, groups), seed=spec.seed)
+    tests = [part == number for number in range(int(part.max()) + 1)]
+    judges = _judges(replace(spec, calibrate="none"), rows, tests, features=features)
+    margins = _unseen(spec, [replace(judge, objective="binary:logitraw") for judge in judges], rows, tests)
+    return calibration.fit_calibration(spec.calibrate, margins, rows.labels)
 
 
 def _base_score(spec: ModelSpec, rows: Examples) -> float:

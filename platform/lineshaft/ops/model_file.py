@@ -20,7 +20,7 @@ FOLDER = "models"
 TASKS = ("binary", "rul", "survival", "anomaly")
 KEYS = {
     "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
-    | {"params", "rising", "falling", "age", "detector", "alert"},
+    | {"params", "rising", "falling", "age", "detector", "alert", "calibrate"},
     "label": {"log", "ends", "horizon", "cap", "healthy"},
     "split": {"by", "folds", "held_out"},
     "alert": {"threshold", "persist", "below", "cool_down", "per_day"},
@@ -57,6 +57,7 @@ class ModelFile:
     age: str = ""
     folds: int = 0
     held_out: float = 0.3
+    calibrate: str = "none"
     seed: int = 7
     rounds: int = 200
     params: Mapping[str, float | int | str] = field(default_factory=dict)
@@ -110,6 +111,7 @@ class ModelFile:
             age=self.age,
             detector=self.detector,
             alert=self.alert,
+            calibrate=self.calibrate,
             team=service.team,
             owner=service.owner,
             description=self.description,
@@ -167,7 +169,9 @@ def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
     """Return the model that a mapping declares."""
     label, split = _mapping(content["label"], "label"), _mapping(content["split"], "split")
     plain: dict[str, Any] = {
-        key: content[key] for key in ("description", "seed", "rounds", "params", "age", "detector") if key in content
+        key: content[key]
+        for key in ("description", "seed", "rounds", "params", "age", "detector", "calibrate")
+        if key in content
     }
     lists = {key: tuple(content[key]) for key in ("assets", "features", "rising", "falling") if key in content}
     table = {key: label[key] for key in ("log", "ends", "cap") if key in label}

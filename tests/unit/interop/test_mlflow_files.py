@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import yaml
 
 from lineshaft.errors import InputError, NotFoundError
-from lineshaft.interop.mlflow_files import Incoming, brought
+from lineshaft.interop.mlflow_files import Incoming, brought, folder_of
+from lineshaft.registry.records import ModelVersion, State
 
 PLAIN: dict[str, Any] = {"xgboost": {"data": "model.ubj", "model_format": "ubj", "xgb_version": "3.2.0"}}
 
@@ -83,3 +85,33 @@ def test_what_was_sent_is_read_and_listed(tmp_path: Path) -> None:
     for path in ("link", "nobody"):
         with pytest.raises(NotFoundError):
             incoming.read(path)
+
+
+def test_a_calibrated_version_is_not_handed_to_a_loader_that_would_leave_the_law_out() -> None:
+    """MLflow's flavour is XGBoost's, which gives the probability from before the calibration."""
+    version = ModelVersion(
+        model="wear",
+        number=3,
+        state=State.VALIDATED,
+        task="binary",
+        service="pumps",
+        service_json="{}",
+        features=("v__a",),
+        pins=(),
+        training_set="",
+        rows=1,
+        artifact_sha256="00" * 32,
+        artifact_format="ubj",
+        artifact_bytes=2,
+        params={},
+        metrics={},
+        seed=7,
+        library="xgboost 3.2.0",
+        lock_sha256="",
+        actor="ana",
+        created_us=0,
+    )
+
+    assert folder_of(version, b"{}")["model.ubj"] == b"{}"
+    with pytest.raises(InputError, match="wear@3 is calibrated"):
+        folder_of(replace(version, params={"calibrate": "platt"}), b"{}")

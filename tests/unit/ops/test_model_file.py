@@ -113,6 +113,17 @@ def test_an_anomaly_model_that_could_not_alert_is_refused(tmp_path: Path, old: s
         model_file(declare(tmp_path, ANOMALY.replace(old, new)), "life")
 
 
+def test_a_model_file_names_the_law_of_its_probabilities(tmp_path: Path) -> None:
+    """None unless it says so, and only for a probability."""
+    binary = WHOLE.replace("task: rul", "task: binary").replace("cap: 125", "horizon: 30h").replace("s4_*", "s4_mean")
+    told = model_file(declare(tmp_path, binary + "calibrate: platt\n"), "life").spec(SERVICE)
+    plain = model_file(declare(tmp_path, binary), "life").spec(SERVICE)
+
+    assert (told.calibrate, plain.calibrate) == ("platt", "none")
+    with pytest.raises(LineshaftError, match="gives no probability to calibrate"):
+        model_file(declare(tmp_path, WHOLE.replace("s4_*", "s4_mean") + "calibrate: platt\n"), "life").spec(SERVICE)
+
+
 def test_a_pattern_that_matches_nothing_is_a_fault(tmp_path: Path) -> None:
     """A feature misspelt is not a model without it."""
     declared = model_file(declare(tmp_path, WHOLE.replace("v__s*_mean", "v__t*_mean")), "life")
