@@ -5,6 +5,7 @@ LineshaftError                LS-000  anything this product refuses or fails at
 ├── InputError                LS-INP  a caller's argument or file that cannot be used
 ├── NotFoundError             LS-NOF  a named thing that does not exist
 ├── ConflictError             LS-CON  somebody else changed it first, or owns it
+│   └── TakenError            LS-TAK  a name that is in use
 ├── CorruptError              LS-COR  stored bytes that fail their own check
 ├── UnavailableError          LS-UNA  a part we depend on did not answer
 ├── UnauthenticatedError      LS-AUT  nobody can tell who asks
@@ -72,6 +73,8 @@ class ConflictError(LineshaftError):
 
 class TakenError(ConflictError):
     """A name is in use."""
+
+    code = "LS-TAK"
 
 
 class CorruptError(LineshaftError):

@@ -20,7 +20,6 @@ from lineshaft.access.rates import Rates
 from lineshaft.access.tokens import Tokens
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import EnvironmentFault, InputError, UnavailableError
-from lineshaft.models.gate import Policy
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.jobs import JobResult, Jobs, Target, Verdict
 from lineshaft.ops.pushes import Pushes
@@ -53,6 +52,7 @@ from lineshaft.stores.ports import OfflineStore
 from lineshaft.stores.served_log import ServedLog
 
 if TYPE_CHECKING:
+    from lineshaft.models.gate import Policy
     from lineshaft.serving.traces import Traces
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from lineshaft.clock import ManualClock
+from lineshaft.models.columns import numeric_features
 from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.labels import fails_within
 from lineshaft.models.matrix import feature_matrix
-from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_release import Origin, release
 from lineshaft.ops.training_set import training_set
 from lineshaft.registry.catalog import FixedCatalog

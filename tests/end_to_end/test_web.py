@@ -16,7 +16,8 @@ import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lineshaft.clock import ManualClock
-from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.models.columns import numeric_features
+from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_release import Origin, release
 from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.migrate import upgrade

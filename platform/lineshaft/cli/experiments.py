@@ -11,6 +11,7 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.outcomes import judging, predictions_of
 from lineshaft.cli.output import show
+from lineshaft.cli.promotion import unknown_model
 from lineshaft.clock import moment
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.ops.trial import Trial, check_metric, standing_of
@@ -75,6 +76,8 @@ def status(model: str, as_json: Json = False) -> None:
             else:
                 row |= {"verdict": ended.verdict, "detail": ended.detail}
             rows.append({**row, "until": None if ended is None else moment(ended.ended_us)})
+        if not rows and not parts.registry.versions(model):
+            raise unknown_model(model)
     show(rows, title=f"experiments on {model}", as_json=as_json)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from lineshaft.errors import LineshaftError
 
@@ -63,6 +62,8 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> Non
     if as_json:
         console.print_json(json.dumps(rows, default=str))
         return
+    from rich.table import Table  # a server prints none
+
     table = Table(title=escape(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in rows[0] if rows else ():
         numbers = all(isinstance(row[name], int | float) for row in rows)

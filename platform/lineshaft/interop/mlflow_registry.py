@@ -12,7 +12,7 @@ from lineshaft.access.guard import Caller
 from lineshaft.access.principal import Role
 from lineshaft.errors import ConflictError, InputError, NotFoundError
 from lineshaft.interop.mlflow_files import Brought, Incoming, brought
-from lineshaft.models.spec import service_features
+from lineshaft.models.columns import service_features
 from lineshaft.registry.annotations import Annotations, Said
 from lineshaft.registry.cards import OF_THE_MODEL, ModelCard, VersionCard
 from lineshaft.registry.records import Candidate, Slot, ViewPin

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-from lineshaft.models.spec import ModelSpec
 from lineshaft.tiles.buffers import is_valid, truths
 from lineshaft.tiles.sheet import Sheet
+
+if TYPE_CHECKING:
+    from lineshaft.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.calibration import KINDS as LAWS
 from lineshaft.models.detectors import KINDS
-from lineshaft.specs import Service
 
 TASKS = ("binary", "regression", "rul", "survival", "anomaly")
 
@@ -78,21 +77,3 @@ class ModelSpec:
         for name in (*self.rising, *self.falling, *filter(None, (self.age,))):
             if name not in self.features:
                 raise InputError(f"{name!r} is none of the model's features", where=self.name)
-
-
-def service_features(service: Service) -> tuple[str, ...]:
-    """Return the columns a service answers with, in the order of the answer.
-
-    >>> from lineshaft.specs import ServiceView
-    >>> service_features(Service(name="s", views=(ServiceView(view="v", version="1", features=("a", "b")),)))
-    ('v__a', 'v__b')
-    """
-    stored = tuple(f"{used.view}__{name}" for used in service.views for name in used.features)
-    computed = tuple(f"{view.name}__{feature.name}" for view in service.on_demand for feature in view.features)
-    return stored + computed
-
-
-def numeric_features(service: Service) -> tuple[str, ...]:
-    """Return the columns of a service that a tree can split on: stored ones, and on-demand ones that are no text."""
-    text = {f"{view.name}__{f.name}" for view in service.on_demand for f in view.features if f.dtype == "string"}
-    return tuple(name for name in service_features(service) if name not in text)

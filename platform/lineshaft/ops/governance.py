@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pyarrow as pa
 
 from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
-from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
+
+if TYPE_CHECKING:
+    from lineshaft.models.gate import Policy
 
 
 class Governance(Protocol):

@@ -13,7 +13,8 @@ import yaml
 from lineshaft.definitions.words import parse_duration
 from lineshaft.errors import DefinitionError, NotFoundError
 from lineshaft.models.alarms import AlarmRule
-from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.models.columns import numeric_features
+from lineshaft.models.spec import ModelSpec
 from lineshaft.specs import Service
 
 FOLDER = "models"

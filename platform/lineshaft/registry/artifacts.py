@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lineshaft.boosters.document import read_document
-from lineshaft.boosters.forest import read_forest
 from lineshaft.boosters.ubjson import MAX_BYTES
 from lineshaft.errors import CorruptError, InputError, NotFoundError
 
@@ -20,6 +19,9 @@ from lineshaft.errors import CorruptError, InputError, NotFoundError
 def _check_booster(content: bytes, artifact_format: str) -> None:
     """Refuse what is no document, and a booster that is not sound; another document is data that no scorer loads."""
     if "learner" in read_document(content, artifact_format):
+        # Whoever only reads artifacts does not hold what checks one that comes in.
+        from lineshaft.boosters.forest import read_forest
+
         read_forest(content, artifact_format=artifact_format)
 
 

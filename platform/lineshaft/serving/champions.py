@@ -18,9 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.errors import CorruptError, LineshaftError, NotFoundError, UnavailableError
-from lineshaft.models.loading import load_model
+from lineshaft.models.columns import service_features
 from lineshaft.models.scored import Model
-from lineshaft.models.spec import service_features
 from lineshaft.outcomes.arms import challenged
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Experiment, ModelVersion, Slot, State
@@ -81,6 +80,9 @@ def read_version(registry: ModelRegistry, version: ModelVersion) -> Ready:
 
     Raises `CorruptError` where it is not what was registered.
     """
+    # A server that answers for no model does not hold what reads one.
+    from lineshaft.models.loading import load_model
+
     service = Service.from_json(version.service_json)
     place = {name: i for i, name in enumerate(service_features(service))}
     missing = [name for name in version.features if name not in place]

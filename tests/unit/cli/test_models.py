@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lineshaft.models.columns import numeric_features
 from lineshaft.models.gate import Gate, Policy
-from lineshaft.models.spec import ModelSpec, numeric_features
+from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_release import Origin, release
 from lineshaft.settings import Settings
 from lineshaft.specs import View

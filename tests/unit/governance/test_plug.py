@@ -46,6 +46,7 @@ def test_it_knows_the_promotion_gates(tmp_path: Path) -> None:
         "binary": "pr_auc",
         "regression": "rmse",
         "rul": "rmse",
+        "survival": "c_index",
         "anomaly": "false_alarm_share",
     }
     assert len(policy.sha256) == 64

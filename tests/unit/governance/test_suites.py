@@ -11,7 +11,7 @@ import pytest
 from lineshaft.errors import DefinitionError
 from lineshaft.specs import Feature, Source, View
 from lineshaft_governance.drift import DriftPolicy
-from lineshaft_governance.policies import drift_policy, promotion_policy
+from lineshaft_governance.policies import drift_policy
 from lineshaft_governance.suites import NOT_FINITE, Check, Expectation, Suite, Suites, default_checks
 
 VIEW = View(
@@ -227,16 +227,6 @@ def test_an_absent_policy_is_told_and_a_partial_one_keeps_the_defaults(tmp_path:
 
     assert drift_policy(tmp_path / "p.yaml") == DriftPolicy(fdr=0.05)
     assert DriftPolicy() == DriftPolicy(fdr=0.01, min_effect=0.1, bins=10, effective=True, min_effective=8.0)
-
-
-def test_a_task_without_a_gate_is_refused(tmp_path: Path) -> None:
-    """So is a gate with a line nobody knows."""
-    (tmp_path / "p.yaml").write_text("binary: {metric: auc, odd: 1}\n")
-
-    with pytest.raises(DefinitionError, match="no gate for task 'ranking'"):
-        promotion_policy(tmp_path / "p.yaml", "ranking")
-    with pytest.raises(DefinitionError, match="cannot read the gate of 'binary'"):
-        promotion_policy(tmp_path / "p.yaml", "binary")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.errors import CorruptError, InputError
+from lineshaft.models.columns import numeric_features, service_features
 from lineshaft.models.matrix import examples, feature_matrix, folds, held_out
 from lineshaft.models.scoring import Scorer
-from lineshaft.models.spec import ModelSpec, numeric_features, service_features
+from lineshaft.models.spec import ModelSpec
 from lineshaft.models.training import train
 from lineshaft.specs import OnDemandFeature, OnDemandView, Service, ServiceView
 
