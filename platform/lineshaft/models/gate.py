@@ -58,6 +58,8 @@ class Gate:
             self._fault(f"{self.op!r} {self.vs or self.value!r} is no comparison", 'write op: ">", ">=", "<" or "<="')
         if (self.value is None) == (not self.vs):
             self._fault("a gate has one bar", "write `value: 0.9`, or `vs: baseline`, or `vs: champion`")
+        if self.value is not None and not math.isfinite(self.value):
+            self._fault(f"value {self.value!r} asks for nothing, or for what no model has", "write a number")
         if self.vs and self.higher != FIGURES[self.metric]:
             better = "above" if FIGURES[self.metric] else "below"
             self._fault(f"{self.metric} is better {better} its {self.vs}", "turn `op` round")

@@ -218,6 +218,8 @@ def test_a_pass_always_shows_what_it_claims(low: float, base: float, margin: flo
         ({"metric": "pr_auk"}, "no figure is called 'pr_auk'"),
         ({"value": 0.9}, "a gate has one bar"),
         ({"vs": ""}, "a gate has one bar"),
+        ({"vs": "", "margin": 0.0, "value": math.nan}, "value nan asks for nothing"),
+        ({"vs": "", "margin": 0.0, "value": -math.inf}, "value -inf asks for nothing"),
         ({"op": "<"}, "pr_auc is better above its baseline"),
         ({"metric": "rmse"}, "rmse is better below its baseline"),
         ({"margin": -0.1}, "asks for nothing"),
