@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.web import stopped_by_signal
@@ -61,7 +61,7 @@ def ack(
 ) -> None:
     """Say that an alert was seen; the first who says so is kept."""
     with connect() as parts, alert_book(parts) as book:
-        show([_row(book.ack(id, by=getpass.getuser(), note=note))], title="acknowledged", as_json=as_json)
+        show([_row(book.ack(id, by=account(), note=note))], title="acknowledged", as_json=as_json)
 
 
 @contextmanager

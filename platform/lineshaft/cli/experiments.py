@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 from typing import Annotated
 
 import typer
 
+from lineshaft.cli.actor import acting
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.outcomes import judging, predictions_of
 from lineshaft.cli.output import show
 from lineshaft.cli.promotion import unknown_model
 from lineshaft.clock import moment
-from lineshaft.errors import InputError, NotFoundError
+from lineshaft.errors import NotFoundError
 from lineshaft.ops.trial import Trial, check_metric, standing_of
 from lineshaft.outcomes.trials import TrialRule
 from lineshaft.registry.records import Experiment, Slot
@@ -35,6 +35,7 @@ def start(
     effect: Annotated[float, typer.Option(help="A difference worth finding, in the metric's unit.")] = 0.02,
     alpha: Annotated[float, typer.Option(help="How often alike models may be told apart.")] = 0.05,
     min_assets: Annotated[int, typer.Option(help="In each arm, with outcomes, before anything is said.")] = 20,
+    as_json: Json = False,
 ) -> None:
     """Let the challenger answer for a share of the assets, the same ones until the end; servers follow in a second."""
     TrialRule(effect=effect, alpha=alpha, min_assets=min_assets)
@@ -60,7 +61,8 @@ def start(
             min_assets=min_assets,
             started_us=now,
         )
-        parts.registry.experiments.start(wanted, actor=getpass.getuser(), reason=_told(reason))
+        parts.registry.experiments.start(wanted, actor=acting(reason), reason=reason)
+    show([_named(wanted)], title=f"experiment on {model}", as_json=as_json)
 
 
 @experiments.command("status")
@@ -69,8 +71,7 @@ def status(model: str, as_json: Json = False) -> None:
     with connect() as parts:
         rows = []
         for one, ended in parts.registry.experiments.all_of(model):
-            row: dict[str, object] = {"experiment": one.salt, "versions": f"{one.champion} and {one.challenger}"}
-            row |= {"share": one.weight_bp / 10_000, "metric": one.metric, "since": moment(one.started_us)}
+            row = _named(one)
             if ended is None:
                 row |= told_trial(_standing(parts, one))
             else:
@@ -90,9 +91,7 @@ def stop(model: str, reason: Why, as_json: Json = False) -> None:
             raise NotFoundError(f"no experiment on {model!r} runs", fix="`lineshaft experiments start`")
         told = told_trial(_standing(parts, running))
         kept = {"verdict": str(told["verdict"]), "detail": str(told["detail"])}
-        parts.registry.experiments.end(
-            model, parts.settings.project, **kept, actor=getpass.getuser(), reason=_told(reason)
-        )
+        parts.registry.experiments.end(model, parts.settings.project, **kept, actor=acting(reason), reason=reason)
     show([{"experiment": running.salt, **told}], title=f"experiment on {model}", as_json=as_json)
 
 
@@ -106,13 +105,13 @@ def told_trial(trial: Trial) -> dict[str, object]:
     return {"verdict": one.outcome, "detail": f"{figures}; {assets}"}
 
 
+def _named(one: Experiment) -> dict[str, object]:
+    """Return what an experiment is, as `start` and `status` say it."""
+    row: dict[str, object] = {"experiment": one.salt, "versions": f"{one.champion} and {one.challenger}"}
+    return row | {"share": one.weight_bp / 10_000, "metric": one.metric, "since": moment(one.started_us)}
+
+
 def _standing(parts: Parts, one: Experiment) -> Trial:
     """Compare the arms by what is known now."""
     rule, log, at_us = judging(parts, one.model)
     return standing_of(one, predictions_of(parts, one.model), log, rule=rule, at_us=at_us)
-
-
-def _told(reason: str) -> str:
-    if not reason.strip():
-        raise InputError("a change needs a reason", where="--reason", fix="say why, for whoever reads the history")
-    return reason

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lineshaft.cli.actor import account
 from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.records import Candidate, Slot, Verdict, ViewPin
 from lineshaft.settings import Settings
@@ -58,9 +59,10 @@ def parts(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield opened
 
 
-def test_an_experiment_from_start_to_stop(parts: Parts, lineshaft: Lineshaft) -> None:
-    """Started once, seen to run with too few assets yet, stopped with that verdict, and all of it in the history."""
-    started = lineshaft("experiments", "start", "seal_wear", "--share", "0.25", "--reason", "two more sites")
+def test_an_experiment_from_start_to_stop(parts: Parts, lineshaft: Lineshaft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started once and named, seen to run with too few assets yet, stopped so, in the history under one's account."""
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    started = lineshaft("experiments", "start", "seal_wear", "--share", "0.25", "--reason", "two more sites", "--json")
     twice = lineshaft("experiments", "start", "seal_wear", "--reason", "again")
     (running,) = lineshaft("experiments", "status", "seal_wear", "--json").rows
     (stopped,) = lineshaft("experiments", "stop", "seal_wear", "--reason", "enough", "--json").rows
@@ -72,7 +74,9 @@ def test_an_experiment_from_start_to_stop(parts: Parts, lineshaft: Lineshaft) ->
     assert running["until"] is None
     assert stopped["verdict"] == "too_few_assets"
     assert kept["until"] is not None
-    assert [line.action for line in parts.registry.history("seal_wear")][-2:] == ["experiment", "conclude"]
+    assert started.rows[0]["experiment"] == running["experiment"]
+    acts = [(line.action, line.actor) for line in parts.registry.history("seal_wear")]
+    assert acts[-2:] == [("experiment", account()), ("conclude", account())]
 
 
 @pytest.mark.usefixtures("parts")
