@@ -12,6 +12,7 @@ from lineshaft.cli.output import console, show
 from lineshaft.cli.serve import moment_us
 from lineshaft.clock import moment
 from lineshaft.definitions.words import parse_duration
+from lineshaft.errors import InputError
 from lineshaft.ops.aftermath import Aftermath, alerting, judge_all, proxies, rule_of
 from lineshaft.ops.model_file import model_file
 from lineshaft.ops.predictions import read_predictions
@@ -65,7 +66,14 @@ def judging(parts: Parts, model: str, *, at: str = "", lag: str = "") -> tuple[R
     declared = alerting(model_file(parts.settings.repo, model))
     at_us = moment_us(at) if at else parts.clock.now_us()
     log = read_table(declared.log, parts.tables)
-    return rule_of(declared, log, at_us=at_us, lag_us=parse_duration(lag) if lag else None), log, at_us
+    return rule_of(declared, log, at_us=at_us, lag_us=_lag_us(lag)), log, at_us
+
+
+def _lag_us(lag: str) -> int | None:
+    try:
+        return parse_duration(lag) if lag else None
+    except ValueError as error:
+        raise InputError(str(error), where="--lag", fix="write it like 7d") from error
 
 
 def predictions_of(parts: Parts, model: str) -> pa.Table:

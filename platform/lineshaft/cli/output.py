@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,10 +58,15 @@ def complain(error: LineshaftError) -> None:
         notes.print(f"  [green]fix[/]  {escape(error.fix)}", soft_wrap=True)
 
 
+def show_json(value: object) -> None:
+    """Print JSON that every reader takes: what is no number, or endless, is null."""
+    console.print_json(json.dumps(_strict(value), default=str))
+
+
 def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> None:
     """Print rows as a table, or as JSON."""
     if as_json:
-        console.print_json(json.dumps(rows, default=str))
+        show_json(rows)
         return
     from rich.table import Table  # a server prints none
 
@@ -75,6 +81,15 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> Non
         return
     out = console if console.is_terminal else Console(width=_WIDE, highlight=False)  # a program reads line by line
     out.print(table)
+
+
+def _strict(value: object) -> object:
+    """Return what JSON has a word for: it has none for what is no number, or endless; both are null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _strict(part) for name, part in value.items()}
+    return [_strict(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _text(value: object) -> str:

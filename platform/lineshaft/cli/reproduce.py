@@ -11,7 +11,7 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.models import models
-from lineshaft.cli.output import console, notes, show
+from lineshaft.cli.output import console, notes, show, show_json
 from lineshaft.cli.promotion import parse_version
 from lineshaft.clock import moment
 from lineshaft.ops.explain import Explanation, Records, explain
@@ -78,7 +78,7 @@ def explain_command(
         )
         found = explain(prediction_id, records, threshold=threshold)
     if as_json:
-        console.print_json(json.dumps({**asdict(found), "proven": found.proven}, default=str))
+        show_json({**asdict(found), "proven": found.proven})
         return
     tell(found, most=most)
 

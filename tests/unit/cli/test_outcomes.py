@@ -97,6 +97,17 @@ def test_a_longer_lag_lets_less_mature(lineshaft: Lineshaft) -> None:
 
 
 @pytest.mark.usefixtures("judged")
+@pytest.mark.parametrize("lag", ["soon", "-3d"])
+def test_a_lag_that_is_no_duration_is_refused(lineshaft: Lineshaft, lag: str) -> None:
+    """The error names the option and what to write."""
+    said = lineshaft("outcomes", "wear_out", f"--lag={lag}")
+
+    assert said.code == 1
+    assert "is not a duration" in said.err
+    assert "--lag" in said.err
+
+
+@pytest.mark.usefixtures("judged")
 def test_a_model_nobody_declared_is_refused(lineshaft: Lineshaft) -> None:
     """The error names those there are."""
     said = lineshaft("outcomes", "wera_out")

@@ -51,6 +51,16 @@ def test_json_is_what_was_handed_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == [{**rows[0], "kind": "odd"}]
 
 
+def test_what_is_no_number_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON has no NaN and no Infinity: readers other than Python's refuse the whole answer for one."""
+    rows = [{"score": float("nan"), "width": float("inf"), "deep": {"low": [float("-inf"), 0.5]}}]
+
+    show(rows, title="t", as_json=True)
+
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told == [{"score": None, "width": None, "deep": {"low": [None, 0.5]}}]
+
+
 @pytest.mark.parametrize(("as_json", "said"), [(True, "[]"), (False, "things: nothing yet")])
 def test_nothing_is_said_in_either_form(capsys: pytest.CaptureFixture[str], as_json: bool, said: str) -> None:
     """No rows are an empty list or words, never a table without rows."""
