@@ -71,7 +71,7 @@ def predict(
 ) -> None:
     """Ask a model's champion about entities: score, version, and what moved it; or have it score the whole fleet.
 
-    Scores of a fleet go into the log of predictions; exit code 1 where a model could not score all of it.
+    Scores of a fleet go into the log of predictions; exit code 1 where a model failed or scored none.
     """
     if fleet or every_model:
         if bool(model) == every_model or key:

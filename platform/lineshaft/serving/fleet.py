@@ -61,8 +61,10 @@ class Fleet:
                 version = found.version
                 scored += int(np.isfinite(found.scores).sum())
         except LineshaftError as error:
-            _LOG.exception("the fleet is not scored whole by %s", model)
+            _LOG.warning("the fleet is not scored whole by %s: %s", model, error.what)
             fault = error.what
+        if entities and not scored and not fault:
+            fault = "no entity has inputs of which the model may make a score"
         seconds = time.perf_counter() - start
         return FleetScored(model=model, version=version, entities=entities, scored=scored, seconds=seconds, fault=fault)
 

@@ -113,6 +113,17 @@ def test_a_fleet_scored_again_as_of_the_same_moment_is_the_same_rows(fleet: Flee
     log.behind.close()
 
 
+def test_a_fleet_of_which_none_is_scored_is_a_fault(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """All inputs are long past, so who asks every night is told; a fault is a line of the log and no traceback."""
+    (late,) = fleet.score(["wear"], at_us=90_000_000)
+    (missing,) = fleet.score(["nothing"])
+
+    assert (late.entities, late.scored) == (PUMPS, 0)
+    assert "no entity has inputs" in late.fault
+    assert missing.fault in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_a_part_of_a_fleet_is_a_part_of_the_answer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """More machines than one request may have are asked about in several, each once."""
     monkeypatch.setattr("lineshaft.serving.fleet.MAX_ROWS", 7)
