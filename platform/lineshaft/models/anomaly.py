@@ -10,7 +10,7 @@ from lineshaft.models.detectors import Detector, fit, to_bytes
 from lineshaft.models.matrix import Examples
 from lineshaft.models.scores import asset_interval
 from lineshaft.models.spec import ModelSpec
-from lineshaft.models.splits import judged_together
+from lineshaft.models.splits import judged_together, learned_from
 from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
 
 TREES = 100
@@ -32,11 +32,11 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
     if rule is None:
         raise InputError("an anomaly model needs its alert", where=spec.name, fix="write alert: {threshold: 6}")
     rows = _told_of(spec, rows)
-    tests = judged_together(spec, rows.groups)
-    judged = np.logical_or.reduce(tests)
+    parts = judged_together(spec, rows)
+    judged = np.logical_or.reduce([part.judged for part in parts])
     scores = np.full(len(rows.groups), np.nan)
-    for test in tests:
-        scores[test] = _fit(spec, rows.take(~test)).score(rows.values[test]).scores
+    for part in parts:
+        scores[part.judged] = _fit(spec, rows.take(part.learned)).score(rows.values[part.judged]).scores
     truth, scores = rows.take(judged), scores[judged]
     passed = (scores <= rule.threshold if rule.below else scores >= rule.threshold).astype(np.float64)
     low, high = asset_interval(lambda some: float(passed[some].mean()), truth.groups, seed=spec.seed)
@@ -68,9 +68,8 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
 def fit_detector(spec: ModelSpec, rows: Examples) -> Fitted:
     """Fit the detector of a spec to all healthy rows, or, where it has no folds, to those of assets not held out."""
     rows = _told_of(spec, rows)
-    learned = rows if spec.folds else rows.take(~np.logical_or.reduce(judged_together(spec, rows.groups)))
     return Fitted(
-        artifact=to_bytes(_fit(spec, learned)),
+        artifact=to_bytes(_fit(spec, learned_from(spec, rows))),
         params={"detector": spec.detector, **spec.params, **told_of(spec)},
         library=f"numpy {np.__version__}",
     )

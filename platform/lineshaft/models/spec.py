@@ -19,7 +19,9 @@ class ModelSpec:
 
     `group` names the column whose values must not be on both sides of the split: an asset seen in training says
     nothing about assets never seen. With `folds`, every group is scored by a model fitted on the other folds, and the
-    artifact is fitted on all of them; without, `test_share` of the groups is held out of the artifact.
+    artifact is fitted on all of them; without, `test_share` of the groups is held out of the artifact. With `split` of
+    `time`, the past is learned from and the future judged: `reach_us` is how far ahead of a row its label looks, and
+    `embargo_us` what is left out beside.
     A rise of a feature in `rising` never lowers the score, and of one in `falling` never raises it, because physics
     says so. The model of `age` alone stands beside every score. `calibrate` names the law, if any, by which sums of
     leaves become probabilities.
@@ -46,6 +48,9 @@ class ModelSpec:
     detector: str = ""
     alert: AlarmRule | None = None
     calibrate: str = "none"
+    split: str = "asset"
+    embargo_us: int = 0
+    reach_us: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -74,6 +79,17 @@ class ModelSpec:
         if self.calibrate != "none" and self.task != "binary":
             what = f"a model of the task {self.task!r} gives no probability to calibrate"
             raise InputError(what, where=self.name, fix="drop `calibrate`")
+        self._check_split()
         for name in (*self.rising, *self.falling, *filter(None, (self.age,))):
             if name not in self.features:
                 raise InputError(f"{name!r} is none of the model's features", where=self.name)
+
+    def _check_split(self) -> None:
+        """Refuse a split whose past could know the future."""
+        if self.split not in ("asset", "time"):
+            raise InputError(f"a split by {self.split!r} is not known", where=self.name, fix="use asset or time")
+        if self.embargo_us < 0 or (self.embargo_us and self.split != "time"):
+            raise InputError("an embargo is a time between past and future", where=self.name, fix="write by: time")
+        if self.split == "time" and self.reach_us <= 0:
+            what = "a split by time needs labels that look a known time ahead: of others the past would know the future"
+            raise InputError(what, where=self.name, fix="a binary model has a horizon, a rul model may have a cap")

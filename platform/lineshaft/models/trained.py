@@ -43,7 +43,7 @@ class Fitted:
 class Unseen:
     """How rows were scored that the model judged on them never saw: what a rival is set beside.
 
-    `assets` are those the artifact itself never learned from; none where folds let it learn from all.
+    `assets` are those the artifact itself never learned from; none where folds, or a past of each, let it learn of all.
     """
 
     labels: Floats
@@ -55,12 +55,13 @@ class Unseen:
     @staticmethod
     def of(spec: ModelSpec, rows: Examples, scores: Floats) -> Unseen:
         """Return held-out rows and what was said of them."""
-        assets = () if spec.folds else tuple(sorted(set(rows.groups.tolist())))
+        assets = () if spec.folds or spec.split == "time" else tuple(sorted(set(rows.groups.tolist())))
         return Unseen(labels=rows.labels, scores=scores, groups=rows.groups, places=rows.places, assets=assets)
 
 
 def told_of(spec: ModelSpec) -> dict[str, object]:
     """Return what a version keeps of its declaration beside what its library was told: split, calibration, alert."""
     split: dict[str, object] = {"folds": spec.folds} if spec.folds else {"test_share": spec.test_share}
+    split |= {"split": "time", "embargo_us": spec.embargo_us} if spec.split == "time" else {}
     split |= {} if spec.calibrate == "none" else {"calibrate": spec.calibrate}
     return split if spec.alert is None else {**split, "alert": spec.alert.to_params()}

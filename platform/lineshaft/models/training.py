@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.models import calibration, golden
@@ -16,11 +15,11 @@ from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.anomaly import fit_detector, train_detector
 from lineshaft.models.censored import bounds, concordance, fit_weibull
 from lineshaft.models.golden import Golden, golden_rows
-from lineshaft.models.matrix import Examples, examples, folds
+from lineshaft.models.matrix import Examples, examples
 from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
 from lineshaft.models.scoring import Scorer
 from lineshaft.models.spec import ModelSpec
-from lineshaft.models.splits import judged_together
+from lineshaft.models.splits import Part, judged_together, learned_from
 from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
 
 _CALIBRATING_FOLDS = 5
@@ -34,7 +33,7 @@ OBJECTIVES = {
 
 
 def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
-    """Train on a point-in-time training set; every figure is of groups that the booster it judges never saw.
+    """Train on a point-in-time training set; no figure is of a group, or by time of a future, that its judge has seen.
 
     The artifact is fitted on all groups where the spec has folds, on those not held out where it has none.
     table: the spec's group, time, label and feature columns, in any row order; nulls in features are missing values.
@@ -48,13 +47,12 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     if spec.task == "anomaly":
         return train_detector(spec, rows)
     _check_labels(spec, rows)
-    tests = judged_together(spec, rows.groups)
-    judged = np.logical_or.reduce(tests)
-    truth = rows.take(judged)
-    learned = rows if spec.folds else rows.take(~judged)
+    parts = judged_together(spec, rows)
+    judged = np.logical_or.reduce([part.judged for part in parts])
+    truth, learned = rows.take(judged), learned_from(spec, rows)
     name, metric = METRICS[spec.task]
-    judges = _judges(spec, rows, tests, features=spec.features)
-    scores = _unseen(spec, judges, rows, tests)[judged]
+    judges = _judges(spec, rows, parts, features=spec.features)
+    scores = _unseen(spec, judges, rows, parts)[judged]
     figures = evaluate(
         spec.task,
         train_labels=learned.labels,
@@ -65,16 +63,16 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     )
     plain = replace(spec, calibrate="none")
     if spec.age:
-        by_age = _unseen(spec, _judges(plain, rows, tests, features=(spec.age,)), rows, tests)[judged]
+        by_age = _unseen(spec, _judges(plain, rows, parts, features=(spec.age,)), rows, parts)[judged]
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
     if spec.task == "binary":
         figures["ece"] = calibration_error(truth.labels, scores)
         if spec.calibrate != "none":
-            before = _unseen(spec, [replace(judge, calibration=None) for judge in judges], rows, tests)[judged]
+            before = _unseen(spec, [replace(judge, calibration=None) for judge in judges], rows, parts)[judged]
             figures["ece_uncalibrated"] = calibration_error(truth.labels, before)
         figures |= alarm_figures(spec.alert or AlarmRule(), truth, scores)
     if spec.task == "survival":
-        figures |= _beside_survival(spec, rows, tests, scores)
+        figures |= _beside_survival(spec, rows, parts, scores)
     if spec.task == "rul":
         figures["half_width_90"] = half_width(scores - truth.labels, truth.groups, coverage=0.9)
     fitted = fit(spec, rows)
@@ -96,13 +94,13 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
 def fit(spec: ModelSpec, rows: Examples, *, threads: int = 1) -> Fitted:
     """Fit the artifact of a spec; the number of threads changes no bit of it.
 
-    It learns from all rows where the spec has folds, else from those of the groups that are not held out.
+    It learns from all rows where the spec has folds, else from those that are not held out.
     """
     import xgboost
 
     if spec.task == "anomaly":
         return fit_detector(spec, rows)
-    learned = rows if spec.folds else rows.take(~np.logical_or.reduce(judged_together(spec, rows.groups)))
+    learned = learned_from(spec, rows)
     params = {**_params(spec, learned, features=spec.features), "rounds": spec.rounds}
     return Fitted(
         artifact=_fit(spec, learned, features=spec.features, threads=threads),
@@ -111,32 +109,28 @@ def fit(spec: ModelSpec, rows: Examples, *, threads: int = 1) -> Fitted:
     )
 
 
-def _judges(
-    spec: ModelSpec, rows: Examples, tests: Sequence[NDArray[np.bool_]], *, features: tuple[str, ...]
-) -> list[Scorer]:
+def _judges(spec: ModelSpec, rows: Examples, parts: Sequence[Part], *, features: tuple[str, ...]) -> list[Scorer]:
     """Return for each part a model that never saw its groups."""
-    return [Scorer.load(_fit(spec, rows.take(~test), features=features), features=features) for test in tests]
+    return [Scorer.load(_fit(spec, rows.take(part.learned), features=features), features=features) for part in parts]
 
 
-def _unseen(spec: ModelSpec, judges: Sequence[Scorer], rows: Examples, tests: Sequence[NDArray[np.bool_]]) -> Floats:
+def _unseen(spec: ModelSpec, judges: Sequence[Scorer], rows: Examples, parts: Sequence[Part]) -> Floats:
     """Return each row's score by the model of its part; NaN where no part judges it."""
     scores = np.full(len(rows.labels), np.nan)
-    for judge, test in zip(judges, tests, strict=True):
+    for judge, part in zip(judges, parts, strict=True):
         chosen = [spec.features.index(name) for name in judge.features]
-        scores[test] = judge.predict(rows.values[test][:, chosen])
+        scores[part.judged] = judge.predict(rows.values[part.judged][:, chosen])
     return scores
 
 
-def _beside_survival(
-    spec: ModelSpec, rows: Examples, tests: Sequence[NDArray[np.bool_]], scores: Floats
-) -> dict[str, float]:
+def _beside_survival(spec: ModelSpec, rows: Examples, parts: Sequence[Part], scores: Floats) -> dict[str, float]:
     """Return what stands beside a survival model: a law of age alone, and what one that knows no censoring would say.
 
     `naive_over_censored`: of the same rows, its median prediction over the model's; below 1, it is too dark.
     """
-    judged = np.logical_or.reduce(tests)
+    judged = np.logical_or.reduce([part.judged for part in parts])
     told = replace(rows, labels=np.abs(rows.labels))
-    naive = _unseen(spec, _judges(spec, told, tests, features=spec.features), rows, tests)[judged]
+    naive = _unseen(spec, _judges(spec, told, parts, features=spec.features), rows, parts)[judged]
     figures = {
         "censored_share": float(np.mean(rows.labels < 0)),
         "naive_over_censored": float(np.median(naive) / np.median(scores)),
@@ -145,8 +139,9 @@ def _beside_survival(
     if spec.age:
         by_law = np.full(len(rows.labels), np.nan)
         age = rows.values[:, spec.features.index(spec.age)].astype(np.float64)
-        for test in tests:
-            by_law[test] = fit_weibull(age[~test], rows.labels[~test]).median_left(age[test])
+        for part in parts:
+            law = fit_weibull(age[part.learned], rows.labels[part.learned])
+            by_law[part.judged] = law.median_left(age[part.judged])
         figures["weibull_c_index"] = concordance(rows.labels[judged], by_law[judged])
     return figures
 
@@ -205,10 +200,10 @@ def _calibration(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...]) 
     groups = len(np.unique(rows.groups))
     if groups < 2:
         raise InputError("a calibration needs at least two groups to learn from", where=spec.name, fix="add assets")
-    part = folds(rows.groups, count=min(_CALIBRATING_FOLDS, groups), seed=spec.seed)
-    tests = [part == number for number in range(int(part.max()) + 1)]
-    judges = _judges(replace(spec, calibrate="none"), rows, tests, features=features)
-    margins = _unseen(spec, [replace(judge, objective="binary:logitraw") for judge in judges], rows, tests)
+    inner = replace(spec, calibrate="none", split="asset", embargo_us=0, folds=min(_CALIBRATING_FOLDS, groups))
+    parts = judged_together(inner, rows)
+    judges = _judges(inner, rows, parts, features=features)
+    margins = _unseen(spec, [replace(judge, objective="binary:logitraw") for judge in judges], rows, parts)
     return calibration.fit_calibration(spec.calibrate, margins, rows.labels)
 
 

@@ -23,7 +23,7 @@ KEYS = {
     "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
     | {"params", "rising", "falling", "age", "detector", "alert", "calibrate"},
     "label": {"log", "ends", "horizon", "cap", "healthy"},
-    "split": {"by", "folds", "held_out"},
+    "split": {"by", "folds", "held_out", "embargo"},
     "alert": {"threshold", "persist", "below", "cool_down", "per_day"},
 }
 
@@ -43,7 +43,7 @@ class ModelFile:
     task: str
     service: str
     every_us: int
-    split_by: str
+    split_by: str  # asset_id, or time
     log: str = ""
     ends: str = ""
     horizon_us: int = 0
@@ -57,6 +57,7 @@ class ModelFile:
     falling: tuple[str, ...] = ()
     age: str = ""
     folds: int = 0
+    embargo_us: int = 0
     held_out: float = 0.3
     calibrate: str = "none"
     seed: int = 7
@@ -85,11 +86,21 @@ class ModelFile:
             raise self._fault("a rul model counts to known ends of life", "name the table of them: `ends: truth`")
         if self.task == "survival" and (self.ends or self.cap is not None):
             raise self._fault("a survival model reads a log, and caps nothing", "write label: {log: maintenance}")
-        if self.split_by != "asset_id":
+        if self.split_by == "time" and not self.reach_us:
+            what = "a split by time needs labels that look a known time ahead: of others the past would know the future"
+            raise self._fault(what, "split by asset_id, or give a binary model, or a rul model with a cap")
+        if self.embargo_us and self.split_by != "time":
+            raise self._fault("an embargo lies between past and future", "write `split: {by: time, embargo: 7d}`")
+        if self.split_by not in ("asset_id", "time"):
             what = (
                 f"a split by {self.split_by or 'nothing'!r} puts rows of one asset on both sides: its figures would lie"
             )
-            raise self._fault(what, "write `split: {by: asset_id}`")
+            raise self._fault(what, "write `split: {by: asset_id}`, or `by: time`")
+
+    @property
+    def reach_us(self) -> int:
+        """Return how far ahead of a row its label looks; 0 where that has no end, or nothing to do with time."""
+        return int((self.cap or 0) * self.every_us) if self.task == "rul" else self.horizon_us
 
     def _fault(self, what: str, fix: str) -> DefinitionError:
         return DefinitionError(what, where=f"model {self.name!r}", fix=fix)
@@ -113,6 +124,9 @@ class ModelFile:
             detector=self.detector,
             alert=self.alert,
             calibrate=self.calibrate,
+            split="time" if self.split_by == "time" else "asset",
+            embargo_us=self.embargo_us,
+            reach_us=self.reach_us,
             team=service.team,
             owner=service.owner,
             description=self.description,
@@ -187,6 +201,7 @@ def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
         healthy_us=parse_duration(label["healthy"]) if "healthy" in label else 0,
         alert=_alert(_mapping(content["alert"], "alert")) if "alert" in content else None,
         split_by=split.get("by", ""),
+        embargo_us=parse_duration(split["embargo"]) if "embargo" in split else 0,
         text=text,
         **given,
     )

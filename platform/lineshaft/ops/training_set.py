@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lineshaft.errors import InputError
+from lineshaft.errors import CorruptError, InputError
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, View
 from lineshaft.specs.rows import ARROW_TYPES
@@ -21,6 +22,7 @@ from lineshaft.tiles.keys import Keys
 
 AT_COLUMN = "event_time"
 KNOWN_COLUMN = "known_at"
+_LONG_AGO = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,27 @@ def training_set(
     start = 0
     for parts in _aligned(found):
         stop = start + parts[0].rows.num_rows
+        for view, part in zip(views, parts, strict=True):
+            _refuse_later(view, part.rows, at_us[start:stop], known_us[start:stop])
         own = entities.slice(start, stop - start)
         yield Chunk(entities=own, answer=answer(spec, views, parts, at_us[start:stop], own))
         start = stop
+
+
+def _refuse_later(view: View, rows: pa.Table, at_us: NDArray[np.int64], known_us: NDArray[np.int64]) -> None:
+    """Raise `CorruptError` for a row that is of later than the moment asked about, or was not known by then.
+
+    A store that gave one would teach models the future; this is what its answers are held against, once more.
+    """
+    for column, limit in (("event_time", at_us), ("known_at", known_us)):
+        found = pc.fill_null(rows[column].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), _LONG_AGO)
+        late = np.flatnonzero(np.asarray(found.to_numpy()) > limit)
+        if len(late):
+            raise CorruptError(
+                f"{len(late)} rows of {view.name!r} say {column} is later than the moment asked about",
+                where=f"row {late[0]}, {int(found[int(late[0])].as_py()) - int(limit[late[0]])} us later",
+                fix="do not train on these answers; report the offline store",
+            )
 
 
 def answer(

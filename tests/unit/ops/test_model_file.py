@@ -124,6 +124,21 @@ def test_a_model_file_names_the_law_of_its_probabilities(tmp_path: Path) -> None
         model_file(declare(tmp_path, WHOLE.replace("s4_*", "s4_mean") + "calibrate: platt\n"), "life").spec(SERVICE)
 
 
+def test_a_split_by_time_leaves_out_what_labels_and_the_embargo_reach(tmp_path: Path) -> None:
+    """A cap of 125 hours looks 125 hours ahead; without one there is no end to it, and that is refused."""
+    whole = WHOLE.replace("s4_*", "s4_mean").replace("by: asset_id, folds: 5", "by: time, folds: 5, embargo: 7d")
+    spec = model_file(declare(tmp_path, whole), "life").spec(SERVICE)
+    binary = whole.replace("task: rul", "task: binary").replace("cap: 125", "horizon: 30h")
+    hour_us = 3_600_000_000
+
+    assert (spec.split, spec.folds, spec.embargo_us, spec.reach_us) == ("time", 5, 7 * 24 * hour_us, 125 * hour_us)
+    assert model_file(declare(tmp_path, binary), "life").spec(SERVICE).reach_us == 30 * hour_us
+    with pytest.raises(DefinitionError, match="labels that look a known time ahead"):
+        model_file(declare(tmp_path, whole.replace(", cap: 125", "")), "life")
+    with pytest.raises(DefinitionError, match="an embargo lies between"):
+        model_file(declare(tmp_path, whole.replace("by: time", "by: asset_id")), "life")
+
+
 def test_a_pattern_that_matches_nothing_is_a_fault(tmp_path: Path) -> None:
     """A feature misspelt is not a model without it."""
     declared = model_file(declare(tmp_path, WHOLE.replace("v__s*_mean", "v__t*_mean")), "life")

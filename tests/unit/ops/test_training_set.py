@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from lineshaft.errors import InputError, NotFoundError
+from lineshaft.errors import CorruptError, InputError, NotFoundError
 from lineshaft.ops.training_set import entity_keys, fingerprint, training_set
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
@@ -39,6 +39,20 @@ class Uneven(MemoryOfflineStore):
         for found in super().as_of(wanted, at_us, known_us=known_us, version=version):
             for start in range(0, found.rows.num_rows, size):
                 yield Found(rows=found.rows.slice(start, size), status=found.status[start : start + size])
+
+
+class Prophet(MemoryOfflineStore):
+    """A store that answers one view as of ten microseconds later, by the clock of events or of knowledge alone."""
+
+    by: str
+
+    def as_of(
+        self, wanted: Wanted, at_us: NDArray[np.int64], *, known_us: Any = None, version: int | None = None
+    ) -> Iterator[Found]:
+        """Look ahead."""
+        ahead = 10 if wanted.view == PUMPS else 0
+        when, known = (ahead, ahead) if self.by == "event_time" else (0, ahead)
+        yield from super().as_of(wanted, at_us + when, known_us=known_us + known, version=version)
 
 
 def store(kind: type[MemoryOfflineStore] = MemoryOfflineStore) -> MemoryOfflineStore:
@@ -91,6 +105,19 @@ def test_a_pinned_table_version_hides_what_came_later() -> None:
 
     assert now[0].columns["pumps__rms"].to_pylist() == [9.0]
     assert pinned[0].columns["pumps__rms"].to_pylist() == [2.0]
+
+
+@pytest.mark.parametrize(("by", "at_us"), [("event_time", 15), ("known_at", 20)])
+def test_an_answer_from_later_than_the_moment_asked_is_no_training_set(by: str, at_us: int) -> None:
+    """Whatever store gave it: the pump's row of 20, known at 25, asked for at 15, or at 20 when it was not known."""
+    offline = store(Prophet)
+    assert isinstance(offline, Prophet)
+    offline.by = by
+
+    with pytest.raises(CorruptError, match=f"1 rows of 'pumps' say {by} is later than the moment") as caught:
+        list(training_set(CATALOG, offline, "health", asked(10, at_us)))
+
+    assert caught.value.where == "row 1, 5 us later"
 
 
 def test_no_rows_asked_is_no_error() -> None:
