@@ -52,12 +52,12 @@ def card(version: ModelVersion, *, catalog: Catalog, registry: ModelRegistry, re
 
 
 def figures(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return each figure with its interval, and what knows no features, or age alone, scored in its place.
+    """Return each figure with its interval, and what knows no features, age alone, or one feature, scored in its place.
 
     >>> figures({"rmse": 9.0, "rmse_low": 8.0, "rmse_high": 10.0, "baseline_rmse": 40.0})[0]["baseline"]
     40.0
     """
-    beside = ("baseline_", "age_only_")
+    beside = ("baseline_", "age_only_", "one_feature_")
     names = [name for name in metrics if not name.startswith(beside) and not name.endswith(("_low", "_high"))]
     found = [
         {
@@ -67,6 +67,7 @@ def figures(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
             "high": _told(metrics.get(f"{name}_high")),
             "baseline": _told(metrics.get(f"baseline_{name}")),
             "age_only": _told(metrics.get(f"age_only_{name}")),
+            "one_feature": _told(metrics.get(f"one_feature_{name}")),
         }
         for name in names
     ]
@@ -112,7 +113,11 @@ def _plots(version: ModelVersion) -> list[dict[str, str]]:
     for one in figures(metrics):
         if one["baseline"] is not None and one["value"] is not None:
             bars = [plots.Bar(name=one["name"], value=one["value"], low=one["low"], high=one["high"])]
-            others = (("age alone", one["age_only"]), ("no features", one["baseline"]))
+            others = (
+                ("best feature alone", one["one_feature"]),
+                ("age alone", one["age_only"]),
+                ("no features", one["baseline"]),
+            )
             bars += [plots.Bar(name=name, value=value) for name, value in others if value is not None]
             found.append(
                 {"title": f"{one['name']} with its 90 % interval, beside its baselines", "svg": plots.intervals(bars)}

@@ -133,6 +133,8 @@ FIGURES = {
     "alarms_per_asset_day": False,
     "alarm_precision": True,
     "failures_alarmed": True,
+    "precision_at_budget": True,
+    "failures_alarmed_at_budget": True,
     "alarm_lead_h": True,
     "ece": False,
 }

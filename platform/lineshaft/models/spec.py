@@ -24,7 +24,7 @@ class ModelSpec:
     `embargo_us` what is left out beside.
     A rise of a feature in `rising` never lowers the score, and of one in `falling` never raises it, because physics
     says so. The model of `age` alone stands beside every score. `calibrate` names the law, if any, by which sums of
-    leaves become probabilities.
+    leaves become probabilities, and `budget` how many alerts a day 100 assets may raise: a figure beside the others.
     """
 
     name: str
@@ -47,6 +47,7 @@ class ModelSpec:
     description: str = ""
     detector: str = ""
     alert: AlarmRule | None = None
+    budget: float = 0
     calibrate: str = "none"
     split: str = "asset"
     embargo_us: int = 0
@@ -79,6 +80,9 @@ class ModelSpec:
         if self.calibrate != "none" and self.task != "binary":
             what = f"a model of the task {self.task!r} gives no probability to calibrate"
             raise InputError(what, where=self.name, fix="drop `calibrate`")
+        if self.budget < 0 or (self.budget and self.task != "binary"):
+            what = f"a budget of {self.budget} alerts is none of a {self.task} model"
+            raise InputError(what, where=self.name, fix="a binary model may have one, more than 0")
         self._check_split()
         for name in (*self.rising, *self.falling, *filter(None, (self.age,))):
             if name not in self.features:

@@ -63,5 +63,6 @@ def told_of(spec: ModelSpec) -> dict[str, object]:
     """Return what a version keeps of its declaration beside what its library was told: split, calibration, alert."""
     split: dict[str, object] = {"folds": spec.folds} if spec.folds else {"test_share": spec.test_share}
     split |= {"split": "time", "embargo_us": spec.embargo_us} if spec.split == "time" else {}
+    split |= {"budget": spec.budget} if spec.budget else {}
     split |= {} if spec.calibrate == "none" else {"calibrate": spec.calibrate}
     return split if spec.alert is None else {**split, "alert": spec.alert.to_params()}

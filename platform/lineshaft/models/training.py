@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lineshaft.errors import InputError
 from lineshaft.models import calibration, golden
-from lineshaft.models.alarm_figures import alarm_figures, calibration_error
+from lineshaft.models.alarm_figures import alarm_figures, budget_figures, calibration_error
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.anomaly import fit_detector, train_detector
 from lineshaft.models.censored import bounds, concordance, fit_weibull
@@ -18,6 +18,7 @@ from lineshaft.models.golden import Golden, golden_rows
 from lineshaft.models.matrix import Examples, examples
 from lineshaft.models.scores import METRICS, Floats, curve, evaluate, half_width
 from lineshaft.models.scoring import Scorer
+from lineshaft.models.single import best_alone
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import Part, judged_together, learned_from
 from lineshaft.models.trained import Fitted, TrainedModel, Unseen, told_of
@@ -65,12 +66,15 @@ def train(spec: ModelSpec, table: pa.Table) -> TrainedModel:
     if spec.age:
         by_age = _unseen(spec, _judges(plain, rows, parts, features=(spec.age,)), rows, parts)[judged]
         figures[f"age_only_{name}"] = metric(truth.labels, by_age)
+    alone = [_judges(plain, rows, [part], features=(best_alone(spec, rows.take(part.learned)),))[0] for part in parts]
+    figures[f"one_feature_{name}"] = metric(truth.labels, _unseen(spec, alone, rows, parts)[judged])
     if spec.task == "binary":
         figures["ece"] = calibration_error(truth.labels, scores)
         if spec.calibrate != "none":
             before = _unseen(spec, [replace(judge, calibration=None) for judge in judges], rows, parts)[judged]
             figures["ece_uncalibrated"] = calibration_error(truth.labels, before)
         figures |= alarm_figures(spec.alert or AlarmRule(), truth, scores)
+        figures |= budget_figures(spec.alert or AlarmRule(), truth, scores, budget=spec.budget)
     if spec.task == "survival":
         figures |= _beside_survival(spec, rows, parts, scores)
     if spec.task == "rul":

@@ -21,7 +21,7 @@ FOLDER = "models"
 TASKS = ("binary", "rul", "survival", "anomaly")
 KEYS = {
     "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
-    | {"params", "rising", "falling", "age", "detector", "alert", "calibrate"},
+    | {"params", "rising", "falling", "age", "detector", "alert", "calibrate", "budget"},
     "label": {"log", "ends", "horizon", "cap", "healthy"},
     "split": {"by", "folds", "held_out", "embargo"},
     "alert": {"threshold", "persist", "below", "cool_down", "per_day"},
@@ -60,6 +60,7 @@ class ModelFile:
     embargo_us: int = 0
     held_out: float = 0.3
     calibrate: str = "none"
+    budget: float = 0
     seed: int = 7
     rounds: int = 200
     params: Mapping[str, float | int | str] = field(default_factory=dict)
@@ -124,6 +125,7 @@ class ModelFile:
             detector=self.detector,
             alert=self.alert,
             calibrate=self.calibrate,
+            budget=self.budget,
             split="time" if self.split_by == "time" else "asset",
             embargo_us=self.embargo_us,
             reach_us=self.reach_us,
@@ -185,7 +187,7 @@ def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
     label, split = _mapping(content["label"], "label"), _mapping(content["split"], "split")
     plain: dict[str, Any] = {
         key: content[key]
-        for key in ("description", "seed", "rounds", "params", "age", "detector", "calibrate")
+        for key in ("description", "seed", "rounds", "params", "age", "detector", "calibrate", "budget")
         if key in content
     }
     lists = {key: tuple(content[key]) for key in ("assets", "features", "rising", "falling") if key in content}

@@ -53,6 +53,7 @@ CANDIDATE = Candidate(
         "pr_auc_high": 0.97,
         "baseline_pr_auc": 0.12,
         "age_only_pr_auc": 0.41,
+        "one_feature_pr_auc": 0.63,
         "test_groups": 14.0,
         "test_positive_groups": 6.0,
         "half_width_90": float("inf"),
@@ -130,6 +131,7 @@ def test_figures_stand_beside_what_knows_less() -> None:
 
     assert [one["name"] for one in found] == ["pr_auc", "test_groups", "test_positive_groups", "half_width_90"]
     assert (found[0]["low"], found[0]["baseline"], found[0]["age_only"]) == (0.88, 0.12, 0.41)
+    assert found[0]["one_feature"] == 0.63
     assert found[-1]["value"] is None
 
 

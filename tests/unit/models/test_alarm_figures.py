@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lineshaft.models.alarm_figures import alarm_figures, calibration_error
+from lineshaft.models.alarm_figures import alarm_figures, budget_figures, calibration_error
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.matrix import Examples
 
@@ -47,6 +47,30 @@ def test_without_alerts_or_failures_nothing_is_claimed() -> None:
     quiet = alarm_figures(AlarmRule(threshold=0.7), watched({"a": "0000"}), scores("...."))
 
     assert quiet == {"alarms_per_asset_day": 0}
+
+
+def test_a_budget_is_spent_as_far_as_it_finds_failures() -> None:
+    """Three runs of other heights, the middle one false: a second alert would find nothing, and only a third does."""
+    rows = watched({"a": "0000011110", "b": "0000000000", "c": "0000001111"})
+    said = np.full(30, 0.1)
+    said[6:8], said[15:17], said[27:29] = 0.9, 0.6, 0.4  # an alert each, of 27 hours watched
+    one, two, three = (
+        budget_figures(AlarmRule(), rows, said, budget=alerts * 100 * 24 / 27 + 1e-6) for alerts in (1, 2, 3)
+    )
+
+    assert (one["precision_at_budget"], one["failures_alarmed_at_budget"]) == (1, 0.5)
+    assert two == one
+    assert three["precision_at_budget"] == pytest.approx(2 / 3)
+    assert three["failures_alarmed_at_budget"] == 1
+    assert one["threshold_at_budget"] > 0.6 > three["threshold_at_budget"] > 0.1
+
+
+def test_no_budget_and_one_that_allows_nothing_claim_nothing() -> None:
+    """Not even the highest score may alert."""
+    rows = watched({"a": "0011"})
+
+    assert budget_figures(AlarmRule(), rows, scores("..xx"), budget=0) == {}
+    assert budget_figures(AlarmRule(), rows, scores("..xx"), budget=1e-6) == {}
 
 
 def test_probabilities_that_hold_have_no_calibration_error() -> None:

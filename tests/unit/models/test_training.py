@@ -17,6 +17,7 @@ from lineshaft.errors import CorruptError, InputError
 from lineshaft.models.columns import numeric_features, service_features
 from lineshaft.models.matrix import examples, feature_matrix, folds, held_out
 from lineshaft.models.scoring import Scorer
+from lineshaft.models.single import best_alone
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.training import train
 from lineshaft.specs import OnDemandFeature, OnDemandView, Service, ServiceView
@@ -265,9 +266,37 @@ def test_a_model_of_age_alone_stands_beside_the_score() -> None:
     assert "age_only_rmse" not in train(spec, table).metrics
 
 
+@pytest.mark.parametrize(("task", "metric"), [("binary", "pr_auc"), ("rul", "rmse")])
+def test_the_best_feature_alone_stands_beside_the_score(task: str, metric: str) -> None:
+    """It is far better than nothing, and all features are better than it where two of them matter."""
+    table = rows(task="binary" if task == "binary" else "regression")
+    both = table["vibration__kurtosis"].to_numpy()
+    label = table["label"].to_numpy() + 20 * both if task == "rul" else (table["vibration__rms"].to_numpy() + both > 1)
+    told = table.set_column(table.column_names.index("label"), "label", pa.array(label.astype(float)))
+
+    figures = train(replace(SPEC, task=task, folds=4, rounds=60), told).metrics
+
+    better = 1 if task == "binary" else -1
+    assert better * figures[metric] > better * figures[f"one_feature_{metric}"] > better * figures[f"baseline_{metric}"]
+
+
+def test_the_best_feature_is_the_one_that_ranks_labels_best_where_it_is_known() -> None:
+    """Up or down, with holes and ties; lives cut short say nothing of it."""
+    table = rows(task="regression")
+    found = examples(replace(SPEC, task="regression"), table)
+    down = replace(found, labels=-found.labels)
+    cut = replace(found, labels=np.where(found.values[:, 2] > 0, -found.values[:, 2], 9 + found.values[:, 1]))
+
+    assert best_alone(replace(SPEC, task="regression"), found) == "vibration__rms"
+    assert best_alone(replace(SPEC, task="regression"), down) == "vibration__rms"
+    assert best_alone(replace(SPEC, task="survival"), cut) == "vibration__kurtosis"
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
+        ({"budget": -1.0}, "a budget of -1.0 alerts"),
+        ({"budget": 5.0, "task": "rul"}, "is none of a rul model"),
         ({"folds": 1}, "1 folds judge nothing"),
         ({"age": "vibration__age"}, "'vibration__age' is none of the model's features"),
         ({"falling": ("rms",)}, "'rms' is none of the model's features"),
