@@ -133,7 +133,12 @@ def parts(home: Path) -> Iterator[Parts]:
 
 def sources(parts: Parts) -> Sources:
     """Return where things are made again from."""
-    return Sources(catalog_at=parts.catalog.at, offline=parts.offline, tables=parts.tables)
+    return Sources(
+        catalog_at=parts.catalog.at,
+        offline=parts.offline,
+        tables=parts.tables,
+        artifacts=parts.registry.artifacts,
+    )
 
 
 def altered(parts: Parts, **changes: Any) -> Reproduction:
@@ -149,6 +154,22 @@ def test_every_stage_is_the_same_at_once(parts: Parts) -> None:
     assert tuple(stage.name for stage in made.stages) == STAGES
     assert parts.registry.get("wear", 1).artifact_sha256 in made.stages[-1].detail
     assert made.exit_code == 0
+
+
+def test_a_stored_file_that_was_altered_is_not_called_the_same(parts: Parts) -> None:
+    """The bits made again are those registered, but not those that would be served."""
+    version = parts.registry.get("wear", 1)
+    (path,) = parts.registry.artifacts.root.rglob(f"{version.artifact_sha256}.*")
+    whole = path.read_bytes()
+    path.write_bytes(b"dead" + whole[4:])
+    try:
+        made = reproduce(version, sources(parts))
+    finally:
+        path.write_bytes(whole)
+
+    assert made.first is not None
+    assert (made.first.name, made.exit_code) == ("artifact", 1)
+    assert "was altered after it was registered" in made.first.detail
 
 
 def test_a_detector_is_made_again_too(parts: Parts) -> None:

@@ -108,14 +108,14 @@ def verify(
     head: Annotated[str, typer.Option(help="A digest you kept: it must be a line of the model's history.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Prove that histories are whole and unaltered, and that all the registry says follows from them."""
+    """Prove that histories are whole and unaltered, that all the registry says follows, and artifacts are as kept."""
     if head and not model:
         raise InputError("a digest is of one model's history", where="--head", fix="name the model")
     rows, found = [], []
     with connect() as parts:
         for name in [model] if model else [one.name for one in parts.registry.models()]:
             account = parts.registry.account(name)
-            wrong = faults(account)
+            wrong = [*faults(account), *parts.registry.damaged(name)]
             if head and not any(line.digest.startswith(head) for line in account.lines):
                 wrong.append(f"no line of {name!r} has the digest {head}: its history was rewritten or cut off")
             if model and not account.versions and not account.lines:

@@ -32,7 +32,12 @@ def reproduce_command(
     """
     model, number = parse_version(version)
     with connect() as parts, notes.status(f"making {version} again"):
-        sources = Sources(catalog_at=parts.catalog.at, offline=parts.offline, tables=parts.tables)
+        sources = Sources(
+            catalog_at=parts.catalog.at,
+            offline=parts.offline,
+            tables=parts.tables,
+            artifacts=parts.registry.artifacts,
+        )
         made = reproduce(parts.registry.get(model, number), sources, threads=threads)
     report(made, as_json=as_json)
     raise typer.Exit(made.exit_code)

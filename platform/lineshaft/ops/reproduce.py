@@ -25,6 +25,7 @@ from lineshaft.ops.learning import Lesson, Subject, answered, labelled_moments, 
 from lineshaft.ops.model_file import ModelFile, parse_model
 from lineshaft.ops.tables import read_pinned
 from lineshaft.ops.training_set import fingerprint
+from lineshaft.registry.artifacts import ArtifactStore
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.records import ModelVersion, Provenance
 from lineshaft.stores.ports import OfflineStore
@@ -69,6 +70,7 @@ class Sources:
     catalog_at: Callable[[int], Catalog]
     offline: OfflineStore
     tables: Path
+    artifacts: ArtifactStore
 
 
 def keep_provenance(declared: ModelFile, work: Lesson, *, generation: int, tables: Path) -> Provenance:
@@ -171,6 +173,8 @@ class _Again:
         yield self._library(fitted.library)
         digest = hashlib.sha256(fitted.artifact).hexdigest()
         faults = [] if digest == version.artifact_sha256 else [_digests(digest, version.artifact_sha256)]
+        if not faults:  # what is served is the file that was kept: one that was altered is no longer these bits
+            self.sources.artifacts.get(digest, artifact_format=version.artifact_format)
         yield _stage("artifact", faults, f"{len(fitted.artifact)} bytes, SHA-256 {digest}, {self.threads} thread(s)")
 
     def _definition(self, subject: Subject) -> Stage:

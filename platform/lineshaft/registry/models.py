@@ -142,7 +142,7 @@ class ModelRegistry(RegistryReader):
 
         `expected` is the id of the assignment that the caller saw there, 0 for none. Raises `ConflictError` naming who
         was faster where it is another by now, and when the version did not pass its gates; `ForbiddenError` where
-        fewer people agreed than `consent` asks for.
+        fewer people agreed than `consent` asks for; `CorruptError` where its file is no longer what was registered.
         """
         with self._acting(model) as connection:
             version = version_of(connection, model, number)
@@ -154,6 +154,7 @@ class ModelRegistry(RegistryReader):
                 raise ConflictError(
                     f"{version.ref} is {version.state}, not validated", fix="train a version that passes its gate"
                 )
+            self.load(version)
             if slot is not Slot.SHADOW and consent.people:
                 given, now = _given(connection, version), self.clock.now_us()
                 people = agreed(version, consent, given, actor=actor, at_us=now)

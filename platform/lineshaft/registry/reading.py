@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from lineshaft.clock import Clock
-from lineshaft.errors import NotFoundError
+from lineshaft.errors import CorruptError, NotFoundError
 from lineshaft.registry import ledger, slots
 from lineshaft.registry.acks import ReplicaAcks
 from lineshaft.registry.artifacts import ArtifactStore
@@ -161,6 +161,16 @@ class RegistryReader:
     def load(self, version: ModelVersion) -> bytes:
         """Return the artifact of a version, its hash checked."""
         return self.artifacts.get(version.artifact_sha256, artifact_format=version.artifact_format)
+
+    def damaged(self, model: str) -> list[str]:
+        """Return a sentence for each version whose artifact is gone, or no longer what was registered."""
+        found = []
+        for version in self.versions(model):
+            try:
+                self.load(version)
+            except (CorruptError, NotFoundError) as error:
+                found.append(f"{version.ref}: {error.what}")
+        return found
 
     def _acting(self, model: str) -> AbstractContextManager[Connection]:
         """Hold a model, commit all or nothing; a lost race is a ConflictError."""

@@ -236,8 +236,9 @@ class Champions:
             except UnavailableError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, who stands before it goes on
-                _LOG.exception("%s@%d cannot be used", model, number)
+                ours = isinstance(error, LineshaftError)
                 what = error.what if isinstance(error, LineshaftError) else f"{type(error).__name__}: {error}"
+                _LOG.error("%s@%d cannot be used: %s", model, number, what, exc_info=None if ours else error)
                 fault = fault or f"{model}@{number}: {what}"
             if len(found) == 2:
                 break

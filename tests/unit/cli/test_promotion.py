@@ -116,6 +116,21 @@ def test_a_shadow_needs_no_pass_and_can_leave(lineshaft: Lineshaft, parts: Parts
     assert parts.registry.assignments("grinder")[0].valid_to_us is not None
 
 
+def test_an_altered_file_fails_the_proof(lineshaft: Lineshaft, parts: Parts) -> None:
+    """The history is whole, and a version's file is not what it says: each such version is named."""
+    (path,) = parts.registry.artifacts.root.rglob("*.json")
+    whole = path.read_bytes()
+    path.write_bytes(b"{ }")
+    try:
+        told = lineshaft("models", "verify", "grinder")
+    finally:
+        path.write_bytes(whole)
+
+    assert (told.code, told.err.startswith("LS-COR")) == (1, True)
+    assert "grinder@3: artifact " in told.err
+    assert "was altered after it was registered" in told.err
+
+
 def test_an_altered_registry_fails_its_proof(lineshaft: Lineshaft, parts: Parts) -> None:
     """Every model is proven where none is named, and the fault is told in words."""
     parts.registry.judge("grinder", 3, Verdict(gate="g", outcome="unknown", detail=""), actor="ann")

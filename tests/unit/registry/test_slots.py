@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.errors import ConflictError, CorruptError, NotFoundError
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Candidate, Slot, Verdict
@@ -135,6 +135,21 @@ def test_what_lacks_evidence_may_watch_and_no_more(registry: ModelRegistry, cand
         with pytest.raises(ConflictError, match="rul@1 is registered, not validated"):
             registry.promote("rul", 1, **PROD, reason="hope", slot=slot)
     assert registry.promote("rul", 1, **PROD, reason="watch", slot=Slot.SHADOW).slot is Slot.SHADOW
+
+
+@pytest.mark.parametrize("slot", list(Slot))
+def test_a_damaged_file_takes_no_slot(three: ModelRegistry, slot: Slot) -> None:
+    """What is promoted is what was registered: a file that was altered is refused, with what to do, and found."""
+    assert three.damaged("rul") == []
+    (path,) = three.artifacts.root.rglob("*.json")
+    path.write_bytes(b"{ }")
+
+    with pytest.raises(CorruptError, match="was altered after it was registered") as refused:
+        three.promote("rul", 1, **PROD, reason="hope", slot=slot)
+
+    assert refused.value.fix == "restore the file from a backup, or promote another version"
+    assert three.held("rul", "prod", slot) is None
+    assert [told.partition(":")[0] for told in three.damaged("rul")] == ["rul@3", "rul@2", "rul@1"]
 
 
 def test_a_clock_that_is_behind_does_not_hide_the_champion(three: ModelRegistry, clock: ManualClock) -> None:

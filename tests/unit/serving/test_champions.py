@@ -178,7 +178,9 @@ def test_a_rollback_loads_nothing(shop: Shop) -> None:
     assert not champions.look()
 
 
-def test_a_champion_that_cannot_be_used_is_passed_over_and_tried_again(shop: Shop) -> None:
+def test_a_champion_that_cannot_be_used_is_passed_over_and_tried_again(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     """The one before answers, it is said for whom and why, also by a server that never held it; then it is mended."""
     champions = shop.champions()
     champions.look()
@@ -186,9 +188,13 @@ def test_a_champion_that_cannot_be_used_is_passed_over_and_tried_again(shop: Sho
     version = shop.registry.get("wear", second)
     path = shop.registry.artifacts.root / version.artifact_sha256[:2] / f"{version.artifact_sha256}.ubj"
     whole = path.read_bytes()
-    shop.spoil(second)
     shop.promote(second)
+    shop.spoil(second)
+    caplog.clear()
     champions.look()
+    (said,) = caplog.records
+    assert said.getMessage().startswith("wear@2 cannot be used: artifact")
+    assert not said.exc_info
     fresh = shop.champions()
 
     for one in (champions, fresh):
