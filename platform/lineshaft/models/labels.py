@@ -14,6 +14,9 @@ from lineshaft.errors import InputError
 FAILURE = "failure"
 """In a maintenance log, the kind of an event that is a failure. Any other kind changed the machine's fate: censored."""
 
+LIFE = ("cycles", "rul")
+"""In a table of ends of life: the units that a life was followed for, and those left after them."""
+
 FAR = np.iinfo(np.int64).max
 """A time that never comes."""
 
@@ -55,7 +58,7 @@ def ends_within(rows: pa.Table, truth: pa.Table, *, horizon_us: int) -> Labelled
 
 def ends_of_life(truth: pa.Table, *, epoch_us: int, unit_us: int) -> pa.Table:
     """Return `asset_id`, `end_time` from lives counted in units (C-MAPSS: `cycles` given, `rul` left after them)."""
-    units = pc.add(truth["cycles"].cast(pa.float64()), truth["rul"].cast(pa.float64()))
+    units = pc.add(*(truth[name].cast(pa.float64()) for name in LIFE))
     end_us = pc.add(pc.multiply(units, float(unit_us)), float(epoch_us)).cast(pa.int64())
     return pa.table({"asset_id": truth["asset_id"], "end_time": end_us.cast(pa.timestamp("us", tz="UTC"))})
 

@@ -9,8 +9,11 @@ from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.calibration import KINDS as LAWS
 from lineshaft.models.detectors import KINDS
+from lineshaft.models.scoring import LINKS
 
 TASKS = ("binary", "regression", "rul", "survival", "anomaly")
+SCORED = {"booster": ("gbtree",), "objective": tuple(LINKS)}
+"""Of XGBoost's parameters those that decide whether a model can be scored without it, and what they may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +69,11 @@ class ModelSpec:
         if not self.features or len(set(self.features)) != len(self.features):
             raise InputError("a model needs features, each once", where=self.name)
         if not 0 < self.test_share < 1:
-            raise InputError(f"test_share {self.test_share} is not within (0, 1)", where=self.name, fix="use 0.3")
+            what = f"held_out: {self.test_share} is not a share between 0 and 1"
+            raise InputError(what, where=self.name, fix="use 0.3")
         if self.folds < 0 or self.folds == 1:
             raise InputError(f"{self.folds} folds judge nothing", where=self.name, fix="use 5, or 0 to hold some out")
+        self._check_booster()
         if (self.task == "anomaly") != (self.detector in KINDS):
             what = f"detector {self.detector!r} does not belong to the task {self.task!r}"
             raise InputError(what, where=self.name, fix=f"an anomaly model has one of {', '.join(KINDS)}, others none")
@@ -97,3 +102,12 @@ class ModelSpec:
         if self.split == "time" and self.reach_us <= 0:
             what = "a split by time needs labels that look a known time ahead: of others the past would know the future"
             raise InputError(what, where=self.name, fix="a binary model has a horizon, a rul model may have a cap")
+
+    def _check_booster(self) -> None:
+        """Refuse trees that are none, or that could not be scored without XGBoost."""
+        if self.rounds < 1:
+            raise InputError(f"rounds: {self.rounds} grows no tree", where=self.name, fix="use 200")
+        for name, known in SCORED.items():
+            if self.params.get(name, known[0]) not in known:
+                what = f"params: {{{name}: {self.params[name]}}} trains what is not scored here"
+                raise InputError(what, where=self.name, fix=f"use {', '.join(known)}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from lineshaft.errors import InputError
+from lineshaft.errors import DefinitionError, InputError
 from lineshaft.models import calibration, golden
 from lineshaft.models.alarm_figures import alarm_figures, budget_figures, calibration_error
 from lineshaft.models.alarms import AlarmRule
@@ -188,7 +188,11 @@ def _fit(spec: ModelSpec, rows: Examples, *, features: tuple[str, ...], threads:
         held.set_float_info("label_upper_bound", most)
     # The bits are the same with two threads; the wall clock on a shared machine is not.
     params = {**_params(spec, rows, features=features), "nthread": threads}
-    booster = xgboost.train(params, held, num_boost_round=spec.rounds)
+    try:
+        booster = xgboost.train(params, held, num_boost_round=spec.rounds)
+    except xgboost.core.XGBoostError as error:
+        what = f"XGBoost refuses this: {str(error).splitlines()[0]}"
+        raise DefinitionError(what, where=f"params of {spec.name!r}", fix="see XGBoost's parameters") from error
     known = xgboost.DMatrix(golden_rows(values), feature_names=names, nthread=1)
     scores = booster.predict(known)
     if spec.calibrate != "none":

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineshaft.errors import InputError
+from lineshaft.errors import DefinitionError, InputError
 from lineshaft.models.censored import life_left
-from lineshaft.models.labels import Labelled, ends_of_life, ends_within, fails_within, remaining_life
+from lineshaft.models.labels import LIFE, Labelled, ends_of_life, ends_within, fails_within, remaining_life
 from lineshaft.models.spec import ModelSpec
-from lineshaft.ops.model_file import ModelFile
+from lineshaft.ops.model_file import FOLDER, ModelFile
 from lineshaft.ops.tables import pin_table
 from lineshaft.ops.training_set import fingerprint, training_set
 from lineshaft.registry.catalog_values import Catalog
@@ -59,6 +59,8 @@ def lesson(declared: ModelFile, *, catalog: Catalog, offline: OfflineStore, tabl
     subject = subject_of(declared, catalog)
     versions = {view.name: offline.version(view) for view in subject.views}
     outcomes = pin_table(declared.log or declared.ends, tables) if declared.log or declared.ends else None
+    if outcomes is not None:
+        _check_columns(declared, outcomes.table)
     labelled = labelled_moments(subject, offline, outcomes and outcomes.table, versions=versions)
     table, statuses = answered(subject, catalog, offline, labelled.table, versions=versions)
     return Lesson(
@@ -71,6 +73,16 @@ def lesson(declared: ModelFile, *, catalog: Catalog, offline: OfflineStore, tabl
         label_sha256=outcomes.sha256 if outcomes else "",
         moments_sha256=fingerprint(labelled.table),
     )
+
+
+def _check_columns(declared: ModelFile, outcomes: pa.Table) -> None:
+    """Refuse a table that is no log, or none of ends of life, before any row is read."""
+    key, needed = ("log", ("asset_id", "event_time", "kind")) if declared.log else ("ends", ("asset_id", *LIFE))
+    missing = [name for name in needed if name not in outcomes.column_names]
+    if missing:
+        what = f"label: {{{key}: {declared.log or declared.ends}}} names a table without {', '.join(missing)}"
+        fix = f"name one with {', '.join(needed)}"
+        raise DefinitionError(what, where=f"{FOLDER}/{declared.name}.yaml", fix=fix)
 
 
 def subject_of(declared: ModelFile, catalog: Catalog) -> Subject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lineshaft.definitions.words import parse_duration
-from lineshaft.errors import DefinitionError, NotFoundError
+from lineshaft.errors import DefinitionError, InputError, NotFoundError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.columns import numeric_features
 from lineshaft.models.spec import ModelSpec
@@ -19,13 +19,31 @@ from lineshaft.specs import Service
 
 FOLDER = "models"
 TASKS = ("binary", "rul", "survival", "anomaly")
-KEYS = {
-    "top": {"task", "service", "description", "assets", "every", "features", "label", "split", "seed", "rounds"}
-    | {"params", "rising", "falling", "age", "detector", "alert", "calibrate", "budget"},
-    "label": {"log", "ends", "horizon", "cap", "healthy"},
-    "split": {"by", "folds", "held_out", "embargo"},
-    "alert": {"threshold", "persist", "below", "cool_down", "per_day"},
+_NAMES = ("a list of names", lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value))
+_TEXT = ("text", lambda value: isinstance(value, str))
+_WHOLE = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+_NUMBER = ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+_SWITCH = ("true or false", lambda value: isinstance(value, bool))
+_PERSIST = ("as 3/5 or 3", lambda value: isinstance(value, str | int) and not isinstance(value, bool))
+_PARAMS = (
+    "a mapping of numbers and words",
+    lambda value: isinstance(value, dict) and all(isinstance(one, int | float | str) for one in value.values()),
+)
+_PART = ("a mapping", lambda value: isinstance(value, dict))
+KEYS: Mapping[str, Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+    "top": {
+        **dict.fromkeys(("task", "service", "description", "every", "age", "detector", "calibrate"), _TEXT),
+        **dict.fromkeys(("assets", "features", "rising", "falling"), _NAMES),
+        **dict.fromkeys(("seed", "rounds"), _WHOLE),
+        **dict.fromkeys(("label", "split", "alert"), _PART),
+        "params": _PARAMS,
+        "budget": _NUMBER,
+    },
+    "label": {**dict.fromkeys(("log", "ends", "horizon", "healthy"), _TEXT), "cap": _NUMBER},
+    "split": {**dict.fromkeys(("by", "embargo"), _TEXT), "folds": _WHOLE, "held_out": _NUMBER},
+    "alert": {"threshold": _NUMBER, "persist": _PERSIST, "below": _SWITCH, "cool_down": _TEXT, "per_day": _WHOLE},
 }
+"""What may be written where, and of which kind it is: in words, and as a check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +122,22 @@ class ModelFile:
         return int((self.cap or 0) * self.every_us) if self.task == "rul" else self.horizon_us
 
     def _fault(self, what: str, fix: str) -> DefinitionError:
-        return DefinitionError(what, where=f"model {self.name!r}", fix=fix)
+        return DefinitionError(what, where=f"{FOLDER}/{self.name}.yaml", fix=fix)
 
     def spec(self, service: Service) -> ModelSpec:
-        """Return what to train, of the features that the service answers with."""
-        offered = numeric_features(service)
+        """Return what to train, of the features that the service answers with.
+
+        Raises
+        ------
+        DefinitionError
+            If a pattern matches none of them, or the model could not be trained.
+        """
+        try:
+            return self._spec(service, numeric_features(service))
+        except InputError as error:
+            raise self._fault(error.what, error.fix) from error
+
+    def _spec(self, service: Service, offered: Sequence[str]) -> ModelSpec:
         return ModelSpec(
             name=self.name,
             task=self.task,
@@ -174,12 +203,15 @@ def parse_model(name: str, text: str, *, where: str) -> ModelFile:
     """Read a declaration from its text; raises `DefinitionError` as `model_file` does."""
     try:
         return _read(name, _mapping(yaml.safe_load(text), "top"), text=text)
-    except (yaml.YAMLError, TypeError, ValueError, KeyError) as error:
+    except KeyError as error:
+        raise _unreadable(f"{error} is missing", where) from error
+    except (yaml.YAMLError, TypeError, ValueError, InputError) as error:
         raise _unreadable(error, where) from error
 
 
-def _unreadable(error: Exception, where: str) -> DefinitionError:
-    return DefinitionError(f"cannot read a model: {error}", where=where, fix="see the how-to on training")
+def _unreadable(error: object, where: str) -> DefinitionError:
+    told = error.what if isinstance(error, InputError) else error
+    return DefinitionError(f"cannot read a model: {told}", where=where, fix="see the how-to on training")
 
 
 def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
@@ -218,10 +250,16 @@ def _alert(content: dict[str, Any]) -> AlarmRule:
 
 
 def _mapping(content: object, place: str) -> dict[str, Any]:
-    """Return a mapping that has no key of which nothing is known."""
+    """Return a mapping that has no key of which nothing is known, and no value of another kind."""
     if not isinstance(content, dict):
         raise TypeError(f"{place} is no mapping")
-    unknown = sorted(map(str, content.keys() - KEYS[place]))
+    known = KEYS[place]
+    unknown = sorted(map(str, content.keys() - known))
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is not known here; known: {', '.join(sorted(KEYS[place]))}")
+        raise ValueError(f"{unknown[0]!r} is not known here; known: {', '.join(sorted(known))}")
+    for key, value in content.items():
+        kind, fits = known[key]
+        if not fits(value):
+            named = key if place == "top" else f"{place}: {key}"
+            raise TypeError(f"{named} is {value!r}, not {kind}")
     return content

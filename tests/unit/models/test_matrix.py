@@ -165,9 +165,9 @@ def test_a_newcomer_moves_few_assets() -> None:
         ({"task": "ranking"}, "task 'ranking' is not known"),
         ({"features": ()}, "a model needs features, each once"),
         ({"features": ("a", "b", "a")}, "a model needs features, each once"),
-        ({"test_share": 0.0}, "test_share 0.0 is not within"),
-        ({"test_share": 1.0}, "test_share 1.0 is not within"),
-        ({"test_share": -0.5}, "test_share -0.5 is not within"),
+        ({"test_share": 0.0}, "held_out: 0.0 is not a share"),
+        ({"test_share": 1.0}, "held_out: 1.0 is not a share"),
+        ({"test_share": -0.5}, "held_out: -0.5 is not a share"),
     ],
 )
 def test_a_model_that_cannot_be_trained_is_refused_before_any_data(changes: dict[str, Any], text: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft.errors import CorruptError, InputError
+from lineshaft.errors import CorruptError, DefinitionError, InputError
 from lineshaft.models.columns import numeric_features, service_features
 from lineshaft.models.matrix import examples, feature_matrix, folds, held_out
 from lineshaft.models.scoring import Scorer
@@ -163,6 +163,14 @@ def test_labels_that_teach_nothing_are_refused(label: list[float], message: str)
 
     with pytest.raises(InputError, match=message):
         train(SPEC, table)
+
+
+def test_a_parameter_that_xgboost_refuses_is_a_fault_of_the_declaration() -> None:
+    """Its own first line is told, and whose parameters they are."""
+    with pytest.raises(DefinitionError, match=r"XGBoost refuses this: .*max_depth.*deep") as refused:
+        train(replace(SPEC, params={"max_depth": "deep"}), rows())
+    assert refused.value.where == "params of 'bearing_failure'"
+    assert "\n" not in refused.value.what
 
 
 def test_rows_without_a_label_are_refused() -> None:

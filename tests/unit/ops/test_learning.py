@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft.errors import InputError, NotFoundError
+from lineshaft.errors import DefinitionError, InputError, NotFoundError
 from lineshaft.ops.learning import lesson, moments
 from lineshaft.ops.model_file import ModelFile
 from lineshaft.ops.tables import keep_tables
@@ -127,6 +127,17 @@ def test_an_engine_of_unknown_end_teaches_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no row of 'turbofan_rul' could be labelled") as refused:
         lesson(RUL, catalog=catalog(), offline=engines(50), tables=tmp_path)
     assert "end_unknown" in refused.value.where
+
+
+@pytest.mark.parametrize(("model", "key"), [(RUL, "ends"), (FAILURE, "log")])
+def test_a_table_of_another_kind_is_told_before_any_row_is_read(tmp_path: Path, model: ModelFile, key: str) -> None:
+    """Which columns are not there, and in which file the table is named; the store is empty, and not asked."""
+    keep_tables({"other": pa.table({"asset_id": ["pump"], "note": ["oiled"]})}, tmp_path)
+    wrong = replace(model, **{key: "other"})  # type: ignore[arg-type]
+
+    with pytest.raises(DefinitionError, match=rf"label: {{{key}: other}} names a table without \w+, \w+") as refused:
+        lesson(wrong, catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
+    assert refused.value.where == f"models/{model.name}.yaml"
 
 
 def test_failures_are_labelled_within_the_horizon(tmp_path: Path) -> None:

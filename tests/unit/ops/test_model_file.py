@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lineshaft.errors import DefinitionError, LineshaftError, NotFoundError
+from lineshaft.errors import DefinitionError, NotFoundError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.ops.model_file import FOLDER, model_file, model_names
 from lineshaft.specs import Service, ServiceView
@@ -75,8 +75,16 @@ def test_a_file_becomes_a_spec_of_the_service_it_names(tmp_path: Path) -> None:
         ("folds: 5", "shuffle: true", "'shuffle' is not known here"),
         ("every: 1h", "every: soon", "cannot read a model"),
         ("service: engines", "", "cannot read a model"),
-        ("split: {by: asset_id, folds: 5}", "split: random", "split is no mapping"),
+        ("split: {by: asset_id, folds: 5}", "split: random", "split is 'random', not a mapping"),
         ("task: rul", "task: [", "cannot read a model"),
+        ("service: engines", "", "'service' is missing"),
+        ("rounds: 30", "rounds: many", "rounds is 'many', not a whole number"),
+        ("rounds: 30", "rounds: true", "rounds is True, not a whole number"),
+        ("rounds: 30", "seed: 1.5", "seed is 1.5, not a whole number"),
+        ('["FD001-train-*"]', "FD001-*", r"assets is 'FD001-\*', not a list of names"),
+        ("cap: 125", "cap: high", "label: cap is 'high', not a number"),
+        ("{max_depth: 4}", "[4]", r"params is \[4\], not a mapping"),
+        ("{max_depth: 4}", "{max_depth: [4]}", "params is .*, not a mapping of numbers and words"),
     ],
 )
 def test_a_file_that_could_not_be_learned_from_honestly_is_refused(
@@ -85,8 +93,30 @@ def test_a_file_that_could_not_be_learned_from_honestly_is_refused(
     """Leaky splits, labels that say too little or too much, words nobody knows: each is told in words."""
     assert old in WHOLE
 
-    with pytest.raises(DefinitionError, match=text):
+    with pytest.raises(DefinitionError, match=text) as refused:
         model_file(declare(tmp_path, WHOLE.replace(old, new)), "life")
+    assert refused.value.where.endswith("models/life.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("rounds: 30", "rounds: 0", "rounds: 0 grows no tree"),
+        ("folds: 5", "held_out: 3", "held_out: 3 is not a share between 0 and 1"),
+        ("max_depth: 4", "booster: dart", "params: {booster: dart} trains what is not scored here"),
+        ("max_depth: 4", "objective: multi:softmax", "objective: multi:softmax} trains what is not scored"),
+    ],
+)
+def test_a_file_that_could_not_be_trained_is_refused_before_any_data(
+    tmp_path: Path, old: str, new: str, text: str
+) -> None:
+    """With the words of the file, and where it is."""
+    assert old in WHOLE
+    declared = model_file(declare(tmp_path, WHOLE.replace("s4_*", "s4_mean").replace(old, new)), "life")
+
+    with pytest.raises(DefinitionError, match=text) as refused:
+        declared.spec(SERVICE)
+    assert refused.value.where == "models/life.yaml"
 
 
 def test_an_anomaly_model_learns_from_healthy_rows_and_says_when_to_alert(tmp_path: Path) -> None:
@@ -109,7 +139,7 @@ def test_an_anomaly_model_learns_from_healthy_rows_and_says_when_to_alert(tmp_pa
 )
 def test_an_anomaly_model_that_could_not_alert_is_refused(tmp_path: Path, old: str, new: str, text: str) -> None:
     """Labels of another task, a rule that cannot hold, a word misspelt."""
-    with pytest.raises(LineshaftError, match=text):
+    with pytest.raises(DefinitionError, match=text):
         model_file(declare(tmp_path, ANOMALY.replace(old, new)), "life")
 
 
@@ -120,7 +150,7 @@ def test_a_model_file_names_the_law_of_its_probabilities(tmp_path: Path) -> None
     plain = model_file(declare(tmp_path, binary), "life").spec(SERVICE)
 
     assert (told.calibrate, plain.calibrate) == ("platt", "none")
-    with pytest.raises(LineshaftError, match="gives no probability to calibrate"):
+    with pytest.raises(DefinitionError, match="gives no probability to calibrate"):
         model_file(declare(tmp_path, WHOLE.replace("s4_*", "s4_mean") + "calibrate: platt\n"), "life").spec(SERVICE)
 
 
