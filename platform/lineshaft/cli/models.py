@@ -94,7 +94,8 @@ def predict(
             "score": float(found.scores[row]),
             "model": found.version,
             "status": Status(int(found.statuses[row])).name,
-            "because": ", ".join(f"{n}={v:.4g} ({c:+.3f})" for n, v, c in found.top(row, count=3)),
+            "because": ", ".join(f"{n}={v:.4g} ({c:+.3f})" for n, v, c in found.top(row, count=3))
+            or "no score: no input is present, or one that is required is not",
         }
         for row in range(entities.num_rows)
     ]

@@ -262,14 +262,16 @@ def predictions_to(predictions: Predictions, *, most: int) -> predictions_pb2.Pr
     )
     scores, half_width = predictions.scores.tolist(), predictions.half_width
     for score, status in zip(scores, predictions.statuses.tolist(), strict=True):
-        row = reply.predictions.add(score=score, status=status, base=predictions.base)
+        row = reply.predictions.add(
+            score=score, status=status, base=predictions.base if math.isfinite(score) else math.nan
+        )
         if math.isfinite(half_width) and math.isfinite(score):
             row.interval.low, row.interval.high = max(score - half_width, 0.0), score + half_width
             row.interval.coverage = 0.9
     if predictions.contributions is not None and most:
         names, values, parts = predictions.features, predictions.values, predictions.contributions
         for i, columns in enumerate(strongest(parts, most=most).tolist()):
-            for j in columns:
+            for j in columns if math.isfinite(scores[i]) else ():
                 reply.predictions[i].contributions.add(feature=names[j], value=values[i, j], contribution=parts[i, j])
     if predictions.challenged is not None:
         theirs = predictions_to(predictions.challenged.predictions, most=most)

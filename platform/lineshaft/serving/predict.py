@@ -87,11 +87,12 @@ class Predictions:
     """Scores of n entities in the order asked, and everything needed to explain them later.
 
     `scores` is NaN where the model refused: no input of the entity was present, or one that its service requires was
-    not. `statuses` is PRESENT where every input was, otherwise the worst status among the inputs (the model took those
-    as missing). For a probability, `contributions` and `base` are log-odds; base + contributions sum to the score
-    before the logistic function. `half_width` says how far the truth of an asset is from a score at most, nine times
-    in ten; NaN where nobody knows. `stands_in_for` says which version should have answered, and why it did not.
-    `challenged` are the rows of which the scores and statuses are the challenger's; all else here is the champion's.
+    not; so are its `contributions`. `statuses` is PRESENT where every input was, otherwise the worst status among the
+    inputs (the model took those as missing). For a probability, `contributions` and `base` are log-odds; base +
+    contributions sum to the score before the logistic function. `half_width` says how far the truth of an asset is from
+    a score at most, nine times in ten; NaN where nobody knows. `stands_in_for` says which version should have answered,
+    and why it did not. `challenged` are the rows of which the scores and statuses are the challenger's; all else here
+    is the champion's.
     """
 
     model: str
@@ -134,7 +135,7 @@ class Predictions:
 
     def top(self, row: int, *, count: int = 5) -> list[tuple[str, float, float]]:
         """Return the features that moved a score most: (name, value, contribution); none where it was not asked why."""
-        if self.contributions is None:
+        if self.contributions is None or np.isnan(self.scores[row]):
             return []
         order = np.argsort(-np.abs(self.contributions[row]), kind="stable")[:count]
         return [(self.features[i], float(self.values[row, i]), float(self.contributions[row, i])) for i in order]
@@ -319,6 +320,7 @@ def _predictions(
         raise _FailedError(f"{version.ref} failed: {type(error).__name__}: {error}") from error
     if not np.isfinite(scored.scores[~refused]).all():
         raise _FailedError(f"{version.ref} gives a score that is no number")
+    parts = scored.contributions
     return Predictions(
         model=version.model,
         number=version.number,
@@ -333,7 +335,7 @@ def _predictions(
         values=values,
         input_statuses=statuses,
         ages_us=answer.age_us,
-        contributions=scored.contributions,
+        contributions=None if parts is None else np.where(refused[:, None], np.nan, parts),
         base=scored.base,
         half_width=version.metrics.get("half_width_90", math.nan),
         degraded=answered.degraded,

@@ -67,8 +67,8 @@ def test_models_are_listed_with_champion_and_figures(lineshaft: Lineshaft) -> No
 @pytest.mark.usefixtures("parts")
 def test_a_fleet_is_scored_by_one_model_or_by_all(lineshaft: Lineshaft) -> None:
     """Every machine of the home; a key beside it, or a model beside --all, is refused."""
-    (one,) = lineshaft("predict", "wear", "--fleet", "--json").rows
-    (every,) = lineshaft("predict", "--fleet", "--all", "--json").rows
+    (one,) = lineshaft("predict", "wear", "--fleet", "--at", "2024-01-01T00:04:00", "--json").rows
+    (every,) = lineshaft("predict", "--fleet", "--all", "--at", "2024-01-01T00:04:00", "--json").rows
 
     assert (one["model"], one["fault"]) == (every["model"], every["fault"]) == ("wear", "")
     assert one["entities"] == every["entities"] > 0
@@ -78,7 +78,7 @@ def test_a_fleet_is_scored_by_one_model_or_by_all(lineshaft: Lineshaft) -> None:
 
 @pytest.mark.usefixtures("parts")
 def test_a_prediction_says_score_version_status_and_reasons(lineshaft: Lineshaft) -> None:
-    """Of a known machine, present; of an unknown one, a score all the same, and that nothing was known."""
+    """Of a known machine, present; of an unknown one no score, and why there is none instead of reasons."""
     said = lineshaft(*ASK, "--at", "2024-01-01T00:04:00", "--json")
 
     known, unknown = said.rows
@@ -90,7 +90,8 @@ def test_a_prediction_says_score_version_status_and_reasons(lineshaft: Lineshaft
     )
     assert 5 < known["score"] < 60
     assert known["because"].startswith("pumps__rms_1m=2.121 (")
-    assert (unknown["asset_id"], unknown["status"]) == ("nobody", "NOT_FOUND")
+    assert (unknown["asset_id"], unknown["score"], unknown["status"]) == ("nobody", None, "NOT_FOUND")
+    assert unknown["because"] == "no score: no input is present, or one that is required is not"
 
 
 @pytest.mark.usefixtures("parts")

@@ -136,6 +136,10 @@ def test_the_worst_input_is_the_status_of_a_score(registry: ModelRegistry) -> No
 
     assert found.statuses.tolist() == [Status.PRESENT, Status.NULL, Status.NOT_FOUND]
     assert np.isfinite(found.scores).tolist() == [True, True, False]
+    assert found.contributions is not None
+    assert np.isfinite(found.contributions).all(axis=1).tolist() == [True, True, False]
+    assert not np.isfinite(found.contributions[2]).any()
+    assert found.top(2) == []
 
 
 @pytest.mark.parametrize(
