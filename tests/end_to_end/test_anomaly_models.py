@@ -326,7 +326,7 @@ def _plot_lines(past: History, scores: Floats, names: list[str], file: str, unit
             axes.axvline((at - start) / unit_us, color=f"C{number}", ls=":", lw=1.5)
     axes.axhline(past.rule.threshold, color="black", lw=0.8, label=f"threshold {past.rule.threshold:g}")
     axes.axvspan(0, 48, color="0.9", lw=0)
-    axes.text(1, 40, "taken for healthy:\nfirst the baseline,\nthen what it learns from", fontsize=8)
+    axes.text(1, 18, "taken for healthy:\nfirst the baseline,\nthen what it learns from", fontsize=8)
     axes.set(
         yscale="log", ylim=(0.5, 100), xlabel=f"{unit} since the first row", ylabel="score in spreads of healthy rows"
     )
