@@ -111,12 +111,14 @@ def verify(
     """Prove that histories are whole and unaltered, that all the registry says follows, and artifacts are as kept."""
     if head and not model:
         raise InputError("a digest is of one model's history", where="--head", fix="name the model")
+    if head and (len(head) != 64 or set(head) - set("0123456789abcdef")):
+        raise InputError(f"{head!r} is no digest: it has 64 hex digits", where="--head", fix="copy all of it")
     rows, found = [], []
     with connect() as parts:
         for name in [model] if model else [one.name for one in parts.registry.models()]:
             account = parts.registry.account(name)
             wrong = [*faults(account), *parts.registry.damaged(name)]
-            if head and not any(line.digest.startswith(head) for line in account.lines):
+            if head and not any(line.digest == head for line in account.lines):
                 wrong.append(f"no line of {name!r} has the digest {head}: its history was rewritten or cut off")
             if model and not account.versions and not account.lines:
                 raise unknown_model(name)

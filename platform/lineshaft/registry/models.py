@@ -242,7 +242,8 @@ class ModelRegistry(RegistryReader):
     def _move(self, connection: Connection, version: ModelVersion, after: State) -> None:
         """Change a version's state if nobody else has."""
         if after not in MOVES[version.state]:
-            raise ConflictError(f"{version.ref} cannot go from {version.state} to {after}")
+            what = f"{version.ref} is {version.state}: it cannot be {after} any more"
+            raise ConflictError(what, fix="choose another version, or train it again")
         same = (
             (VERSION.c.model == version.model)
             & (VERSION.c.number == version.number)

@@ -93,6 +93,7 @@ def test_promotions_and_rollbacks_are_told_and_proven(lineshaft: Lineshaft) -> N
         (("clear", "grinder", "--slot", "champion", "--reason", "x"), "LS-CON", "cannot be left without a champion"),
         (("verify", "nothing"), "LS-NOF", "nothing"),
         (("verify", "--head", "abc"), "LS-INP", "of one model's history"),
+        (("verify", "grinder", "--head", "abc"), "LS-INP", "64 hex digits"),
         (("verify", "grinder", "--head", "0" * 64), "LS-COR", "rewritten or cut off"),
     ],
 )

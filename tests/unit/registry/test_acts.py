@@ -187,7 +187,7 @@ def test_what_failed_does_not_pass_later(registry: ModelRegistry) -> None:
     registry.register(CANDIDATE, actor="ana")
     registry.judge("rul", 1, FAIL, actor="gate")
 
-    with pytest.raises(ConflictError, match="rul@1 cannot go from rejected to validated"):
+    with pytest.raises(ConflictError, match="rul@1 is rejected: it cannot be validated any more"):
         registry.judge("rul", 1, PASS, actor="gate")
 
     assert registry.verdicts("rul", 1) == [FAIL]

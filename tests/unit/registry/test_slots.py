@@ -152,6 +152,15 @@ def test_a_damaged_file_takes_no_slot(three: ModelRegistry, slot: Slot) -> None:
     assert [told.partition(":")[0] for told in three.damaged("rul")] == ["rul@3", "rul@2", "rul@1"]
 
 
+def test_a_retired_version_is_told_to_be_so(three: ModelRegistry) -> None:
+    """Judged again, as a promotion does first: what it is, and what to do instead."""
+    three.retire("rul", 1, actor="ben", reason="old")
+
+    with pytest.raises(ConflictError, match="rul@1 is retired: it cannot be validated any more") as refused:
+        three.judge("rul", 1, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")
+    assert refused.value.fix == "choose another version, or train it again"
+
+
 def test_a_clock_that_is_behind_does_not_hide_the_champion(three: ModelRegistry, clock: ManualClock) -> None:
     """A server asks who holds the slot, not who did by its own clock; and no reign ends before it began."""
     three.promote("rul", 1, **PROD, reason="first")
