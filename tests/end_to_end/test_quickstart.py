@@ -33,7 +33,7 @@ PATHS = {
     "served",
     "online rebuilt",
 }
-VIEWS = {"vibration_condition", "vibration_fast", "process_condition"}
+VIEWS = {"vibration_condition", "vibration_fast", "vibration_change", "process_condition"}
 
 
 def first_look() -> list[list[str]]:
