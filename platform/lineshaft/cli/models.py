@@ -53,9 +53,12 @@ def models_command(context: typer.Context, as_json: Json = False) -> None:
         for model in registry.models():
             held = {slot: registry.held(model.name, parts.settings.project, slot) for slot in Slot}
             for version in registry.versions(model.name):
-                figures = ", ".join(f"{k} {v:.4g}" for k, v in list(version.metrics.items())[:3])
+                judged = {one.figures.get("metric") for one in registry.verdicts(model.name, version.number)}
+                names = sorted(version.metrics, key=lambda name: name not in judged)[:3]
+                figures = ", ".join(f"{name} {version.metrics[name]:.4g}" for name in names)
                 role = ", ".join(slot for slot, one in held.items() if one is not None and one.number == version.number)
-                rows.append({"model": version.ref, "task": version.task, "role": role, "metrics": figures})
+                about = {"model": version.ref, "task": version.task, "state": str(version.state), "role": role}
+                rows.append({**about, "metrics": figures})
     show(rows, title="models", as_json=as_json)
 
 

@@ -63,8 +63,8 @@ def show_json(value: object) -> None:
     console.print_json(json.dumps(_strict(value), default=str))
 
 
-def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> None:
-    """Print rows as a table, or as JSON."""
+def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, nothing: str = "nothing yet") -> None:
+    """Print rows as a table, or as JSON; where there are none, say what that means."""
     if as_json:
         show_json(rows)
         return
@@ -77,7 +77,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool) -> Non
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     if not rows:
-        console.print(f"{escape(title)}: nothing yet")
+        console.print(f"{escape(title)}: {escape(nothing)}")
         return
     out = console if console.is_terminal else Console(width=_WIDE, highlight=False)  # a program reads line by line
     out.print(table)

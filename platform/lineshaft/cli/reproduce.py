@@ -120,7 +120,8 @@ def tell(found: Explanation, *, most: int) -> None:
         }
         for one in found.moves
     ]
-    show(moves, title="nearest otherwise (away: in spreads of the training rows)", as_json=False)
+    title = "nearest otherwise (away: in spreads of the training rows)"
+    show(moves, title=title, as_json=False, nothing="no move within the range seen in training crosses the threshold")
 
 
 @app.command("lineage")

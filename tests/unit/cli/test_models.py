@@ -52,7 +52,7 @@ def parts(home: Path) -> Iterator[Parts]:
 
 @pytest.mark.usefixtures("parts")
 def test_models_are_listed_with_champion_and_figures(lineshaft: Lineshaft) -> None:
-    """Newest first; one of them is champion, and each shows its first figures."""
+    """Newest first, each with its state and what it was judged by; one of them is champion."""
     said = lineshaft("models", "--json")
 
     assert [(row["model"], row["task"], row["role"]) for row in said.rows] == [
@@ -61,6 +61,8 @@ def test_models_are_listed_with_champion_and_figures(lineshaft: Lineshaft) -> No
         ("wear@1", "regression", "champion"),
     ]
     assert all(row["metrics"].count(", ") == 2 for row in said.rows)
+    assert all(row["metrics"].startswith("rmse ") for row in said.rows)
+    assert [row["state"] for row in said.rows] == ["registered", "rejected", "validated"]
     assert "champion" in lineshaft("models").out
 
 
