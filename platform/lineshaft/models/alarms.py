@@ -49,6 +49,12 @@ class AlarmRule:
         if self.cool_down_us < 0 or self.per_day < 0:
             raise InputError("a time to cool down and a budget are not negative", fix="write 0 for none")
 
+    def check_reach(self, task: str) -> None:
+        """Refuse a threshold that no score of the task reaches, or every score; raises `InputError`."""
+        if task == "binary" and not 0 < self.threshold < 1:
+            what = f"a threshold of {self.threshold:g} never alerts, or always: a probability lies between 0 and 1"
+            raise InputError(what, fix="write a number between 0 and 1, as 0.7")
+
     def passes(self, score: float) -> bool:
         """Tell whether a score is one to be told of."""
         return score <= self.threshold if self.below else score >= self.threshold

@@ -77,8 +77,7 @@ class ModelSpec:
         if (self.task == "anomaly") != (self.detector in KINDS):
             what = f"detector {self.detector!r} does not belong to the task {self.task!r}"
             raise InputError(what, where=self.name, fix=f"an anomaly model has one of {', '.join(KINDS)}, others none")
-        if self.task == "anomaly" and self.alert is None:
-            raise InputError("an anomaly model needs its alert", where=self.name, fix="write alert: {threshold: 6}")
+        self._check_alert()
         if self.calibrate not in ("none", *LAWS):
             what = f"calibrate: {self.calibrate} is not known"
             raise InputError(what, where=self.name, fix=f"use one of none, {', '.join(LAWS)}")
@@ -102,6 +101,13 @@ class ModelSpec:
         if self.split == "time" and self.reach_us <= 0:
             what = "a split by time needs labels that look a known time ahead: of others the past would know the future"
             raise InputError(what, where=self.name, fix="a binary model has a horizon, a rul model may have a cap")
+
+    def _check_alert(self) -> None:
+        """Refuse a rule that never alerts or always does, and an anomaly model without one."""
+        if self.alert is not None:
+            self.alert.check_reach(self.task)
+        elif self.task == "anomaly":
+            raise InputError("an anomaly model needs its alert", where=self.name, fix="write alert: {threshold: 6}")
 
     def _check_booster(self) -> None:
         """Refuse trees that are none, or that could not be scored without XGBoost."""

@@ -98,6 +98,7 @@ def explain(prediction_id: str, records: Records, *, threshold: float | None = N
     rule = AlarmRule.of(version.params, task=version.task)
     if threshold is not None:
         rule = replace(rule or AlarmRule(below=version.task == "rul"), threshold=threshold)
+        rule.check_reach(version.task)
     score = row["score"][0].as_py()
     refused = score is None  # the model was not asked: an input it requires was not there
     again = None if refused else float(scored.scores[0])

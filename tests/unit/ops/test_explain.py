@@ -12,7 +12,7 @@ import pytest
 
 from lineshaft.cli.reproduce import tell
 from lineshaft.clock import ManualClock
-from lineshaft.errors import NotFoundError
+from lineshaft.errors import InputError, NotFoundError
 from lineshaft.models.gate import Gate, Policy
 from lineshaft.ops.explain import Records, explain
 from lineshaft.ops.learning import lesson
@@ -165,6 +165,8 @@ def test_the_way_out_takes_the_score_across_the_alert(world: World) -> None:
     other = explain(world.ids["pump-01"], world.records, threshold=0.9)
     assert other.rule is not None
     assert other.rule.threshold == 0.9
+    with pytest.raises(InputError, match="a threshold of 7 never alerts"):
+        explain(world.ids["pump-01"], world.records, threshold=7)
     assert min(move.score for move in other.moves) >= 0.9
 
 

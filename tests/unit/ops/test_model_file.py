@@ -169,6 +169,19 @@ def test_a_split_by_time_leaves_out_what_labels_and_the_embargo_reach(tmp_path: 
         model_file(declare(tmp_path, whole.replace("by: time", "by: asset_id")), "life")
 
 
+@pytest.mark.parametrize("threshold", ["7", "0", "-0.5", "1.0"])
+def test_an_alert_that_never_or_always_fires_is_no_rule_of_a_probability(tmp_path: Path, threshold: str) -> None:
+    """It would be promoted, and nobody would ever hear of a machine; of a life or a distance any number is one."""
+    binary = WHOLE.replace("task: rul", "task: binary").replace("cap: 125", "horizon: 30h").replace("s4_*", "s4_mean")
+    alert = f"alert: {{threshold: {threshold}}}\n"
+
+    with pytest.raises(DefinitionError, match="a probability lies between 0 and 1") as refused:
+        model_file(declare(tmp_path, binary + alert), "life").spec(SERVICE)
+    assert refused.value.where == "models/life.yaml"
+    life = model_file(declare(tmp_path, WHOLE.replace("s4_*", "s4_mean") + alert), "life").spec(SERVICE)
+    assert life.alert == AlarmRule(threshold=float(threshold))
+
+
 def test_a_pattern_that_matches_nothing_is_a_fault(tmp_path: Path) -> None:
     """A feature misspelt is not a model without it."""
     declared = model_file(declare(tmp_path, WHOLE.replace("v__s*_mean", "v__t*_mean")), "life")
