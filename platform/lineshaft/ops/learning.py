@@ -24,6 +24,16 @@ from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Service, View, row_schema
 from lineshaft.stores.ports import OfflineStore
 
+DROPPED = {
+    "end_unknown": "are of assets whose end of life is not known",
+    "after_end": "lie after the end of life",
+    "replaced_in_time": "are of parts replaced before they could fail",
+    "horizon_not_over": "have a horizon that goes on after the last row",
+    "nothing_followed": "are the last of their asset",
+    "not_known_healthy": "come after the healthy stretch",
+}
+"""Why a row has no label, in words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -98,10 +108,18 @@ def labelled_moments(
     """Return the moments to learn from and what came after each, at the table versions named; a detector has no log."""
     declared, widest = subject.declared, subject.widest
     every = moments(widest, offline, every_us=declared.every_us, version=versions[widest.name])
-    labelled = _labelled(declared, _of_assets(every, declared.assets), outcomes, widest.grace_us)
+    rows = _of_assets(every, declared.assets)
+    there = every["asset_id"].unique().sort().to_pylist()
+    if there and not rows.num_rows:
+        known = ", ".join(map(str, there[:10])) + (f" and {len(there) - 10} more" if there[10:] else "")
+        what = f"no asset is called {' or '.join(map(repr, declared.assets))}"
+        fix = f"the assets with rows are {known}"
+        raise InputError(what, where=f"{FOLDER}/{declared.name}.yaml, assets", fix=fix)
+    labelled = _labelled(declared, rows, outcomes, widest.grace_us)
     if not labelled.table.num_rows:
-        what = f"no row of {declared.name!r} could be labelled"
-        raise InputError(what, where=str(labelled.dropped), fix="ingest more history")
+        why = ", ".join(f"{count} of {rows.num_rows} {DROPPED[reason]}" for reason, count in labelled.dropped.items())
+        what = f"no row of {declared.name!r} could be labelled: {why or 'there is none'}"
+        raise InputError(what, where=f"{FOLDER}/{declared.name}.yaml, label", fix="ingest more history")
     return labelled
 
 

@@ -126,7 +126,17 @@ def test_an_engine_of_unknown_end_teaches_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="no row of 'turbofan_rul' could be labelled") as refused:
         lesson(RUL, catalog=catalog(), offline=engines(50), tables=tmp_path)
-    assert "end_unknown" in refused.value.where
+    assert "labelled: 50 of 50 are of assets whose end of life is not known" in refused.value.what
+
+
+def test_patterns_that_match_no_asset_are_told_with_the_assets_there_are(tmp_path: Path) -> None:
+    """More history would not mend it."""
+    keep_tables({"truth": truth(50, None)}, tmp_path)
+    elsewhere = replace(RUL, assets=("Bearing*", "pump-*"))
+
+    with pytest.raises(InputError, match=r"no asset is called 'Bearing\*' or 'pump-\*'") as refused:
+        lesson(elsewhere, catalog=catalog(), offline=engines(50), tables=tmp_path)
+    assert refused.value.fix == "the assets with rows are FD001-train-001"
 
 
 @pytest.mark.parametrize(("model", "key"), [(RUL, "ends"), (FAILURE, "log")])
@@ -202,7 +212,7 @@ def test_a_failure_model_without_rows_is_said_in_words(tmp_path: Path) -> None:
     log = pa.table({"asset_id": ["pump"], "event_time": pa.array([1]).cast(TIME), "kind": ["failure"]})
     keep_tables({"maintenance": log}, tmp_path)
 
-    with pytest.raises(InputError, match="no row of 'bearing_failure' could be labelled"):
+    with pytest.raises(InputError, match="no row of 'bearing_failure' could be labelled: there is none"):
         lesson(FAILURE, catalog=catalog(), offline=MemoryOfflineStore(), tables=tmp_path)
 
 
@@ -275,7 +285,7 @@ def test_only_assets_that_are_named_teach(tmp_path: Path) -> None:
 
     assert set(work.table["asset_id"].to_pylist()) == {"FD001-train-001"}
     assert work.dropped == {}
-    with pytest.raises(InputError, match="no row of 'turbofan_rul' could be labelled"):
+    with pytest.raises(InputError, match=r"no asset is called 'FD002-\*'"):
         lesson(replace(RUL, assets=("FD002-*",)), catalog=catalog(), offline=offline, tables=tmp_path)
 
 
