@@ -14,6 +14,7 @@ from lineshaft.cli.models import models
 from lineshaft.cli.output import console, notes, show, show_json
 from lineshaft.cli.promotion import parse_version
 from lineshaft.clock import moment
+from lineshaft.errors import InputError
 from lineshaft.ops.explain import Explanation, Records, explain
 from lineshaft.ops.lineage import lineage
 from lineshaft.ops.reproduce import Reproduction, Sources, reproduce
@@ -146,9 +147,12 @@ def lineage_command(
 def card_command(
     version: Annotated[str, typer.Argument(help="MODEL@NUMBER")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where it goes; printed unless said.")] = None,
-    html: Annotated[bool, typer.Option("--html/--md", help="One HTML file, or Markdown.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="One HTML file.")] = False,
+    md: Annotated[bool, typer.Option("--md", help="Markdown, as unless said.")] = False,
 ) -> None:
     """Write a version's model card from the records: purpose, data, figures, gates, decisions, limits."""
+    if html and md:
+        raise InputError("a card is HTML or Markdown, not both", where="--html --md", fix="name one of them")
     model, number = parse_version(version)
     with connect() as parts, governance(parts) as checks:
         text = checks.card(parts, parts.registry.get(model, number), html=html)

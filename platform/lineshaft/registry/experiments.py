@@ -36,8 +36,8 @@ class Experiments:
             If one is running already, or champion and challenger are not who the caller says.
         """
         if not 0 < wanted.weight_bp < 10_000:
-            what = f"{wanted.weight_bp} of 10,000 leaves an arm empty"
-            raise InputError(what, where=wanted.model, fix="give the challenger more than none and less than all")
+            what = f"a share of {wanted.weight_bp / 10_000:g} of the assets leaves an arm empty"
+            raise InputError(what, where=wanted.model, fix="give the challenger more than 0 and less than 1, as 0.1")
         model, place = wanted.model, wanted.environment
         with ledger.acting(self.engine, model) as connection:
             for slot, number in ((Slot.CHAMPION, wanted.champion), (Slot.CHALLENGER, wanted.challenger)):

@@ -42,6 +42,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "lineage": (("lineage", "nothing"), "LS-NOF", "nothing is called 'nothing'"),
     "models approve": (("models", "approve", "m@one", "--reason", "x"), "LS-INP", "'m@one'"),
     "models card": (("models", "card", "m@1"), "LS-NOF", "has no version 1"),
+    "models card, twice": (("models", "card", "m@1", "--html", "--md"), "LS-INP", "HTML or Markdown, not both"),
     "models clear": (("models", "clear", "m", "--slot", "shadow", "--reason", "x"), "LS-NOF", "has no shadow"),
     "models export": (("models", "export", "m@1", "--to", "m.onnx"), "LS-NOF", "has no version 1"),
     "models history": (("models", "history", "m"), "LS-NOF", "'m'"),

@@ -85,7 +85,8 @@ def test_an_experiment_from_start_to_stop(parts: Parts, lineshaft: Lineshaft, mo
     [
         (("start", "seal_wear", "--metric", "f1", "--reason", "x"), "'f1'"),
         (("start", "seal_wear", "--effect", "0", "--reason", "x"), "decide nothing"),
-        (("start", "seal_wear", "--share", "1", "--reason", "x"), "leaves an arm empty"),
+        (("start", "seal_wear", "--share", "1", "--reason", "x"), "a share of 1 of the assets leaves an arm empty"),
+        (("start", "seal_wear", "--share", "2", "--reason", "x"), "a share of 2 of the assets leaves"),
         (("start", "seal_wear", "--reason", " "), "needs a reason"),
         (("start", "nobody", "--reason", "x"), "no champion"),
         (("stop", "seal_wear", "--reason", "x"), "no experiment on 'seal_wear' runs"),
