@@ -17,6 +17,7 @@ from lineshaft.cli.output import notes, show
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import NotFoundError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.ops.model_file import model_names
 from lineshaft.registry.alerts import Alert, AlertBook
 from lineshaft.serving.alert_loop import AlertLoop
 from lineshaft.serving.alert_routes import routes_of
@@ -78,8 +79,12 @@ def alert_book(parts: Parts) -> Iterator[AlertBook]:
 def alert_loop(parts: Parts, models: Sequence[str]) -> Iterator[AlertLoop]:
     """Return what raises alerts; without names, of every model whose champion declares one.
 
-    Raises `NotFoundError` where there is none to watch.
+    Raises `NotFoundError` where there is none to watch, or one is named that nobody declared.
     """
+    known = {*model_names(parts.settings.repo), *(model.name for model in parts.registry.models())}
+    unknown = next((name for name in models if name not in known), None)
+    if unknown is not None:
+        raise NotFoundError(f"no model {unknown!r} is declared", fix=f"declared: {', '.join(sorted(known)) or 'none'}")
     served = handlers(parts)
     wanted = list(models) or alerting(parts)
     if not wanted or not isinstance(served.predictor, Predictor):

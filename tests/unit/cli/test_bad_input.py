@@ -29,6 +29,7 @@ TABLES = {
 REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "alerts ack": (("alerts", "ack", "nothing"), "LS-NOF", "no alert 'nothing'"),
     "alerts run": (("alerts", "run"), "LS-NOF", "no model has a champion that declares an alert"),
+    "alerts run, no model": (("alerts", "run", "nosuch"), "LS-NOF", "no model 'nosuch' is declared"),
     "backfill": (("backfill", "pump"), "LS-NOF", "no view 'pump'"),
     "demo": (("demo", "--data", "there/is/none"), "LS-NOF", "there is no such folder"),
     "drill": (("drill", "earthquake"), "LS-INP", "no drill 'earthquake'"),
