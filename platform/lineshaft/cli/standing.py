@@ -50,12 +50,13 @@ def quarantine(version: Version, reason: Reason, as_json: Json = False) -> None:
 
 
 @models.command("retire")
-def retire(version: Version, reason: Reason) -> None:
+def retire(version: Version, reason: Reason, as_json: Json = False) -> None:
     """Put a version away that holds no slot; its record and its file stay."""
     model, number = parse_version(version)
     actor = acting(reason)
     with connect() as parts:
         parts.registry.retire(model, number, actor=actor, reason=reason)
+    show([{"retired": version, "by": actor, "reason": reason}], title="retired", as_json=as_json)
 
 
 @models.command("show")

@@ -164,9 +164,14 @@ def _draw_pinned(graph: Graph, catalog: Catalog, name: str, version: str) -> Non
 
 def _prediction(graph: Graph, name: str, predictions: Path) -> Node:
     """Add the one prediction that was asked for."""
+    model, _, number = name.partition("@")
     try:
         row = find_prediction(predictions, name)
     except NotFoundError as error:
+        versions = [node.name for node in graph.nodes if node.kind == "model" and node.name.partition("@")[0] == model]
+        if versions:
+            what = f"{model!r} has no version {number}" if number else f"{model!r} is no one version"
+            raise NotFoundError(what, where="the registry", fix=f"there are {', '.join(sorted(versions))}") from error
         near = difflib.get_close_matches(name, [node.name for node in graph.nodes], n=3, cutoff=0.5)
         fix = f"did you mean {', '.join(near)}?" if near else "name a channel, a feature, MODEL@N or a prediction"
         raise NotFoundError(f"nothing is called {name!r}", where=error.where, fix=fix) from error

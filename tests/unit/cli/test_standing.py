@@ -135,7 +135,8 @@ def test_quarantine_and_retirement_are_told(lineshaft: Lineshaft, parts: Parts) 
     """The only champion stays until another can answer; a version that holds no slot goes at once."""
     only = lineshaft("models", "quarantine", "grinder@1", "--reason", "label leak")
     unused = lineshaft("models", "quarantine", "grinder@2", "--reason", "label leak", "--json")
-    assert lineshaft("models", "retire", "grinder@3", "--reason", "never used").code == 0
+    retired = lineshaft("models", "retire", "grinder@3", "--reason", "never used", "--json").rows
+    assert retired == [{"retired": "grinder@3", "by": account(), "reason": "never used"}]
 
     assert only.err.startswith("LS-NOF")
     assert "promote another version" in only.err

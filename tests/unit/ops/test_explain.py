@@ -244,3 +244,13 @@ def test_lineage_of_nothing_names_what_is_near(world: World) -> None:
     with pytest.raises(NotFoundError, match="nothing is called 'vibration__rms'") as refused:
         named(world, "vibration__rms")
     assert "vibration__rms_1h" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("wear@7", "'wear' has no version 7"), ("wear", "'wear' is no one version")]
+)
+def test_lineage_of_a_version_there_is_not_names_those_there_are(world: World, name: str, what: str) -> None:
+    """Not what is spelt alike: what of this model can be asked about."""
+    with pytest.raises(NotFoundError, match=what) as refused:
+        named(world, name)
+    assert refused.value.fix == "there are wear@1"
