@@ -47,6 +47,8 @@ def parts(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "seal_wear.yaml").write_text(DECLARED)
     monkeypatch.setenv("LINESHAFT_REPO", str(tmp_path))
+    # The home is shared with other tests, which know nothing of this model.
+    monkeypatch.setenv("LINESHAFT_DATABASE_URL", f"sqlite:///{tmp_path / 'registry.db'}")
     moment = pa.array([0]).cast(pa.timestamp("us", tz="UTC"))
     log = pa.table({"asset_id": ["pump-1"], "event_time": moment, "kind": ["failure"]})
     keep_tables({"trial_log": log}, home / "tables")
