@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from lineshaft.serving.alert_loop import AlertLoop
 from lineshaft.serving.alert_routes import routes_of
 from lineshaft.serving.call_log import log_lines
 from lineshaft.serving.predict import Predictor
+from lineshaft.serving.server import Handlers
 from lineshaft.wiring import Parts, connect, handlers
 
 alerts = typer.Typer(invoke_without_command=True, help="Alerts: what models said of machines, and who has seen it.")
@@ -49,7 +50,13 @@ def run(
 ) -> None:
     """Score rows as they are written and alert by the models' rules, until stopped (Ctrl-C or SIGTERM)."""
     stopping = stopped_by_signal()
-    with connect() as parts, log_lines(sys.stderr, parts.settings.log_format), alert_loop(parts, models or []) as loop:
+    with connect() as parts, log_lines(sys.stderr, parts.settings.log_format), ExitStack() as stack:
+        answering = handlers(parts)
+        if answering.close is not None:
+            stack.callback(answering.close)
+        loop = stack.enter_context(alert_loop(parts, models or [], answering))
+        if answering.start is not None:
+            answering.start()
         notes.print(f"watching for {', '.join(loop.models)}; alerts go to {', '.join(r.name for r in loop.routes)}")
         loop.run(stopping)
 
@@ -76,8 +83,8 @@ def alert_book(parts: Parts) -> Iterator[AlertBook]:
 
 
 @contextmanager
-def alert_loop(parts: Parts, models: Sequence[str]) -> Iterator[AlertLoop]:
-    """Return what raises alerts; without names, of every model whose champion declares one.
+def alert_loop(parts: Parts, models: Sequence[str], answering: Handlers) -> Iterator[AlertLoop]:
+    """Return what raises alerts by the predictor of a server; without names, of every champion that declares one.
 
     Raises `NotFoundError` where there is none to watch, or one is named that nobody declared.
     """
@@ -85,38 +92,34 @@ def alert_loop(parts: Parts, models: Sequence[str]) -> Iterator[AlertLoop]:
     unknown = next((name for name in models if name not in known), None)
     if unknown is not None:
         raise NotFoundError(f"no model {unknown!r} is declared", fix=f"declared: {', '.join(sorted(known)) or 'none'}")
-    served = handlers(parts)
     wanted = list(models) or alerting(parts)
-    if not wanted or not isinstance(served.predictor, Predictor):
+    if not wanted or not isinstance(answering.predictor, Predictor):
         what = "no model has a champion that declares an alert"
         raise NotFoundError(what, fix="write `alert: {threshold: ...}` in a model's file, and train it")
     setting = parts.settings.alert_routes
-    if served.start is not None:
-        served.start()
     with alert_book(parts) as book:
-        try:
-            yield AlertLoop(
-                models=wanted,
-                predictor=served.predictor,
-                plans=served.plans,
-                online=parts.online,
-                book=book,
-                routes=routes_of("log" if setting is None else setting.get_secret_value()),
-                clock=parts.clock,
-            )
-        finally:
-            if served.close is not None:
-                served.close()
+        yield AlertLoop(
+            models=wanted,
+            predictor=answering.predictor,
+            plans=answering.plans,
+            online=parts.online,
+            book=book,
+            routes=routes_of("log" if setting is None else setting.get_secret_value()),
+            clock=parts.clock,
+        )
 
 
 @contextmanager
-def alerting_beside(parts: Parts) -> Iterator[str]:
-    """Raise alerts from a thread while something else is done; yield the models watched, "" where there are none."""
+def alerting_beside(parts: Parts, answering: Handlers) -> Iterator[str]:
+    """Raise alerts from a thread beside a server, by its predictor; yield the models watched, "" where there are none.
+
+    One predictor, because a second would follow the champions again and hold every model twice.
+    """
     if not alerting(parts):
         yield ""
         return
     stopping = threading.Event()
-    with alert_loop(parts, []) as loop:
+    with alert_loop(parts, [], answering) as loop:
         thread = threading.Thread(target=loop.run, args=(stopping,), name="alert-loop")
         thread.start()
         try:

@@ -72,7 +72,7 @@ def up(
         if shown:
             console.print(f"metrics      http://{shown}/metrics")
         console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
-        watched = stack.enter_context(alerting_beside(parts))
+        watched = stack.enter_context(alerting_beside(parts, answering))
         if watched:
             console.print(f"alerts       by {watched}")
         if simulate:
