@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 
@@ -180,16 +180,7 @@ def _judged(
         ref=version.ref,
         champion="" if held is None else f"{held.model}@{held.number}",
     )
-    verdicts = [
-        Verdict(
-            gate=one.gate,
-            outcome=one.outcome,
-            detail=one.detail,
-            policy_sha256=policy.sha256,
-            figures=one.figures,
-        )
-        for one in judged.gates
-    ]
+    verdicts = [Verdict(**asdict(one), policy_sha256=policy.sha256) for one in judged.gates]
     return registry.judge(version.model, version.number, *verdicts, actor=actor), judged
 
 
