@@ -15,6 +15,7 @@ import pytest
 
 from lineshaft.cli import main
 from lineshaft.ops.ingest import ingest
+from lineshaft.registry.records import Candidate, ViewPin
 from lineshaft.settings import Settings
 from lineshaft.sources.blocks import blocks_table
 from lineshaft.sources.catalogue import SOURCES
@@ -87,6 +88,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         parts.offline.write_rows(PUMPS, rows, batch="test")
         parts.online.write(PUMPS, rows)
         yield folder
+
+
+@pytest.fixture(scope="session")
+def grinder() -> Candidate:
+    """Return a model that may be registered, with figures that a gate passes."""
+    return Candidate(
+        model="grinder",
+        task="regression",
+        service="pump_health",
+        service_json="{}",
+        features=("a",),
+        pins=(ViewPin(view="pumps", version="1" * 12),),
+        training_set="e" * 64,
+        rows=7,
+        artifact=b"{}",
+        artifact_format="json",
+        params={},
+        metrics={"rmse": 9.0, "rmse_low": 8.0, "rmse_high": 10.0, "baseline_rmse": 40.0, "test_groups": 30.0},
+        seed=11,
+        library="xgboost 3.2.0",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

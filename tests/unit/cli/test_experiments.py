@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from lineshaft.cli.actor import account
 from lineshaft.ops.tables import keep_tables
-from lineshaft.registry.records import Candidate, Slot, Verdict, ViewPin
+from lineshaft.registry.records import Candidate, Slot, Verdict
 from lineshaft.settings import Settings
 from lineshaft.wiring import Parts, connect
 
@@ -23,26 +24,10 @@ every: 1d
 label: {log: trial_log, horizon: 5d}
 split: {by: asset_id, held_out: 0.3}
 """
-CANDIDATE = Candidate(
-    model="seal_wear",
-    task="binary",
-    service="pump_health",
-    service_json="{}",
-    features=("a",),
-    pins=(ViewPin(view="pumps", version="1" * 12),),
-    training_set="e" * 64,
-    rows=7,
-    artifact=b"{}",
-    artifact_format="json",
-    params={},
-    metrics={},
-    seed=11,
-    library="xgboost 3.2.0",
-)
 
 
 @pytest.fixture
-def parts(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
+def parts(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grinder: Candidate) -> Iterator[Parts]:
     """Return the parts of a home with a champion and a challenger of a declared model."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "seal_wear.yaml").write_text(DECLARED)
@@ -54,8 +39,9 @@ def parts(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     keep_tables({"trial_log": log}, home / "tables")
     with connect(Settings(home=home)) as opened:
         if not opened.registry.versions("seal_wear"):
+            candidate = replace(grinder, model="seal_wear", task="binary", metrics={})
             for number, slot in ((1, Slot.CHAMPION), (2, Slot.CHALLENGER)):
-                opened.registry.register(CANDIDATE, actor="ana")
+                opened.registry.register(candidate, actor="ana")
                 opened.registry.judge("seal_wear", number, Verdict(gate="b", outcome="pass", detail=""), actor="gate")
                 opened.registry.promote("seal_wear", number, environment="dev", actor="ben", reason="try", slot=slot)
         yield opened

@@ -11,29 +11,12 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from lineshaft.cli.actor import account
-from lineshaft.registry.records import Candidate, Verdict, ViewPin
+from lineshaft.registry.records import Candidate, Verdict
 from lineshaft.settings import Settings
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.wiring import Parts, connect
 
 Lineshaft = Callable[..., Any]
-GOOD = {"rmse": 9.0, "rmse_low": 8.0, "rmse_high": 10.0, "baseline_rmse": 40.0, "test_groups": 30.0}
-CANDIDATE = Candidate(
-    model="grinder",
-    task="regression",
-    service="pump_health",
-    service_json="{}",
-    features=("a",),
-    pins=(ViewPin(view="pumps", version="1" * 12),),
-    training_set="e" * 64,
-    rows=7,
-    artifact=b"{}",
-    artifact_format="json",
-    params={},
-    metrics=GOOD,
-    seed=11,
-    library="xgboost 3.2.0",
-)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +28,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def parts(home: Path) -> Iterator[Parts]:
+def parts(home: Path, grinder: Candidate) -> Iterator[Parts]:
     """Return the parts of the home, in which are two good versions and one with too little evidence."""
     with connect(Settings(home=home)) as opened:
-        for metrics in (GOOD, GOOD, {**GOOD, "test_groups": 2.0}):
-            opened.registry.register(replace(CANDIDATE, metrics=metrics), actor="ann")
+        for one in (grinder, grinder, replace(grinder, metrics={**grinder.metrics, "test_groups": 2.0})):
+            opened.registry.register(one, actor="ann")
         yield opened
 
 

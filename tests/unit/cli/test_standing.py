@@ -13,13 +13,12 @@ import pytest
 
 from lineshaft.cli.actor import account
 from lineshaft.clock import SystemClock
-from lineshaft.registry.records import Ack, Candidate, Consent, ViewPin
+from lineshaft.registry.records import Ack, Candidate, Consent
 from lineshaft.settings import Settings
 from lineshaft.stores.embedded import EmbeddedValkey
 from lineshaft.wiring import Parts, connect, governance
 
 Lineshaft = Callable[..., Any]
-GOOD = {"rmse": 9.0, "rmse_low": 8.0, "rmse_high": 10.0, "baseline_rmse": 40.0, "test_groups": 30.0}
 STRICT = """\
 gates:
   - {name: level, metric: rmse, op: "<", value: 20, min_groups: 5}
@@ -27,22 +26,6 @@ gates:
 approvals: {people: 1}
 promote: {auto: false}
 """
-CANDIDATE = Candidate(
-    model="grinder",
-    task="regression",
-    service="pump_health",
-    service_json="{}",
-    features=("a",),
-    pins=(ViewPin(view="pumps", version="1" * 12),),
-    training_set="e" * 64,
-    rows=7,
-    artifact=b"{}",
-    artifact_format="json",
-    params={},
-    metrics=GOOD,
-    seed=11,
-    library="xgboost 3.2.0",
-)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +47,11 @@ def _rules(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def parts(home: Path) -> Iterator[Parts]:
+def parts(home: Path, grinder: Candidate) -> Iterator[Parts]:
     """Return the parts of the home, in which ann registered three good versions and judged none."""
     with connect(Settings(home=home, policies=home / "rules")) as opened:
         for _ in range(3):
-            opened.registry.register(CANDIDATE, actor="ann")
+            opened.registry.register(grinder, actor="ann")
         yield opened
 
 
