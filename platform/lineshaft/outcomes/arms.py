@@ -16,7 +16,7 @@ def place(salt: str, asset: str) -> int:
     """Return an asset's place in 0 to 9,999, another with each experiment's salt.
 
     >>> place("spring", "pump-7"), place("autumn", "pump-7")
-    (7180, 6104)
+    (3395, 2527)
     """
     return int(hashlib.sha256(f"{salt}|{asset}".encode()).hexdigest()[:8], 16) % WHOLE_BP
 

@@ -156,7 +156,7 @@ def share_of(claims: Claims, assets: Sequence[str]) -> Share:
 
     >>> found = share_of(Claims.all_told(np.array([True, True, False, True])), ["a", "b", "c", "d"])
     >>> found.value, round(found.low, 2), round(found.high, 2)
-    (0.75, 0.16, 0.98)
+    (0.75, 0.13, 0.98)
     """
     rows = int(claims.told.sum())
     if not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _ERRORS = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
 _MAX_MESSAGE_BYTES = 64 << 20
 _KEYS = 'such as asset_id=["pump-001"]'
+_WAITS_S = (0.01, 0.1)
+"""Before a lost call is asked again, each time."""
 PemFile: TypeAlias = str | Path
 
 
@@ -238,26 +241,25 @@ class Client:
         self.close()
 
     def _ask(self, method: Any, request: Any, timeout_s: float | None) -> Any:
-        """Call; once more, within the same time, when the connection was lost under the call: all calls are reads.
+        """Call; again, within the same time, when the connection was lost under the call: all calls are reads.
 
-        A server that stops answers what it has begun; what reaches it a moment later, gRPC cancels unseen.
+        A server that stops answers what it has begun; what reaches it a moment later, gRPC cancels unseen, until word
+        that the connection closes has come back: hence a wait before asking again, and a longer one the second time.
         """
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
-        end_s = time.monotonic() + limit_s
-        try:
-            reply = method(request, timeout=limit_s, metadata=self._who)
-        except grpc.RpcError as error:
-            if not (_lost(error) and self._retries.failed()):
-                self._raise(error)
-            return self._ask_again(method, request, max(end_s - time.monotonic(), 0.001))
-        self._retries.succeeded()
-        return reply
-
-    def _ask_again(self, method: Any, request: Any, limit_s: float) -> Any:
-        try:
-            return method(request, timeout=limit_s, metadata=self._who)
-        except grpc.RpcError as error:
-            self._raise(error)
+        end_s = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
+        for wait_s in (*_WAITS_S, math.inf):
+            left_s = max(end_s - time.monotonic(), 0.001)
+            try:
+                reply = method(request, timeout=left_s, metadata=self._who)
+            except grpc.RpcError as error:
+                again = _lost(error) and self._retries.failed()
+                if not again or time.monotonic() + wait_s >= end_s:
+                    self._raise(error)
+                time.sleep(wait_s)
+            else:
+                self._retries.succeeded()
+                return reply
+        raise AssertionError("the last turn answers or raises")
 
     def _raise(self, error: Any) -> NoReturn:
         """Raise the error that the server refused with, as it was there."""

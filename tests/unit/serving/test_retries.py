@@ -70,20 +70,29 @@ def serving(servicer: Stubborn) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE])
-def test_a_lost_call_is_asked_once_more(code: grpc.StatusCode) -> None:
-    """What gRPC lost is asked again over the same client, and the caller does not see it."""
-    servicer = Stubborn(code, first=1)
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_lost_call_is_asked_again(code: grpc.StatusCode, lost: int) -> None:
+    """What gRPC lost, even twice, is asked again over the same client, and the caller does not see it."""
+    servicer = Stubborn(code, first=lost)
     with serving(servicer) as address, Client(address) as client:
         assert client.services() == []
-    assert servicer.calls == 2
+    assert servicer.calls == lost + 1
 
 
-def test_it_is_not_asked_a_third_time() -> None:
-    """Two losses in a row are told."""
+def test_it_is_not_asked_a_fourth_time() -> None:
+    """Three losses in a row are told."""
     servicer = Stubborn(grpc.StatusCode.CANCELLED, first=9)
     with serving(servicer) as address, Client(address) as client, pytest.raises(UnavailableError):
         client.services()
-    assert servicer.calls == 2
+    assert servicer.calls == 3
+
+
+def test_nobody_waits_past_the_time_allowed() -> None:
+    """Where the wait before asking again would end after the deadline, the loss is told at once."""
+    servicer = Stubborn(grpc.StatusCode.CANCELLED, first=9)
+    with serving(servicer) as address, Client(address, timeout_s=0.05) as client, pytest.raises(UnavailableError):
+        client.services()
+    assert servicer.calls <= 2
 
 
 def test_a_server_that_refuses_in_its_own_words_is_believed() -> None:
@@ -101,4 +110,4 @@ def test_a_server_that_loses_everything_is_not_asked_twice_as_often() -> None:
         for _ in range(50):
             with pytest.raises(UnavailableError):
                 client.services()
-    assert servicer.calls == 54
+    assert servicer.calls == 50 + 2 + 1
