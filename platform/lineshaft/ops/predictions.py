@@ -56,6 +56,8 @@ def find_prediction(root: Path, prediction_id: str) -> pa.Table:
 
 def together(tables: Sequence[pa.Table]) -> pa.Table:
     """Return tables as one; a column that came as text from one caller and as a number from another is text."""
+    if all(table.schema.equals(tables[0].schema) for table in tables):
+        return pa.concat_tables(tables).combine_chunks()
     kinds: dict[str, set[pa.DataType]] = {}
     for table in tables:
         for field in table.schema:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lineshaft.ops.predictions import read_predictions, together
 from lineshaft.registry.records import Slot
 from lineshaft.serving.predict import Predictions
-from lineshaft.serving.write_behind import WriteBehind
+from lineshaft.serving.write_behind import WriteBehind, in_turns
 from lineshaft.stores.whole_files import write_whole
 from lineshaft.tiles.buffers import text_array, truth_array
 from lineshaft.tiles.sheet import Block
@@ -53,10 +53,11 @@ class PredictionLog:
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
         parts: dict[tuple[str, int], list[pa.Table]] = {}
-        for one in alike([part for response in held for part in by_answerer(response)]):
-            table, days = prediction_rows(one), one.at_us // DAY_US
-            for day in np.unique(days).tolist():
-                parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))
+        for few in in_turns(held):
+            for one in alike([part for response in few for part in by_answerer(response)]):
+                table, days = prediction_rows(one), one.at_us // DAY_US
+                for day in np.unique(days).tolist():
+                    parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))
         for (model, day), tables in parts.items():
             table = together(tables)
             name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ from lineshaft.clock import Clock
 from lineshaft.ops.training_set import entity_keys
 from lineshaft.serving.calls import request_id
 from lineshaft.serving.features import Served
-from lineshaft.serving.write_behind import WriteBehind
+from lineshaft.serving.write_behind import WriteBehind, in_turns
 from lineshaft.specs import Recipe, Status
 from lineshaft.stores.ports import Found
 from lineshaft.stores.served_log import ServedLog, served_schema
@@ -87,7 +87,8 @@ class ServedAnswers:
     def _write(self, records: list[Record]) -> None:
         """Write each service's answers; records that come again after a failure come under the same turn."""
         for recipe, group in _by_recipe(records):
-            self._log.append(recipe, served_rows(recipe, group), writer=self._writer, turn=self._turn)
+            rows = pa.concat_tables(served_rows(recipe, few) for few in in_turns(group))
+            self._log.append(recipe, rows, writer=self._writer, turn=self._turn)
         self._turn += 1
 
 
