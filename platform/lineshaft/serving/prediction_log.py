@@ -53,8 +53,9 @@ class PredictionLog:
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
         parts: dict[tuple[str, int], list[pa.Table]] = {}
-        for few in in_turns(held):
-            for one in alike([part for response in few for part in by_answerer(response)]):
+        for many in in_turns(held, 256):
+            joined = [one for few in in_turns(many) for one in alike([p for told in few for p in by_answerer(told)])]
+            for one in alike(joined):
                 table, days = prediction_rows(one), one.at_us // DAY_US
                 for day in np.unique(days).tolist():
                     parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))

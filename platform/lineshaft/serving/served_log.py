@@ -87,7 +87,7 @@ class ServedAnswers:
     def _write(self, records: list[Record]) -> None:
         """Write each service's answers; records that come again after a failure come under the same turn."""
         for recipe, group in _by_recipe(records):
-            rows = pa.concat_tables(served_rows(recipe, few) for few in in_turns(group))
+            rows = pa.concat_tables(served_rows(recipe, few) for few in in_turns(group, 128))
             self._log.append(recipe, rows, writer=self._writer, turn=self._turn)
         self._turn += 1
 

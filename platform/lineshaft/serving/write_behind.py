@@ -15,20 +15,19 @@ from lineshaft.errors import LineshaftError, UnavailableError
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 16
-_REST_S = 0.002
+_REST_S = 0.005
 
 
-def in_turns(items: Sequence[T]) -> Iterator[list[T]]:
+def in_turns(items: Sequence[T], most: int = 16) -> Iterator[list[T]]:
     """Yield items a few at a time, and rest between: who answers waits for a millisecond of Python, not for a batch.
 
     >>> [len(few) for few in in_turns(range(70))]
     [16, 16, 16, 16, 6]
     """
-    for start in range(0, len(items), _AT_ONCE):
+    for start in range(0, len(items), most):
         if start:
             time.sleep(_REST_S)
-        yield list(items[start : start + _AT_ONCE])
+        yield list(items[start : start + most])
 
 
 @dataclass(slots=True, kw_only=True)
