@@ -274,18 +274,17 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         )
         logs.append(served.behind)
         features = replace(features, log=served)
+    champions, acknowledging = followed(parts.registry, settings.project, kept=parts.kept, clock=parts.clock)
+    predictor = Predictor(champions=champions, features=features, clock=parts.clock, sink=predictions)
     if metrics is not None:
         metrics.watch(features.breaker, parts.online)
         metrics.watch_logs(logs)
+        metrics.watch_models(predictor)
 
     told: list[Told] = [CallLog(slow_s=settings.log_slow_s)]
     traces = _traces(settings, parts.clock)
     if traces is not None:
         told.append(traces)
-
-    champions, acknowledging = followed(parts.registry, settings.project, kept=parts.kept, clock=parts.clock)
-
-    predictor = Predictor(champions=champions, features=features, clock=parts.clock, sink=predictions)
 
     def close() -> None:
         champions.close()

@@ -2,8 +2,9 @@
 
     python tests/bench/bench_fleet.py                   about a minute, most of it training the models
 
-A Valkey and a registry on SQLite; 60 features in 3 views, 200 trees a model, features read anew for every model. The
-first pass reads all models into memory beside the scoring; the second finds them there.
+A Valkey and a registry on SQLite; 60 features in 3 views, 200 trees a model, features read anew for every model; scores
+are in Parquet and in the database when a model is done. The first pass reads all models into memory beside the scoring;
+the second finds them there.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import bench_predict as plant  # type: ignore[import-not-found]  # beside this s
 
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.records import Candidate, Verdict
+from lineshaft.registry.scores import ScoreBook
 from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
-from lineshaft.serving.fleet import Fleet
+from lineshaft.serving.fleet import Fleet, Remembered
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.stores.embedded import embedded_server
@@ -49,13 +51,13 @@ def main() -> None:
         features = FeatureHandler(plans=plans, online=store, clock=plant.CLOCK)
         log = PredictionLog(home / "predictions")
         champions = Champions(registry=registry, environment="bench")
-        predictor = Predictor(champions=champions, features=features, clock=plant.CLOCK, sink=log)
-        fleet = Fleet(predictor=predictor, features=features, clock=plant.CLOCK)
+        remembered = Remembered(log=log, book=ScoreBook(str(registry.engine.url), project="bench"))
+        predictor = Predictor(champions=champions, features=features, clock=plant.CLOCK, sink=remembered)
+        fleet = Fleet(predictor=predictor, features=features, clock=plant.CLOCK, remembered=remembered)
         names = [f"wear_{number:02d}" for number in range(MODELS)]
         for case, asked in (("one model", names[:1]), ("50 models", names), ("50 models, in memory", names)):
             start, cpu = time.perf_counter(), time.process_time()
             found = list(fleet.score(asked))
-            log.behind.flush()
             took = {"seconds": round(time.perf_counter() - start, 2), "cpu_s": round(time.process_time() - cpu, 2)}
             print(json.dumps({"case": case, **took, "scores": sum(one.scored for one in found)}), flush=True)
         log.behind.close()

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -24,11 +25,13 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import EnvironmentFault, InputError, NotFoundError, UnavailableError
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.serving.breaker import Breaker
+from lineshaft.serving.champions import Champions
 from lineshaft.serving.change_board import ChangeBoard
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.gauges import memory_limit_bytes
 from lineshaft.serving.metrics import Metrics, exposed
+from lineshaft.serving.predict import Predictor
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
@@ -64,6 +67,13 @@ class Scraped:
         return next((s.value for s in samples if s.name == name and s.labels == labels), 0.0)
 
 
+def nobody() -> Predictor:
+    """Return a predictor of no model."""
+    nothing: Any = None
+    champions = Champions(registry=nothing, environment="dev")
+    return Predictor(champions=champions, features=nothing, clock=ManualClock())
+
+
 @pytest.fixture
 def scraped(tmp_path: Path) -> Iterator[Scraped]:
     """Serve pump `a`, measured 30 seconds ago, and pump `old`, measured 50 seconds ago."""
@@ -80,6 +90,7 @@ def scraped(tmp_path: Path) -> Iterator[Scraped]:
         metrics = Metrics()
         metrics.watch(features.breaker, online)
         metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)])
+        metrics.watch_models(nobody())
         handlers = Handlers(plans=plans, features=features, training=training, metrics=metrics)
         with (
             exposed(metrics, "127.0.0.1:0") as shown,
@@ -258,6 +269,7 @@ def test_every_number_has_its_line_in_the_reference() -> None:
     metrics = Metrics()
     metrics.watch(Breaker(), RedisOnlineStore("redis://x", project="p"))
     metrics.watch_logs([WriteBehind[int](name="served", write=len, rows_of=int, bytes_of=int)])
+    metrics.watch_models(nobody())
     with ThreadPoolExecutor() as pool:
         metrics.watch_watches(ChangeBoard(None, pool))
     shown = {named(family) for family in metrics.registry.collect()}

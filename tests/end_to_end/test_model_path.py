@@ -20,8 +20,9 @@ from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import open_registry
 from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
-from lineshaft.serving.predict import Predictor, Question
+from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.serving.predictions import Question
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_offline import MemoryOfflineStore
 from lineshaft.stores.memory_online import MemoryOnlineStore

@@ -90,6 +90,14 @@ class Watch:
             watch._passed.extend([True] * rule.among)
         return watch
 
+    def under(self, rule: AlarmRule) -> Watch:
+        """Return where the asset stands by a rule; by another one than this its run of scores begins anew."""
+        if rule == self.rule:
+            return self
+        if not self.open and self.ended_us is None:
+            return Watch(rule=rule)
+        return Watch.resumed(rule, ended_us=None if self.open else self.ended_us)
+
     def offer(self, at_us: int, score: float) -> str:
         """Take a score; return "raised", "open" (of an episode that goes on), "ended", or "" for nothing.
 

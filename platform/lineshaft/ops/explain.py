@@ -18,7 +18,7 @@ from lineshaft.models.counterfactual import Move, nearest, ranges, stops
 from lineshaft.models.loading import load_model
 from lineshaft.models.matrix import feature_matrix
 from lineshaft.ops.model_file import parse_model
-from lineshaft.ops.predictions import find_prediction, read_predictions
+from lineshaft.ops.predictions import find_prediction, last_before
 from lineshaft.ops.reproduce import kept_training_set
 from lineshaft.ops.tables import read_table
 from lineshaft.ops.training_set import AT_COLUMN, training_set
@@ -181,13 +181,8 @@ def _decided(records: Records, version: ModelVersion, asked_us: int) -> dict[str
 
 def _recent(records: Records, model: str, keys: Mapping[str, Any], asked_us: int) -> tuple[Mapping[str, Any], ...]:
     """Return the last scores of the same entity, this one too, oldest first."""
-    every = read_predictions(records.predictions, model)
-    lines = [
-        {"at": moment(line["at"]), "version": line["version"], "score": line["score"]}
-        for line in every.append_column("at", every["asked_at"].cast(pa.int64())).to_pylist()
-        if line["at"] <= asked_us and all(line[name] == value for name, value in keys.items())
-    ]
-    return tuple(lines[-RECENT:])
+    lines = last_before(records.predictions, model, keys, at_us=asked_us, count=RECENT)
+    return tuple({"at": moment(one["at_us"]), "version": one["version"], "score": one["score"]} for one in lines)
 
 
 def _outcome(records: Records, version: ModelVersion, row: pa.Table, asked_us: int, *, alert: bool) -> str:

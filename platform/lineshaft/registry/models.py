@@ -266,6 +266,7 @@ class ModelRegistry(RegistryReader):
         was = slots.held(connection, model, environment, slot)
         if expected is not None and expected != (0 if was is None else was.id):
             slots.refuse_late(connection, model, slot, was)
+        self._leave_other_slots(connection, version, environment, slot, line)
         if was is not None:
             slots.end(connection, was, at_us=now)
         wanted = Assignment(
@@ -288,6 +289,19 @@ class ModelRegistry(RegistryReader):
         head = ledger.append(connection, model, number, full, at_us=now)
         ledger.advance(connection, environment, now)
         return made, head
+
+    def _leave_other_slots(
+        self, connection: Connection, version: ModelVersion, environment: str, slot: Slot, line: ledger.Line
+    ) -> None:
+        """Let a version that becomes champion hold nothing else there; a champion is not set beside itself."""
+        for held in slots.assignments(connection, version.model, environment=environment, ended=False):
+            if held.number != version.number or held.slot is slot:
+                continue
+            if held.slot is Slot.CHAMPION:
+                what = f"{version.ref} is the champion of {environment!r}: as its {slot} it would be set beside itself"
+                raise ConflictError(what, fix="choose another version, or promote another champion first")
+            if slot is Slot.CHAMPION:
+                self._vacate(connection, held, actor=line.actor, reason=f"it became {slot}: {line.reason}")
 
     def _vacate(self, connection: Connection, was: Assignment, *, actor: str, reason: str) -> Head:
         """End an assignment that nobody follows; servers are told."""

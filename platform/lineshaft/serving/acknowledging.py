@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lineshaft.clock import Clock
 from lineshaft.registry.acks import ReplicaAcks
 from lineshaft.registry.records import Ack
-from lineshaft.serving.champions import Standing
+from lineshaft.serving.standing import Standing
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,7 +1,8 @@
-"""From a row that was written to an alert: told of the row, score it by the champion, hold the score against the rule.
+"""From a row that was written to an alert: told of the row, score it, hold the score against the scorer's own rule.
 
-One thread, one connection on which the online store says which rows were written, and a thread that hands alerts over.
-Where nothing is told (the store is away, or is of a kind that tells nothing) all entities are looked at every second.
+Who scores it is not decided here: the predictor is asked, as a call or a batch asks it. One thread, one connection on
+which the online store says which rows were written, and a thread that hands alerts over. Where nothing is told (the
+store is away, or is of a kind that tells nothing) all entities are looked at every second.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from lineshaft.clock import Clock
@@ -23,9 +23,12 @@ from lineshaft.errors import InputError, LineshaftError, UnavailableError
 from lineshaft.models.alarms import DAY_US, AlarmRule, Watch
 from lineshaft.registry.alerts import Alert, AlertBook, episode_id
 from lineshaft.serving.alert_routes import Route, deliver
-from lineshaft.serving.champions import Ready
 from lineshaft.serving.features import MAX_ROWS, Plan, Plans, wanted_of
-from lineshaft.serving.predict import Predictions, Predictor, Question
+from lineshaft.serving.known_entities import known_entities
+from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predictions import Predictions, Question
+from lineshaft.serving.standing import Standing
+from lineshaft.specs import View
 from lineshaft.stores.ports import Changes, OnlineStore, TellingStore
 
 logger = logging.getLogger(__name__)
@@ -36,13 +39,14 @@ _ENTITIES_S = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Watched:
-    """A model under watch: its champion, the entities it is asked about, and where each stands."""
+    """A model under watch: who answers, by which rules, the entities they are asked about, and where each stands."""
 
-    ready: Ready
-    rule: AlarmRule
-    plan: Plan
+    model: str
+    standing: Standing
+    rules: Mapping[int, AlarmRule]  # by version; the champion's own comes first
+    views: Sequence[View]
     keys: pa.Table
-    rows_of: Mapping[bytes, int]  # by the name under which the store tells of a row
+    rows_of: Mapping[bytes, set[int]]  # by the name under which the store tells of a row, whom it is about
     watches: dict[int, Watch] = field(default_factory=dict)
     open: dict[int, Alert] = field(default_factory=dict)
     due: set[int] = field(default_factory=set)
@@ -89,6 +93,7 @@ class AlertLoop:
             for model in self.models:
                 self._look(model)
             self._looked_s = now_s
+            self._follow()
         self._hear(wait_s)
         for watched in self._watched.values():
             due = sorted(watched.due)
@@ -97,41 +102,54 @@ class AlertLoop:
                 self._score(watched, due[start : start + MAX_ROWS])
 
     def _moved(self, watched: Watched) -> bool:
-        """Tell whether another version is champion by now."""
-        return self.predictor.champions.of(watched.ready.version.model).ready is not watched.ready
+        """Tell whether others answer by now, or for other assets."""
+        return self.predictor.champions.of(watched.model) != watched.standing
 
     def _look(self, model: str) -> None:
-        """Read the champion and the entities of a model, and take up where its alerts stand."""
-        ready = self.predictor.champions.of(model).ready
-        rule = AlarmRule.of(ready.version.params, task=ready.version.task)
-        if rule is None:
-            what = f"{ready.version.ref} declares no alert"
-            raise InputError(what, where=model, fix="write `alert: {threshold: ...}` in its file and train it again")
-        plan = self.plans.pinned(ready.service)
-        keys = _entities(plan, self.online)
-        names = self.online.names(wanted_of(plan, keys)) if isinstance(self.online, TellingStore) else []
-        rows_of = {name: place % keys.num_rows for place, name in enumerate(names)}
-        before = self._watched.get(model)
-        watched = Watched(ready=ready, rule=rule, plan=plan, keys=keys, rows_of=rows_of)
+        """Read who answers for a model and its entities, and take up where its alerts stand."""
+        standing = self.predictor.champions.of(model)
+        plans = [self.plans.pinned(one.service) for one in standing.answering().values()]
+        keys = known_entities(plans[0], self.online)
+        if not keys.num_rows:
+            what = f"no rows that {standing.ready.version.ref} reads are online yet"
+            raise UnavailableError(what, fix="run the stream job, or backfill")
+        watched = Watched(
+            model=model,
+            standing=standing,
+            rules=_rules(standing),
+            views=[view for plan in plans for view in plan.views],
+            keys=keys,
+            rows_of=self._names(plans, keys),
+        )
         watched.due.update(range(keys.num_rows))
-        places = {_name(key): row for row, key in enumerate(keys.to_pylist())}
-        if before is not None and before.rule == rule:
+        before, places = self._watched.get(model), {_name(key): row for row, key in enumerate(keys.to_pylist())}
+        if before is None:
+            self._take_up(watched, places)
+        else:
             for row, key in enumerate(before.keys.to_pylist()):
                 place = places.get(_name(key))
                 if place is not None and row in before.watches:
                     watched.watches[place] = before.watches[row]
                 if place is not None and row in before.open:
                     watched.open[place] = before.open[row]
-        else:
-            self._take_up(watched, places)
         self._watched[model] = watched
+
+    def _names(self, plans: Sequence[Plan], keys: pa.Table) -> dict[bytes, set[int]]:
+        """Return whose row is told of by which name, of all views that somebody who answers reads."""
+        found: dict[bytes, set[int]] = {}
+        if isinstance(self.online, TellingStore):
+            for plan in (one for one in plans if one.join_keys.keys() <= set(keys.column_names)):
+                for place, name in enumerate(self.online.names(wanted_of(plan, keys))):
+                    found.setdefault(name, set()).add(place % keys.num_rows)
+        return found
 
     def _take_up(self, watched: Watched, places: Mapping[str, int]) -> None:
         """Go on with what the database says is open, or was ended, so that a restart alerts of nothing twice."""
-        for alert in self.book.standing(watched.ready.version.model):
+        rule = next(iter(watched.rules.values()))
+        for alert in self.book.standing(watched.model):
             row = places.get(_name(alert.entity))
             if row is not None:
-                watched.watches[row] = Watch.resumed(watched.rule, ended_us=alert.ended_us)
+                watched.watches[row] = Watch.resumed(watched.rules.get(alert.number, rule), ended_us=alert.ended_us)
                 if alert.ended_us is None:
                     watched.open[row] = alert
 
@@ -143,7 +161,7 @@ class AlertLoop:
             return
         if self._changes is None:
             self._changes = self.online.changes()
-            self._changes.follow({view.ref: view for one in self._watched.values() for view in one.plan.views}.values())
+            self._follow()
         elif not any(watched.due for watched in self._watched.values()):
             ready, _, _ = select.select([self._changes.fileno()], [], [], wait_s)
             if not ready:
@@ -154,7 +172,12 @@ class AlertLoop:
             self._all_due()
             return
         for watched in self._watched.values():
-            watched.due.update(watched.rows_of[name] for name in told if name in watched.rows_of)
+            watched.due.update(row for name in told for row in watched.rows_of.get(name, ()))
+
+    def _follow(self) -> None:
+        """Ask to be told of the views that are read by now; those that are told of already are not asked for twice."""
+        if self._changes is not None:
+            self._changes.follow({view.ref: view for one in self._watched.values() for view in one.views}.values())
 
     def _all_due(self) -> None:
         for watched in self._watched.values():
@@ -169,21 +192,25 @@ class AlertLoop:
         """Score entities and hold each score against the rule."""
         if not rows:
             return
-        model = watched.ready.version.model
-        found = self.predictor.predict(Question(model=model, keys=watched.keys.take(pa.array(rows))))
-        for place, (row, at_us, score) in enumerate(zip(rows, _newest_us(found), found.scores.tolist(), strict=True)):
-            watch = watched.watches.setdefault(row, Watch(rule=watched.rule))
+        keys = watched.keys.take(pa.array(rows))
+        found = self.predictor.predict(Question(model=watched.model, keys=keys))
+        for row, score, (by, place) in zip(rows, found.scores.tolist(), found.by_row(), strict=True):
+            rule = watched.rules.get(by.number)
+            if rule is None:
+                continue  # it stood in for a moment, and is gone from those who answer
+            watch = watched.watches[row] = watched.watches.get(row, Watch(rule=rule)).under(rule)
+            at_us = by.newest_us(place)
             became = watch.offer(at_us, score)
             if became == "raised":
-                self._raise(watched, row, found, place, at_us)
+                self._raise(watched, row, by, place, at_us)
             elif became and row in watched.open:
                 self._go_on(watched, row, score, ended_us=at_us if became == "ended" else None)
 
     def _raise(self, watched: Watched, row: int, found: Predictions, place: int, at_us: int) -> None:
         """Write an alert down and hand it over, if nobody else has, and the day's budget allows."""
-        entity = watched.keys.slice(row, 1).to_pylist()[0]
+        entity, rule = watched.keys.slice(row, 1).to_pylist()[0], watched.watches[row].rule
         now_us, score = self.clock.now_us(), float(found.scores[place])
-        most = watched.rule.per_day
+        most = rule.per_day
         over = most and self.book.raised_since(found.model, now_us - DAY_US) >= most
         alert = Alert(
             id=episode_id(self.book.project, found.model, entity, at_us),
@@ -195,7 +222,7 @@ class AlertLoop:
             at_us=at_us,
             raised_us=now_us,
             score=score,
-            threshold=watched.rule.threshold,
+            threshold=rule.threshold,
             because=tuple(found.top(place, count=5)),
             routed={"budget": "over_budget"} if over else {},
             worst=score,
@@ -216,7 +243,7 @@ class AlertLoop:
 
     def _go_on(self, watched: Watched, row: int, score: float, *, ended_us: int | None) -> None:
         """Keep count of an episode; it is written down when it ends."""
-        alert, rule = watched.open[row], watched.rule
+        alert, rule = watched.open[row], watched.watches[row].rule
         worse = min if rule.below else max
         passing = alert.passing + rule.passes(score)
         watched.open[row] = alert = replace(alert, passing=passing, worst=worse(alert.worst, score))
@@ -229,19 +256,20 @@ def _name(key: Mapping[str, Any]) -> str:
     return repr(sorted((name, str(value)) for name, value in key.items()))
 
 
-def _newest_us(found: Predictions) -> Iterator[int]:
-    """Yield for each entity the time of its newest input, or when it was asked about where none is known."""
-    ages = np.stack([np.asarray(age, dtype=np.int64) for age in found.ages_us.values()])
-    newest = np.where(ages >= 0, ages, np.iinfo(np.int64).max).min(axis=0)
-    times = np.where(newest == np.iinfo(np.int64).max, found.at_us, found.at_us - newest)
-    yield from times.tolist()
+def _rules(standing: Standing) -> dict[int, AlarmRule]:
+    """Return by version the rule that its scores are held against: its own; the champion's where it declares none.
 
-
-def _entities(plan: Plan, online: OnlineStore) -> pa.Table:
-    """Return the entities that the store holds rows of, of the view with most join keys."""
-    widest = max(plan.views, key=lambda view: len(view.entity_keys))
-    names = [name for name, _ in widest.entity_keys]
-    tables = [batch.select(names) for batch in online.scan(widest)]
-    if not tables:
-        raise UnavailableError(f"no rows of {widest.ref} are online yet", fix="run the stream job, or backfill")
-    return pa.concat_tables(tables).group_by(names).aggregate([]).sort_by([(name, "ascending") for name in names])
+    Raises
+    ------
+    InputError
+        If the champion declares none either.
+    """
+    found: dict[int, AlarmRule] = {}
+    for number, one in standing.answering().items():
+        rule = AlarmRule.of(one.version.params, task=one.version.task) or next(iter(found.values()), None)
+        if rule is None:
+            what = f"{one.version.ref} declares no alert"
+            fix = "write `alert: {threshold: ...}` in its file and train it again"
+            raise InputError(what, where=one.version.model, fix=fix)
+        found[number] = rule
+    return found

@@ -7,7 +7,6 @@ import logging
 import smtplib
 import ssl
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -210,7 +209,7 @@ def deliver(alert: Alert, routes: Sequence[Route], *, rest_s: float = 0.5) -> Ma
         for left in reversed(range(_TRIES)):
             try:
                 route.send(alert)
-            except (OSError, urllib.error.URLError, smtplib.SMTPException, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever one route does, the others are taken
                 became[route.name] = f"{type(error).__name__}: {error}"[:200]
                 if left:
                     time.sleep(rest_s)

@@ -11,20 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from lineshaft.errors import CorruptError, LineshaftError, NotFoundError, UnavailableError
 from lineshaft.models.columns import service_features
-from lineshaft.models.scored import Model
-from lineshaft.outcomes.arms import challenged
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Experiment, ModelVersion, Slot, State
+from lineshaft.registry.records import ModelVersion, Slot, State
+from lineshaft.serving.standing import Ready, Standing
 from lineshaft.specs import Service
-from lineshaft.tiles.keys import Keys, table_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,43 +25,6 @@ POLL_S = 0.25
 """How often, in seconds, the registry is asked whether an assignment changed."""
 _AGAIN_S = 10.0
 """After how long a version that could not be used is tried again: its file may have been restored."""
-_NOBODY: Mapping[Slot, Ready] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ready:
-    """A version in memory, with the service it pins; `columns` are its features' places in that service's answer."""
-
-    version: ModelVersion
-    service: Service
-    model: Model
-    columns: tuple[int, ...]
-    required: tuple[int, ...]  # places among the features without which there is no score
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Standing:
-    """Who answers for a model, and `reserve`, who does where that fails: the champion before.
-
-    `passed_over` says which version should answer, and why it does not; `others` are a challenger and a shadow. While
-    `trial` runs, the challenger answers for its share of the assets.
-    """
-
-    ready: Ready
-    reserve: Ready | None = None
-    passed_over: str = ""
-    others: Mapping[Slot, Ready] = field(default_factory=lambda: _NOBODY)
-    trial: Experiment | None = None
-
-    def challenged(self, entities: pa.Table | Keys) -> NDArray[np.bool_] | None:
-        """Tell which entities are of assets that the challenger answers for; None where there is no such."""
-        if self.trial is None:
-            return None
-        keys = table_of(entities)
-        assets = [str(name) for name in keys["asset_id"].to_pylist()] if "asset_id" in keys.column_names else []
-        theirs = challenged(assets, salt=self.trial.salt, weight_bp=self.trial.weight_bp)
-        return theirs if theirs.any() else None
-
 
 Read = Callable[[ModelRegistry, ModelVersion], Ready]
 Told = Callable[[int, Mapping[str, Standing]], None]
@@ -224,8 +180,7 @@ class Champions:
 
         After the first, a version that was rejected or retired since is passed by.
         """
-        held = () if before is None else (before.ready, before.reserve, *before.others.values())
-        known = {one.version.number: one for one in held if one is not None}
+        known = {} if before is None else {one.version.number: one for one in before.all()}
         found: list[Ready] = []
         fault = ""
         for number in numbers:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lineshaft.errors import InputError
 from lineshaft.rpc.v1 import features_pb2, predictions_pb2, types_pb2
 from lineshaft.serving.features import Plan, Served
-from lineshaft.serving.predict import Predictions
+from lineshaft.serving.predictions import Predictions
 from lineshaft.specs.rows import ARROW_TYPES, PRESENT
 from lineshaft.tiles.buffers import blank, is_valid, one_piece, truths
 from lineshaft.tiles.keys import Column, Keys
@@ -273,11 +273,11 @@ def predictions_to(predictions: Predictions, *, most: int) -> predictions_pb2.Pr
         for i, columns in enumerate(strongest(parts, most=most).tolist()):
             for j in columns if math.isfinite(scores[i]) else ():
                 reply.predictions[i].contributions.add(feature=names[j], value=values[i, j], contribution=parts[i, j])
-    if predictions.challenged is not None:
-        theirs = predictions_to(predictions.challenged.predictions, most=most)
-        for i, row in zip(np.flatnonzero(predictions.challenged.rows).tolist(), theirs.predictions, strict=True):
+    for part in predictions.parts:
+        theirs = predictions_to(part.predictions, most=most)
+        for i, row in zip(np.flatnonzero(part.rows).tolist(), theirs.predictions, strict=True):
             reply.predictions[i].CopyFrom(row)
-            reply.predictions[i].model_version = theirs.model_version
+            reply.predictions[i].model_version = row.model_version or theirs.model_version
     return reply
 
 

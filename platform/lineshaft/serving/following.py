@@ -10,8 +10,9 @@ from lineshaft.clock import Clock
 from lineshaft.registry.kept import KeptTexts
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.serving.acknowledging import Acknowledging
-from lineshaft.serving.champions import Champions, Standing
+from lineshaft.serving.champions import Champions
 from lineshaft.serving.known_champions import KnownChampions
+from lineshaft.serving.standing import Standing
 
 
 def followed(

@@ -15,8 +15,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from lineshaft import __version__
+from lineshaft.registry.records import Slot
 from lineshaft.serving.breaker import Breaker
 from lineshaft.serving.change_board import ChangeBoard
+from lineshaft.serving.failures import Failed
+from lineshaft.serving.predict import Predictor
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.stores.ports import Counting
 
@@ -38,6 +41,7 @@ class Gauges(Collector):
         self._breaker: Breaker | None = None
         self._board: ChangeBoard | None = None
         self._store: object = None
+        self._predictor: Predictor | None = None
         self._memory_limit = memory_limit_bytes()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -50,6 +54,10 @@ class Gauges(Collector):
     def watch_logs(self, logs: Sequence[WriteBehind[Any]]) -> None:
         """Show what became of the rows of logs."""
         self._logs.extend(logs)
+
+    def watch_models(self, predictor: Predictor) -> None:
+        """Show how often versions failed, and who is stood in for."""
+        self._predictor = predictor
 
     def watch_limit(self, name: str, in_use: Callable[[], int], *, most: int) -> None:
         """Show how much of a limit is in use."""
@@ -76,6 +84,7 @@ class Gauges(Collector):
         yield from self._limits_now()
         yield from self._logs_now()
         yield from self._store_now()
+        yield from self._models_now()
         if self._board is not None:
             yield GaugeMetricFamily("lineshaft_watched_rows", "Rows that streams watch now.", value=self._board.rows)
             says = "Whether the online store tells of changed rows; without that, watched rows are looked at often."
@@ -113,6 +122,30 @@ class Gauges(Collector):
             for source, count in zip(("memory", "server"), self._store.rows_read(), strict=True):
                 rows.add_metric([source], count)
             yield rows
+
+    def _models_now(self) -> Iterable[Metric]:
+        """Yield the numbers of models; of those that stand from 0 on, so that a first failure shows as an increase."""
+        if self._predictor is None:
+            return
+        says = "Questions that a version failed at, by the slot it had and how: crash, no_number or inputs."
+        failures = CounterMetricFamily("lineshaft_model_failures", says, labels=["model", "slot", "kind"])
+        says = "Predictions that an earlier champion made because the champion could not."
+        replaced = CounterMetricFamily("lineshaft_stand_in_predictions", says, labels=["model"])
+        says = (
+            "Whether the champion cannot be used, and an earlier one answers: damaged, endless, or failing its proof."
+        )
+        passed_over = GaugeMetricFamily("lineshaft_champion_passed_over", says, labels=["model"])
+        standing, told = self._predictor.champions.standing(), self._predictor.failures
+        counts = {(model, slot, kind): 0 for model in standing for slot in Slot for kind in Failed}
+        for failure, count in told.counts().items():
+            place = failure.model, failure.slot, failure.kind
+            counts[place] = counts.get(place, 0) + count
+        for (model, slot, kind), count in counts.items():
+            failures.add_metric([model, slot, kind], count)
+        for model, one in standing.items():
+            replaced.add_metric([model], told.replaced[model])
+            passed_over.add_metric([model], bool(one.passed_over))
+        yield from (failures, replaced, passed_over)
 
 
 def memory_limit_bytes(files: Sequence[Path] = _CONTROL_GROUPS) -> int:

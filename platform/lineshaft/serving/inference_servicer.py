@@ -14,9 +14,9 @@ from lineshaft.access.guard import Caller
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.rpc.inference.v1 import inference_pb2
 from lineshaft.serving.answers import budget_s, on
-from lineshaft.serving.champions import Ready
-from lineshaft.serving.predict import Predictions, Question
 from lineshaft.serving.predicting import Predicting
+from lineshaft.serving.predictions import Predictions, Question
+from lineshaft.serving.standing import Ready
 from lineshaft.specs import Status
 from lineshaft.tiles.keys import Column, Keys
 
@@ -162,7 +162,7 @@ def _reply(told: Predictions, wanted: list[str], request_id: str) -> Any:
     packed: Mapping[str, Callable[[], bytes]] = {
         "score": lambda: told.scores.astype("<f8").tobytes(),
         "status": lambda: b"".join(_packed(Status(int(one)).name) for one in told.statuses),
-        "version": lambda: _packed(told.version) * n,
+        "version": lambda: b"".join(_packed(by.version) for by, _ in told.by_row()),
     }
     reply = inference_pb2.ModelInferResponse(model_name=told.model, model_version=str(told.number), id=request_id)
     for name in wanted:

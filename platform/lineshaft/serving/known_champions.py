@@ -12,7 +12,8 @@ from lineshaft.errors import LineshaftError
 from lineshaft.registry.kept import KeptTexts
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion, Provenance, State, ViewPin
-from lineshaft.serving.champions import Read, Ready, Standing, read_version
+from lineshaft.serving.champions import Read, read_version
+from lineshaft.serving.standing import Ready, Standing
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from lineshaft.clock import Clock
 from lineshaft.errors import CorruptError, InputError, LineshaftError
 from lineshaft.models.matrix import matrix_of
-from lineshaft.registry.records import Slot, ViewPin
-from lineshaft.serving.champions import Champions, Ready, Standing
+from lineshaft.registry.records import Slot
+from lineshaft.serving.champions import Champions
+from lineshaft.serving.failures import Failed, Failures
+from lineshaft.serving.predictions import Part, Predictions, Question, put_together
+from lineshaft.serving.standing import Ready, Share
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.specs import Service, Status
 from lineshaft.specs.rows import PRESENT
@@ -68,99 +71,19 @@ class PredictionSink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of a model: about whom, as of when (now unless said), and whether to say why."""
-
-    model: str
-    keys: pa.Table | Keys
-    at_us: NDArray[np.int64] | None = None
-    why: bool = True
-
-
 Allows = Callable[[Service], None]
 """Be asked about the service that a model reads, before it is read; raise to refuse."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predictions:
-    """Scores of n entities in the order asked, and everything needed to explain them later.
-
-    `scores` is NaN where the model refused: no input of the entity was present, or one that its service requires was
-    not; so are its `contributions`. `statuses` is PRESENT where every input was, otherwise the worst status among the
-    inputs (the model took those as missing). For a probability, `contributions` and `base` are log-odds; base +
-    contributions sum to the score before the logistic function. `half_width` says how far the truth of an asset is from
-    a score at most, nine times in ten; NaN where nobody knows. `stands_in_for` says which version should have answered,
-    and why it did not. `challenged` are the rows of which the scores and statuses are the challenger's; all else here
-    is the champion's.
-    """
-
-    model: str
-    number: int
-    task: str
-    service: str
-    pins: tuple[ViewPin, ...]
-    entities: pa.Table | Keys
-    at_us: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    statuses: NDArray[np.int8]
-    features: tuple[str, ...]
-    values: NDArray[np.float32]  # n x features, NaN where missing
-    input_statuses: NDArray[np.int8]  # n x features
-    ages_us: Mapping[str, NDArray[np.int64]]  # by view, -1 unknown
-    contributions: NDArray[np.float64] | None = None  # n x features, where asked for
-    base: float = math.nan
-    half_width: float = math.nan
-    degraded: bool = False
-    stands_in_for: str = ""
-    slot: Slot = Slot.CHAMPION
-    challenged: Challenged | None = None
-
-    @property
-    def version(self) -> str:
-        """Return `model@number`."""
-        return f"{self.model}@{self.number}"
-
-    @property
-    def keys(self) -> pa.Table:
-        """Return the entities as an Arrow table."""
-        return table_of(self.entities)
-
-    @property
-    def oldest_input_us(self) -> NDArray[np.int64]:
-        """Return the age of each entity's oldest input, -1 where none is known."""
-        ages = np.stack([np.asarray(age, dtype=np.int64) for age in self.ages_us.values()])
-        oldest: NDArray[np.int64] = ages.max(axis=0)
-        return oldest
-
-    def top(self, row: int, *, count: int = 5) -> list[tuple[str, float, float]]:
-        """Return the features that moved a score most: (name, value, contribution); none where it was not asked why."""
-        if self.contributions is None or np.isnan(self.scores[row]):
-            return []
-        order = np.argsort(-np.abs(self.contributions[row]), kind="stable")[:count]
-        return [(self.features[i], float(self.values[row, i]), float(self.contributions[row, i])) for i in order]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenged:
-    """The rows of a question that a challenger answered for, and its answer about them."""
-
-    rows: NDArray[np.bool_]
-    predictions: Predictions
-
-
 @dataclass(slots=True, kw_only=True)
 class Predictor:
-    """Serves the champions of one environment.
-
-    `failures` counts, by version, the questions that it failed at and the champion before it was asked.
-    """
+    """Serves the champions of one environment; `failures` says how often versions failed, and were stood in for."""
 
     champions: Champions
     features: FeatureSource
     clock: Clock
     sink: PredictionSink | None = None
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: Failures = field(default_factory=Failures)
     shadows: WriteBehind[Shadowed] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,7 +99,7 @@ class Predictor:
         )
 
     def predict(self, question: Question, *, allows: Allows | None = None) -> Predictions:
-        """Score entities by the champion; where it fails, by the champion before it.
+        """Score entities, each by who answers for its asset; where that fails, by the champion before it.
 
         Raises
         ------
@@ -185,20 +108,15 @@ class Predictor:
         CorruptError
             If no version of it can be used.
         """
-        standing, at_us = self._asked(question)
-        fault = standing.passed_over
-        for ready in filter(None, (standing.ready, standing.reserve)):
-            if allows is not None:
-                allows(ready.service)
-            answered = self.features.answer(ready.service, question.keys, at_us=at_us)
-            try:
-                found = _predictions(ready, question, at_us, answered, fault)
-            except _FailedError as failed:
-                self._count(ready.version.ref, failed)
-                fault = fault or str(failed)
-                continue
-            return self._noted(self._challenged(standing, question, found, allows), standing)
-        raise CorruptError(f"no version of {question.model!r} gives a score: {fault}", fix="promote another version")
+        shares, at_us = self._asked(question)
+        answered = []
+        for share in shares:
+            if share.rows is None:
+                return self._shared(share, question, at_us, allows)
+            theirs = replace(question, keys=table_of(question.keys).filter(pa.array(share.rows)))
+            told = self._shared(share, theirs, at_us[share.rows], allows)
+            answered.append(Part(rows=share.rows, predictions=told))
+        return put_together(question, answered)
 
     def predict_at_once(
         self, question: Question, *, allows: Allows | None = None, budget_s: float
@@ -210,47 +128,55 @@ class Predictor:
         work = question.keys.num_rows * (_WHY if question.why else 1)
         if work > MOST_AT_ONCE or question.model not in self.champions.standing():
             return None
-        standing, at_us = self._asked(question)
-        if standing.challenged(question.keys) is not None:
+        (share, *others), at_us = self._asked(question)
+        if others or share.arm is not None:
             return None
-        service = standing.ready.service
+        standing = share.at
         if allows is not None:
-            allows(service)
-        answered = self.features.answer_at_once(service, question.keys, at_us=at_us, budget_s=budget_s)
+            allows(standing.ready.service)
+        answered = self.features.answer_at_once(standing.ready.service, question.keys, at_us=at_us, budget_s=budget_s)
         if answered is None:
             return None
         try:
-            found = _predictions(standing.ready, question, at_us, answered, standing.passed_over)
-            return self._noted(found, standing)
+            return self._noted(_predictions(standing.ready, question, at_us, answered, standing.passed_over), share)
         except _FailedError:
             return None  # counted on the thread, where it is tried again and its reserve is asked
 
     def ready(self, model: str) -> Ready:
-        """Return who would answer; raises `NotFoundError` where nobody would."""
+        """Return who answers where no site and no experiment has another; raises `NotFoundError` where nobody does."""
         return self.champions.of(model).ready
 
-    def _asked(self, question: Question) -> tuple[Standing, NDArray[np.int64]]:
-        """Return who is to answer, and the moment of each entity."""
+    def _asked(self, question: Question) -> tuple[list[Share], NDArray[np.int64]]:
+        """Return who is to answer for which entities, and the moment of each."""
         n = question.keys.num_rows
         if not n:
             raise InputError("no entities asked for", where=question.model, fix="send at least one key")
         at_us = repeated(np.int64(self.clock.now_us()), n) if question.at_us is None else question.at_us
-        return self.champions.of(question.model), at_us
+        return self.champions.of(question.model).deal(question.keys), at_us
 
-    def _count(self, version: str, failed: Exception) -> None:
-        """Count a failure; say so of the first, and of every hundredth after."""
-        count = self.failures[version] = self.failures.get(version, 0) + 1
-        if count % 100 == 1:
-            _LOG.error("%s (failure %d); the champion before it answers", failed, count, exc_info=failed)
+    def _shared(self, share: Share, question: Question, at_us: NDArray[np.int64], allows: Allows | None) -> Predictions:
+        """Score the entities of one share by its champion; where that fails, by the champion before it."""
+        standing = share.at
+        fault = standing.passed_over
+        for ready in filter(None, (standing.ready, standing.reserve)):
+            if allows is not None:
+                allows(ready.service)
+            answered = self.features.answer(ready.service, question.keys, at_us=at_us)
+            try:
+                found = _predictions(ready, question, at_us, answered, fault)
+            except _FailedError as failed:
+                self.failures.count(ready.version, Slot.CHAMPION, failed.kind, failed)
+                fault = fault or str(failed)
+                continue
+            return self._noted(self._challenged(share, question, found, allows), share)
+        raise CorruptError(f"no version of {question.model!r} gives a score: {fault}", fix="promote another version")
 
-    def _challenged(
-        self, standing: Standing, question: Question, found: Predictions, allows: Allows | None
-    ) -> Predictions:
+    def _challenged(self, share: Share, question: Question, found: Predictions, allows: Allows | None) -> Predictions:
         """Let the challenger answer for the assets of its arm; where it cannot, the champion's answer stands."""
-        rows = standing.challenged(question.keys)
+        rows = share.arm
         if rows is None:
             return found
-        ready, at_us = standing.others[Slot.CHALLENGER], found.at_us[rows]
+        ready, at_us = share.at.others[Slot.CHALLENGER], found.at_us[rows]
         theirs = replace(question, keys=table_of(question.keys).filter(pa.array(rows)), at_us=at_us)
         try:
             if allows is not None:
@@ -258,17 +184,19 @@ class Predictor:
             answered = self.features.answer(ready.service, theirs.keys, at_us=at_us)
             told = replace(_predictions(ready, theirs, at_us, answered, ""), slot=Slot.CHALLENGER)
         except (_FailedError, LineshaftError) as failed:
-            self._count(ready.version.ref, failed)
+            self.failures.count(ready.version, Slot.CHALLENGER, _kind(failed), failed)
             return found
         scores, statuses = found.scores.copy(), np.array(found.statuses)
         scores[rows], statuses[rows] = told.scores, told.statuses
-        return replace(found, scores=scores, statuses=statuses, challenged=Challenged(rows=rows, predictions=told))
+        return replace(found, scores=scores, statuses=statuses, parts=(Part(rows=rows, predictions=told),))
 
-    def _noted(self, predictions: Predictions, standing: Standing) -> Predictions:
+    def _noted(self, predictions: Predictions, share: Share) -> Predictions:
         """Remember what was answered, and have a shadow asked the same, later and by nobody who waits."""
+        if predictions.stands_in_for:
+            self.failures.stood_in(predictions.model, len(predictions.scores))
         if self.sink is not None:
             self.sink.append(predictions)
-            shadow = standing.others.get(Slot.SHADOW)
+            shadow = share.at.others.get(Slot.SHADOW)
             if shadow is not None:
                 self.shadows.put(Shadowed(ready=shadow, entities=predictions.entities, at_us=predictions.at_us))
         return predictions
@@ -281,7 +209,7 @@ class Predictor:
                 answered = self.features.answer(one.ready.service, one.entities, at_us=one.at_us)
                 told = replace(_predictions(one.ready, question, one.at_us, answered, ""), slot=Slot.SHADOW)
             except Exception as failed:  # noqa: BLE001 - a shadow may do anything
-                self._count(one.ready.version.ref, failed)
+                self.failures.count(one.ready.version, Slot.SHADOW, _kind(failed), failed)
                 continue
             if self.sink is not None:
                 self.sink.append(told)
@@ -297,7 +225,16 @@ class Shadowed:
 
 
 class _FailedError(Exception):
-    """A model that is loaded gave no score."""
+    """A model that is loaded gave no score; `kind` says how it failed."""
+
+    def __init__(self, what: str, *, kind: Failed) -> None:
+        super().__init__(what)
+        self.kind = kind
+
+
+def _kind(failed: Exception) -> Failed:
+    """Return how a version failed: where it says nothing of itself, its inputs could not be had."""
+    return failed.kind if isinstance(failed, _FailedError) else Failed.INPUTS
 
 
 def _worst(statuses: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -317,9 +254,9 @@ def _predictions(
         values = matrix_of(answer.sheet, ready.columns)
         scored = ready.model.score(values, why=question.why)
     except Exception as error:
-        raise _FailedError(f"{version.ref} failed: {type(error).__name__}: {error}") from error
+        raise _FailedError(f"{version.ref} failed: {type(error).__name__}: {error}", kind=Failed.CRASH) from error
     if not np.isfinite(scored.scores[~refused]).all():
-        raise _FailedError(f"{version.ref} gives a score that is no number")
+        raise _FailedError(f"{version.ref} gives a score that is no number", kind=Failed.NO_NUMBER)
     parts = scored.contributions
     return Predictions(
         model=version.model,

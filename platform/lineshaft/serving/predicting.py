@@ -11,9 +11,10 @@ from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import NotFoundError
 from lineshaft.serving import calls
 from lineshaft.serving.answers import Answers, on
-from lineshaft.serving.champions import Ready
 from lineshaft.serving.features import Plans
-from lineshaft.serving.predict import Allows, Predictions, Question
+from lineshaft.serving.predict import Allows
+from lineshaft.serving.predictions import Predictions, Question
+from lineshaft.serving.standing import Ready
 from lineshaft.specs import Service
 
 T = TypeVar("T")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lineshaft.ops.predictions import read_predictions, together
+from lineshaft.ops.predictions import file_name, identity, read_predictions, together
 from lineshaft.registry.records import Slot
-from lineshaft.serving.predict import Predictions
+from lineshaft.serving.predictions import Predictions
 from lineshaft.serving.write_behind import WriteBehind, in_turns
 from lineshaft.stores.whole_files import write_whole
 from lineshaft.tiles.buffers import text_array, truth_array
@@ -53,30 +53,38 @@ class PredictionLog:
     def _write(self, held: list[Predictions]) -> None:
         """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
         parts: dict[tuple[str, int], list[pa.Table]] = {}
-        for many in in_turns(held, 256):
-            joined = [one for few in in_turns(many) for one in alike([p for told in few for p in by_answerer(told)])]
-            for one in alike(joined):
-                table, days = prediction_rows(one), one.at_us // DAY_US
-                for day in np.unique(days).tolist():
-                    parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))
+        for one, table in logged(held):
+            days = one.at_us // DAY_US
+            for day in np.unique(days).tolist():
+                parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))
         for (model, day), tables in parts.items():
             table = together(tables)
-            name = hashlib.sha256("".join(table["prediction_id"].to_pylist()).encode()).hexdigest()[:16]
-            folder = self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}"
-            write_whole(table, folder / f"{name}.parquet")
+            asked = pc.min_max(table["asked_at"].cast(pa.int64())).as_py()
+            name = file_name(asked["min"], asked["max"], table["prediction_id"].to_pylist())
+            write_whole(table, self.root / f"model={model}" / f"date={np.datetime64(day, 'D')}" / name)
+
+
+def logged(held: Sequence[Predictions]) -> Iterator[tuple[Predictions, pa.Table]]:
+    """Yield responses as they are remembered: those of one version together, with their rows; in turns with answers."""
+    for many in in_turns(held, 256):
+        joined = [one for few in in_turns(many) for one in alike([p for told in few for p in by_answerer(told)])]
+        for one in alike(joined):
+            yield one, prediction_rows(one)
 
 
 def by_answerer(one: Predictions) -> list[Predictions]:
-    """Return a response as it was answered: the champion's rows, and those that a challenger answered for."""
-    if one.challenged is None:
+    """Return a response as it was answered: its own rows, and those that others answered for."""
+    if not one.parts:
         return [one]
-    own = ~one.challenged.rows
+    own = ~np.any([part.rows for part in one.parts], axis=0)
+    theirs = [answer for part in one.parts for answer in by_answerer(part.predictions)]
+    if not own.any():
+        return theirs
     parts: dict[str, Any] = {
         name: getattr(one, name)[own] if getattr(one, name) is not None else None for name in PER_ROW
     }
     ages = {view: np.asarray(age)[own] for view, age in one.ages_us.items()}
-    rest = replace(one, entities=one.keys.filter(truth_array(own)), ages_us=ages, challenged=None, **parts)
-    return [rest, one.challenged.predictions] if own.any() else [one.challenged.predictions]
+    return [replace(one, entities=one.keys.filter(truth_array(own)), ages_us=ages, parts=(), **parts), *theirs]
 
 
 def alike(held: Sequence[Predictions]) -> list[Predictions]:
@@ -111,7 +119,7 @@ def prediction_rows(predictions: Predictions) -> pa.Table:
     role = str(predictions.slot)
     apart = "" if predictions.slot is Slot.CHAMPION else f"|{role}"
     ids = [
-        hashlib.sha256(f"{predictions.version}|{key}|{at}{apart}".encode()).hexdigest()[:32]
+        identity(at, f"{predictions.version}|{key}|{at}{apart}")
         for key, at in zip(keys, predictions.at_us.tolist(), strict=True)
     ]
     numbers = Block(

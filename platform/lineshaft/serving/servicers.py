@@ -19,8 +19,8 @@ from lineshaft.serving import calls, convert, together, written
 from lineshaft.serving.answers import Answers, budget_s, on
 from lineshaft.serving.features import Plan, Plans, TrainingSetHandler, page
 from lineshaft.serving.outside_arrow import entity_rows_from
-from lineshaft.serving.predict import Question
 from lineshaft.serving.predicting import Predicting
+from lineshaft.serving.predictions import Question
 from lineshaft.serving.watching import Pace, Watching
 
 _AT_A_STRETCH = 4

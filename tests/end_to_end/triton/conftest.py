@@ -13,7 +13,7 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import NotFoundError
 from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
-from lineshaft.serving.predict import Predictions, Question
+from lineshaft.serving.predictions import Predictions, Question
 from lineshaft.serving.server import Handlers, background_server
 from lineshaft.specs import Feature, Service, ServiceView, Source, Status, View
 from lineshaft.tiles.keys import table_of

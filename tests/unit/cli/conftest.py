@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,22 @@ class Given:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Fill a home: two pumps over three minutes, one rejected block, rows in both stores; its server runs on."""
+    """Return a filled home that all tests of commands share; its server runs on."""
     folder = tmp_path_factory.mktemp("home")
+    with filled(folder):
+        yield folder
+
+
+@pytest.fixture
+def own_home(tmp_path: Path) -> Iterator[Path]:
+    """Return a filled home for one test alone."""
+    with filled(tmp_path):
+        yield tmp_path
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Fill a home: two pumps over three minutes, one rejected block, rows in both stores."""
     wave = np.tile([0.0, 3.0, 0.0, -3.0], (6, 1, 64))
     wave[3:] = 0.0  # pump-2 stands still: its kurtosis is undefined
     blocks = blocks_table(
@@ -87,7 +102,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         rows = engine.advance(2**61)
         parts.offline.write_rows(PUMPS, rows, batch="test")
         parts.online.write(PUMPS, rows)
-        yield folder
+        yield
 
 
 @pytest.fixture(scope="session")

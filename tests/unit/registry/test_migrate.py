@@ -10,14 +10,30 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
 from lineshaft.errors import InputError, UnavailableError
-from lineshaft.registry import alert_tables, annotation_tables, catalog_tables, experiment_tables, tables, token_tables
+from lineshaft.registry import (
+    alert_tables,
+    annotation_tables,
+    catalog_tables,
+    experiment_tables,
+    score_tables,
+    tables,
+    token_tables,
+)
 from lineshaft.registry.engine import open_engine
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.revisions import VERSION_TABLE, standing
 from lineshaft.registry.schema import METADATA
 
 # importing them hangs their tables on METADATA
-__all__ = ["alert_tables", "annotation_tables", "catalog_tables", "experiment_tables", "tables", "token_tables"]
+__all__ = [
+    "alert_tables",
+    "annotation_tables",
+    "catalog_tables",
+    "experiment_tables",
+    "score_tables",
+    "tables",
+    "token_tables",
+]
 
 
 def test_migrated_tables_equal_declared_tables(database_url: str) -> None:

@@ -174,3 +174,63 @@ def test_a_clock_that_is_behind_does_not_hide_the_champion(three: ModelRegistry,
         (1_000_000, 1_000_000),
     ]
     assert faults(three.account("rul")) == []
+
+
+def test_a_challenger_that_is_promoted_leaves_its_slot(three: ModelRegistry) -> None:
+    """In the same transaction, a line of the chain each; what was decided on is the last line; it audits."""
+    three.promote("rul", 1, **PROD, reason="first")
+    three.promote("rul", 2, **PROD, reason="compare", slot=Slot.CHALLENGER)
+    three.promote("rul", 2, environment="test", actor="ben", reason="elsewhere", slot=Slot.CHALLENGER)
+    generation = three.generation("prod")
+
+    three.promote("rul", 2, **PROD, reason="it is better")
+
+    assert three.champion("rul", "prod").number == 2
+    assert three.held("rul", "prod", Slot.CHALLENGER) is None
+    assert three.held("rul", "test", Slot.CHALLENGER) is not None
+    told = [(line.action, line.before, line.after, line.reason) for line in three.history("rul")[-2:]]
+    assert told == [
+        ("clear", "prod:challenger=2", "", "it became champion: it is better"),
+        ("promote", "prod:champion=1", "prod:champion=2", "it is better"),
+    ]
+    assert faults(three.account("rul")) == []
+    assert three.generation("prod") > generation
+
+
+def test_a_promotion_that_comes_too_late_leaves_the_challenger_where_it_was(three: ModelRegistry) -> None:
+    """All or nothing: who lost the race for the champion's slot has lost no other."""
+    three.promote("rul", 1, **PROD, reason="first")
+    three.promote("rul", 2, **PROD, reason="compare", slot=Slot.CHALLENGER)
+    three.promote("rul", 3, **PROD, reason="faster")
+    lines = len(three.history("rul"))
+
+    with pytest.raises(ConflictError, match="changed since you looked"):
+        three.promote("rul", 2, **PROD, reason="late", expected=0)
+
+    held = three.held("rul", "prod", Slot.CHALLENGER)
+    assert (held is not None and held.number, len(three.history("rul"))) == (2, lines)
+
+
+def test_a_rollback_takes_a_challenger_back_as_champion_alone(three: ModelRegistry) -> None:
+    """The champion before is set beside the present one, and returns: it holds one slot."""
+    three.promote("rul", 1, **PROD, reason="first")
+    three.promote("rul", 2, **PROD, reason="newer")
+    three.promote("rul", 1, **PROD, reason="how much better is it?", slot=Slot.CHALLENGER)
+
+    assert three.rollback("rul", **PROD, reason="not at all").number == 1
+
+    assert three.held("rul", "prod", Slot.CHALLENGER) is None
+    assert three.history("rul")[-1].action == "rollback"
+    assert faults(three.account("rul")) == []
+
+
+@pytest.mark.parametrize("slot", [Slot.CHALLENGER, Slot.SHADOW])
+def test_a_champion_is_not_set_beside_itself(three: ModelRegistry, slot: Slot) -> None:
+    """It is refused and told; nothing has changed."""
+    three.promote("rul", 1, **PROD, reason="first")
+
+    with pytest.raises(ConflictError, match=f"as its {slot} it would be set beside itself"):
+        three.promote("rul", 1, **PROD, reason="why not", slot=slot)
+
+    assert three.held("rul", "prod", slot) is None
+    assert three.champion("rul", "prod").number == 1

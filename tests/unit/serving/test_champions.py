@@ -22,9 +22,13 @@ from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.records import Candidate, ModelVersion, Slot, Verdict, ViewPin
-from lineshaft.serving.champions import Champions, Ready, Standing, read_version
+from lineshaft.serving.champions import Champions, read_version
+from lineshaft.serving.failures import Failed, Failure
 from lineshaft.serving.features import FeatureHandler, Plans
-from lineshaft.serving.predict import Predictor, Question
+from lineshaft.serving.metrics import Metrics
+from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predictions import Question
+from lineshaft.serving.standing import Ready, Standing
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_online import MemoryOnlineStore
 
@@ -297,12 +301,38 @@ def test_a_model_that_fails_at_a_question_is_stood_in_for(shop: Shop, how: str) 
     np.testing.assert_allclose(found.scores, 1.0, atol=0.1)
     assert (found.version, found.half_width) == ("wear@1", 2.0)
     assert found.stands_in_for.startswith("wear@2 ")
-    assert serving.failures == {"wear@2": 1}
+    kind = Failed.CRASH if how == "crash" else Failed.NO_NUMBER
+    assert serving.failures.counts() == {Failure(version="wear@2", slot=Slot.CHAMPION, kind=kind): 1}
+    assert shown(serving, "model_failures_total", slot="champion", kind=str(kind)) == 1
+    assert shown(serving, "model_failures_total", slot="challenger", kind=str(kind)) == 0
+    assert shown(serving, "stand_in_predictions_total") == 2
     shop.registry.judge("wear", 1, Verdict(gate="recall", outcome="fail", detail=""), actor="gate")
     shop.promote(shop.register(7.0, "other"), name="other")
     serving.champions.look()
     with pytest.raises(LineshaftError, match="no version of 'wear' gives a score: wear@2"):
         serving.predict(ASK)
+
+
+def shown(serving: Predictor, name: str, **labels: str) -> float | None:
+    """Return a number of the model as Prometheus is shown it."""
+    metrics = Metrics()
+    metrics.watch_models(serving)
+    return metrics.registry.get_sample_value(f"lineshaft_{name}", {"model": "wear", **labels})
+
+
+def test_a_champion_that_is_passed_over_shows(shop: Shop) -> None:
+    """Its file is damaged: who looks at the numbers sees that another answers, and how often."""
+    serving = predictor(shop.champions())
+    serving.champions.look()
+    assert (shown(serving, "champion_passed_over"), shown(serving, "stand_in_predictions_total")) == (0, 0)
+    second = shop.register(2.0)
+    shop.promote(second)
+    shop.spoil(second)
+    serving.champions.look()
+
+    assert serving.predict(ASK).version == "wear@1"
+
+    assert (shown(serving, "champion_passed_over"), shown(serving, "stand_in_predictions_total")) == (1, 2)
 
 
 def test_an_answer_at_once_is_the_answer(shop: Shop) -> None:

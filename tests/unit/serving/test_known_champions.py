@@ -21,7 +21,8 @@ from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.serving.following import followed
 from lineshaft.serving.known_champions import KnownChampions
-from lineshaft.serving.predict import Predictor, Question
+from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predictions import Question
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_online import MemoryOnlineStore
 

@@ -20,8 +20,9 @@ from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.serving.champions import Champions
-from lineshaft.serving.predict import Predictor, Question
+from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.serving.predictions import Question
 from lineshaft.specs import Service, ServiceView, Status
 from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.keys import Keys

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import UnavailableError
-from lineshaft.ops.predictions import read_predictions
+from lineshaft.errors import NotFoundError, UnavailableError
+from lineshaft.ops.predictions import find_prediction, last_before, read_predictions
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
-from lineshaft.serving.predict import Predictions
 from lineshaft.serving.prediction_log import DAY_US, PredictionLog, alike, prediction_rows
+from lineshaft.serving.predictions import Predictions
 from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.settings import Settings
 from lineshaft.specs import Status
@@ -32,8 +33,8 @@ CHILD = """
 import sys
 from pathlib import Path
 import numpy as np
-from lineshaft.serving.predict import Predictions
 from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.serving.predictions import Predictions
 from lineshaft.tiles.keys import Keys
 
 told = {"model": "m", "number": 1, "task": "binary", "service": "s", "pins": (), "features": ("v__a",)}
@@ -318,3 +319,58 @@ def test_a_thousand_responses_are_written_as_one_and_without_pandas(tmp_path: Pa
     assert rows.sort_by(order).equals(alone.sort_by(order))
     done = subprocess.run([sys.executable, "-c", CHILD, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1 False"
+
+
+def test_a_prediction_is_found_by_reading_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its identity begins with when it was asked, a file's name says from when to when: all others stay closed."""
+    log = PredictionLog(tmp_path, batch_rows=1)
+    for at in range(40):
+        log.append(predictions([f"p{at}", "q"], [at * DAY_US // 8, at * DAY_US // 8 + 1]))
+        log.append(predictions(["p"], [at * DAY_US // 8 + 5], model="other"))
+        log.behind.flush()
+    row = log.read("m").to_pylist()[50]
+    opened: list[str] = []
+    read = pq.read_table
+
+    def counted(file: Path, **more: Any) -> pa.Table:
+        opened.append(file.name)
+        return read(file, **more)
+
+    monkeypatch.setattr("lineshaft.ops.predictions.pq.read_table", counted)
+
+    assert find_prediction(tmp_path, row["prediction_id"]).to_pylist() == [row]
+    assert len(opened) == 1
+    with pytest.raises(NotFoundError, match="no prediction"):
+        find_prediction(tmp_path, row["prediction_id"][:-1] + "x")
+    opened.clear()
+    assert len(last_before(tmp_path, "m", {"asset_id": "q"}, at_us=20 * DAY_US // 8 + 1, count=3)) == 3
+    assert len(opened) <= 4
+
+
+def test_a_log_of_before_identities_told_their_time_is_searched_whole(tmp_path: Path) -> None:
+    """Nothing that was remembered is lost: neither by its name of then, nor as the past of an entity."""
+    log = PredictionLog(tmp_path)
+    log.append(predictions(["p", "q"], [7, 8]))
+    log.append(predictions(["p"], [DAY_US]))
+    log.behind.flush()
+    (first, _) = sorted(tmp_path.rglob("*.parquet"), key=lambda file: file.parent.name)
+    table = read_predictions(tmp_path, "m").slice(0, 2).set_column(0, "prediction_id", pa.array(["a" * 32, "b" * 32]))
+    pq.write_table(table, first.with_name("0123456789abcdef.parquet"))
+    first.unlink()
+
+    assert find_prediction(tmp_path, "b" * 32)["asset_id"].to_pylist() == ["q"]
+    past = last_before(tmp_path, "m", {"asset_id": "p"}, at_us=DAY_US, count=10)
+    assert [one["at_us"] for one in past] == [7, DAY_US]
+
+
+def test_the_past_of_an_entity_is_its_last_predictions_in_order(tmp_path: Path) -> None:
+    """Until the moment, of that entity alone, each once however often it was written, in whatever order."""
+    log = PredictionLog(tmp_path, batch_rows=1)
+    for at in (5, 3, 9, 1, 7, 3):
+        log.append(predictions(["p", "q"], [at, at + 100], scores=[at / 10, 0.0]))
+        log.behind.flush()
+
+    past = last_before(tmp_path, "m", {"asset_id": "p"}, at_us=7, count=3)
+
+    assert past == [{"at_us": at, "version": "m@1", "score": at / 10} for at in (3, 5, 7)]
+    assert last_before(tmp_path, "m", {"asset_id": "p", "position": "de"}, at_us=7, count=3) == []

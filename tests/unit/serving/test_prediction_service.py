@@ -13,7 +13,7 @@ from lineshaft.registry.records import ViewPin
 from lineshaft.rpc.v1 import types_pb2
 from lineshaft.serving.client import Client
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
-from lineshaft.serving.predict import Predictions, Question
+from lineshaft.serving.predictions import Predictions, Question
 from lineshaft.serving.server import Handlers, background_server
 from lineshaft.specs import Status
 from lineshaft.tiles.keys import table_of

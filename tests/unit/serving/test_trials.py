@@ -22,8 +22,10 @@ from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.records import Experiment, Slot
 from lineshaft.serving import convert
 from lineshaft.serving.champions import Champions
-from lineshaft.serving.predict import Predictor, Question
+from lineshaft.serving.failures import Failed, Failure
+from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
+from lineshaft.serving.predictions import Question
 from lineshaft.specs import Service, ServiceView
 from lineshaft.tiles.answer import Answer
 from lineshaft.tiles.keys import Keys
@@ -120,9 +122,10 @@ def test_each_asset_is_answered_by_its_arm(registry: ModelRegistry, tmp_path: Pa
     asking.shadows.close()
     log.behind.flush()
 
-    assert first.challenged is not None
-    np.testing.assert_array_equal(first.challenged.rows, THEIRS)
-    np.testing.assert_array_equal(first.scores[THEIRS], first.challenged.predictions.scores)
+    (part,) = first.parts
+    np.testing.assert_array_equal(part.rows, THEIRS)
+    np.testing.assert_array_equal(first.scores[THEIRS], part.predictions.scores)
+    assert [by.version == "wear@2" for by, _ in first.by_row()] == THEIRS.tolist()
     np.testing.assert_array_equal(first.scores, again.scores)
     rows = log.read("wear").select(["asset_id", "version", "role"]).to_pylist()
     told = {(row["asset_id"], row["version"], row["role"]) for row in rows}
@@ -156,9 +159,8 @@ def test_without_an_experiment_the_champion_answers_all(registry: ModelRegistry)
     registry.experiments.end("wear", "prod", verdict="undecided", detail="", actor="ben", reason="enough")
     asking.champions.look()
 
-    assert before.challenged is None
-    assert during.challenged is not None
-    assert asking.predict(ASK).challenged is None
+    assert before.parts == asking.predict(ASK).parts == ()
+    assert during.parts
 
 
 def test_a_challenger_that_fails_leaves_the_champions_answer(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -171,10 +173,13 @@ def test_a_challenger_that_fails_leaves_the_champions_answer(registry: ModelRegi
     asking.shadows.close()
     log.behind.flush()
 
-    assert found.challenged is None
+    assert found.parts == ()
     assert np.isfinite(found.scores).all()
     assert set(log.read("wear")["role"].to_pylist()) == {"champion"}
-    assert asking.failures == {"wear@2": 1, "wear@3": 1}
+    assert asking.failures.counts() == {
+        Failure(version="wear@2", slot=Slot.CHALLENGER, kind=Failed.INPUTS): 1,
+        Failure(version="wear@3", slot=Slot.SHADOW, kind=Failed.INPUTS): 1,
+    }
 
 
 def test_what_has_to_be_routed_is_not_answered_at_once(registry: ModelRegistry) -> None:
@@ -193,4 +198,4 @@ def test_an_experiment_of_another_challenger_routes_nothing(registry: ModelRegis
     registry.experiments.start(TRIAL, actor="ben", reason="compare")
     registry.promote("wear", 3, environment="prod", actor="ben", reason="newer", slot=Slot.CHALLENGER)
 
-    assert predictor(registry).predict(ASK).challenged is None
+    assert predictor(registry).predict(ASK).parts == ()

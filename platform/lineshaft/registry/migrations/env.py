@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from alembic import context
 
-from lineshaft.registry import alert_tables, annotation_tables, catalog_tables, tables, token_tables
+from lineshaft.registry import (
+    alert_tables,
+    annotation_tables,
+    catalog_tables,
+    experiment_tables,
+    score_tables,
+    tables,
+    token_tables,
+)
 from lineshaft.registry.schema import METADATA
 
 # importing them hangs their tables on METADATA
-__all__ = ["alert_tables", "annotation_tables", "catalog_tables", "tables", "token_tables"]
+__all__ = [
+    "alert_tables",
+    "annotation_tables",
+    "catalog_tables",
+    "experiment_tables",
+    "score_tables",
+    "tables",
+    "token_tables",
+]
 
 context.configure(
     connection=context.config.attributes["connection"],
