@@ -51,7 +51,7 @@ class Committer:
 
     def _commit(self, paths: Sequence[Path], batch: str) -> JobResult:
         parts = [read_part(path, self.views) for path in paths]
-        rows, repeats, quarantined = Counter[str](), Counter[str](), Counter[str]()
+        rows, repeats, quarantined, unchecked = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
         for view in self.views:
             tables = [part.rows[view.ref] for part in parts if view.ref in part.rows]
             if not tables:
@@ -62,13 +62,18 @@ class Committer:
             rows[view.ref] += done.good.num_rows
             repeats[view.ref] += done.repeats
             quarantined[view.ref] += done.quarantined
+            unchecked[view.ref] += done.unchecked
         rejects = pa.concat_tables([REJECT_SCHEMA.empty_table(), *(part.rejects for part in parts)])
         keep_aside(rejects, self.aside / "rejects", batch)
         for path in paths:
             path.unlink()
         reasons = Counter(reason.partition(":")[0] for reason in rejects["reason"].to_pylist())
         return JobResult(
-            rows=dict(rows), repeats=_positive(repeats), quarantined=_positive(quarantined), rejected=dict(reasons)
+            rows=dict(rows),
+            repeats=_positive(repeats),
+            quarantined=_positive(quarantined),
+            unchecked=_positive(unchecked),
+            rejected=dict(reasons),
         )
 
 

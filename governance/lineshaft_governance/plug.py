@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,8 +16,9 @@ from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
 from lineshaft_governance.cards.card import card, render
+from lineshaft_governance.checks.gate import Gate, Gated, Subject
+from lineshaft_governance.checks.training import training_suite
 from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
-from lineshaft_governance.gate import REASON, Gate
 from lineshaft_governance.policies import drift_policy, promotion_policies, promotion_policy
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web.app import create_app
@@ -41,9 +43,18 @@ class GovernanceParts:
 
     def gate(self, view: View, rows: pa.Table) -> Verdict:
         """Judge a materialized batch."""
-        gated = self.checkpoints.check_batch(view, rows)
-        names = ["reason" if name == REASON else name for name in gated.quarantined.column_names]
-        return Verdict(good=gated.good, quarantined=gated.quarantined.rename_columns(names))
+        return _verdict(self.checkpoints.check_batch(view, rows))
+
+    def intake(self, kind: str, name: str, table: pa.Table, facts: pa.Table) -> Verdict | None:
+        """Judge a source's blocks or a side table by its suite over facts; None where nobody wrote one."""
+        gated = self.checkpoints.check_about(kind, name, table, facts)
+        return None if gated is None else _verdict(gated)
+
+    def training(self, model: str, views: Sequence[View], table: pa.Table) -> Verdict:
+        """Judge a training set by the suites of the views it was made from, and by its own."""
+        suite = training_suite(self.checkpoints.suites, model, views, table)
+        name = f"training.{model}"
+        return _verdict(self.checkpoints.judge(Subject(name=name, version="", ref=name, suite=suite), table, table))
 
     def drift(
         self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]
@@ -92,3 +103,9 @@ class GovernanceParts:
     def close(self) -> None:
         """Stop the worker processes."""
         self.checkpoints.close()
+
+
+def _verdict(gated: Gated) -> Verdict:
+    """Return what the platform is told of a batch."""
+    said = gated.verdict.outcome
+    return Verdict(good=gated.good, quarantined=gated.quarantined, outcome=said, places=gated.places)

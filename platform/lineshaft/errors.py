@@ -6,6 +6,8 @@ LineshaftError                LS-000  anything this product refuses or fails at
 ├── NotFoundError             LS-NOF  a named thing that does not exist
 ├── ConflictError             LS-CON  somebody else changed it first, or owns it
 │   └── TakenError            LS-TAK  a name that is in use
+├── CheckFailedError          LS-CHK  data that breaks a check it is held to
+├── CheckNotRunError          LS-CNR  a check that could not be run: neither good nor bad
 ├── CorruptError              LS-COR  stored bytes that fail their own check
 ├── UnavailableError          LS-UNA  a part we depend on did not answer
 ├── UnauthenticatedError      LS-AUT  nobody can tell who asks
@@ -31,6 +33,7 @@ class LineshaftError(Exception):
     """
 
     code: ClassVar[str] = "LS-000"
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         super().__init__(what)
@@ -75,6 +78,20 @@ class TakenError(ConflictError):
     """A name is in use."""
 
     code = "LS-TAK"
+
+
+class CheckFailedError(LineshaftError):
+    """Data breaks a check that it is held to."""
+
+    code = "LS-CHK"
+    exit_code = 3
+
+
+class CheckNotRunError(LineshaftError):
+    """A check could not be run: of the data it says neither that it is good nor that it is bad."""
+
+    code = "LS-CNR"
+    exit_code = 4
 
 
 class CorruptError(LineshaftError):

@@ -24,11 +24,11 @@ from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.delta import DeltaOfflineStore
+from lineshaft_governance.checks.gate import Gate
+from lineshaft_governance.checks.suites import Suite
 from lineshaft_governance.drift import DriftPolicy
 from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
-from lineshaft_governance.gate import Gate
 from lineshaft_governance.policies import promotion_policy
-from lineshaft_governance.suites import Suite
 from lineshaft_governance.web.app import create_app
 from lineshaft_governance.web.parts import WebParts
 
@@ -121,7 +121,7 @@ def fill(folder: Path, clock: ManualClock) -> WebParts:
     offline = DeltaOfflineStore(str(folder / "offline"))
     rows = feature_rows()
     with Gate.open(suites=GOVERNANCE / "suites", folder=folder, clock=clock) as gate:
-        gate.suites.by_view["vibration_condition"] = _known_columns(gate)
+        gate.suites.found["view", "vibration_condition"] = _known_columns(gate)
         offline.write_rows(VIBRATION, gate.check_batch(VIBRATION, rows).good, batch="first")
         clock.advance(seconds=3600)
         bad = rows.slice(0, 40).to_pandas()
@@ -150,7 +150,7 @@ def fill(folder: Path, clock: ManualClock) -> WebParts:
 
 def _known_columns(gate: Gate) -> Suite:
     """Return the shipped suite without the features this small view lacks."""
-    suite = gate.suites.by_view["vibration_condition"]
+    suite = gate.suites.found["view", "vibration_condition"]
     named = tuple(f"acceleration_{name}_*" for name in NAMES)
     checks = [c for c in suite.checks if c.column in named and (not c.other or c.other in named)]
     return replace(suite, checks=tuple(checks))

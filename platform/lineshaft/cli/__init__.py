@@ -19,13 +19,13 @@ _ALONE = {"serve": "lineshaft.cli.serve"}
 
 
 def main() -> None:
-    """Run the command line; an error of ours is told in three lines and exits with 1."""
+    """Run the command line; an error of ours is told in three lines and exits with 1, of a check with 3 or 4."""
     try:
         importlib.import_module(_ALONE.get(" ".join(sys.argv[1:2]), "lineshaft.cli.commands"))
         app()
     except LineshaftError as error:
         complain(error)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except ValidationError as error:
         complain(InputError(f"a setting cannot be read: {error.errors()[0]['msg']}", where=_settings(error)))
         sys.exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,14 +13,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
-from lineshaft.ops.ingest import Ingested, ingest, read_rejects
+from lineshaft.errors import CheckNotRunError
+from lineshaft.ops.ingest import Door, Ingested, ingest, read_rejects
+from lineshaft.ops.intake import Intake
 from lineshaft.ops.tables import keep_tables
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.data_sets import detect, read_data_set
 from lineshaft.sources.reading import Reading
 from lineshaft.sources.simulator.fleet import Fleet
 from lineshaft.sources.simulator.plans import VibrationPlan
-from lineshaft.wiring import Parts, connect
+from lineshaft.wiring import Parts, connect, governance
 
 
 @app.command("ingest")
@@ -27,17 +30,26 @@ def ingest_command(
     path: Annotated[Path, typer.Argument(help="Folder of a data set, or of your own files.")],
     name: Annotated[str, typer.Option(help="Which set it is; detected unless named.")] = "",
     subset: Annotated[list[str] | None, typer.Option(help="Of C-MAPSS: only these, e.g. FD001.")] = None,
+    gate: Annotated[
+        bool, typer.Option(help="Hold blocks and tables to their sensors' past and to their suites.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Read raw data: good blocks are written once, the rest is kept with a reason."""
+    """Read raw data: good blocks are written once, the rest is kept with a reason.
+
+    Exit code 4 where a checkpoint could not be run: what it was to judge is held, neither good nor bad.
+    """
     name = name or detect(path).name
     options = {"subsets": subset} if subset else {}
-    with connect() as parts:
-        show(
-            summary(take_in(parts, read_data_set(path, name=name, **options), label=name)),
-            title=f"ingested {name}",
-            as_json=as_json,
-        )
+    with connect() as parts, ExitStack() as stack:
+        door = None
+        if gate:
+            checks = stack.enter_context(governance(parts))
+            door = Intake(work=parts.work, judge=checks.intake, now_us=parts.clock.now_us())
+        result = take_in(parts, read_data_set(path, name=name, **options), label=name, door=door)
+    show(summary(result), title=f"ingested {name}", as_json=as_json)
+    if result.unchecked:
+        raise typer.Exit(CheckNotRunError.exit_code)
 
 
 @app.command()
@@ -73,12 +85,18 @@ def rejects(as_json: Json = False) -> None:
     show(rows, title="rejected records", as_json=as_json)
 
 
-def take_in(parts: Parts, readings: Iterable[Reading], *, label: str) -> Ingested:
+def take_in(parts: Parts, readings: Iterable[Reading], *, label: str, door: Door | None = None) -> Ingested:
     """Ingest readings with a progress bar, and keep their side tables."""
     sources = {**SOURCES, **{view.source.name: view.source for view in parts.catalog.views()}}
     with progress_bar(f"reading {label}") as advance:
         result = ingest(
-            readings, sources=sources, offline=parts.offline, rejects=parts.rejects, label=label, progress=advance
+            readings,
+            sources=sources,
+            offline=parts.offline,
+            rejects=parts.rejects,
+            label=label,
+            door=door,
+            progress=advance,
         )
     keep_tables(result.tables, parts.tables)
     return result
@@ -91,6 +109,14 @@ def summary(result: Ingested) -> list[dict[str, object]]:
         for name, count in result.blocks.items()
     ]
     rows += [{"what": f"rejected: {reason}", "count": n, "note": "kept aside"} for reason, n in result.rejected.items()]
+    rows += [
+        {"what": f"held: {reason}", "count": n, "note": "in quarantine: `lineshaft quarantine list`"}
+        for reason, n in result.held.items()
+    ]
+    rows += [
+        {"what": f"not checked: {name}", "count": n, "note": "the checkpoint could not be run"}
+        for name, n in result.unchecked.items()
+    ]
     rows += [{"what": f"mended: {reason}", "count": n, "note": "kept"} for reason, n in result.notes.items()]
     rows += [{"what": f"table {name}", "count": t.num_rows, "note": "rows"} for name, t in result.tables.items()]
     return rows

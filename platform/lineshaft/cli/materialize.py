@@ -13,7 +13,7 @@ from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.output import notes, show, underway
 from lineshaft.cli.repo import table_version
 from lineshaft.cli.web import stopped_by_signal
-from lineshaft.errors import InputError
+from lineshaft.errors import CheckNotRunError, InputError
 from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.ops.jobs import JobResult, Progress, Report
 from lineshaft.ops.rebuild import rebuild
@@ -35,7 +35,10 @@ def backfill(
     gate: Annotated[bool, typer.Option(help="Check every batch before it is stored.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Compute feature rows from the raw blocks with PyFlink; write them offline and online."""
+    """Compute feature rows from the raw blocks with PyFlink; write them offline and online.
+
+    Exit code 4 where a checkpoint could not be run: what it was to judge is held, neither good nor bad.
+    """
     with connect() as parts:
         views = wanted_views(parts, names or [])
         with told_of(parts, "backfill") as run:
@@ -43,6 +46,8 @@ def backfill(
             run.inputs = [Dataset(name=f"blocks/{name}") for name in sorted({view.source.name for view in views})]
             run.outputs = [rows_of(view, parts.offline.version(view)) for view in views]
     show(result_rows(result), title=f"backfill, {result.seconds:.0f} s", as_json=as_json)
+    if result.unchecked:
+        raise typer.Exit(CheckNotRunError.exit_code)
 
 
 @app.command()
@@ -59,6 +64,8 @@ def land(
             result = land_waiting(parts, target)
             if stopping is None or result.rows:
                 show(result_rows(result), title="pushed rows landed", as_json=as_json)
+            if stopping is None and result.unchecked:
+                raise typer.Exit(CheckNotRunError.exit_code)
             if stopping is None or stopping.wait(every):
                 return
 
@@ -124,6 +131,10 @@ def result_rows(result: JobResult) -> list[dict[str, object]]:
             "known before": result.repeats.get(ref, 0),
         }
         for ref, count in result.rows.items()
+    ]
+    rows += [
+        {"view": f"not checked: {ref}", "rows": 0, "quarantined": count, "known before": 0}
+        for ref, count in result.unchecked.items()
     ]
     rows += [
         {"view": f"rejected: {reason}", "rows": count, "quarantined": 0, "known before": 0}

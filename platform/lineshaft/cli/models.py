@@ -16,7 +16,10 @@ from lineshaft.ops.learning import Lesson, lesson
 from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
 from lineshaft.ops.reproduce import keep_provenance
+from lineshaft.ops.training_check import accept
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.records import Slot
+from lineshaft.specs import View
 from lineshaft.wiring import Parts, connect, governance
 
 
@@ -60,8 +63,7 @@ def run_training(parts: Parts, name: str) -> Release:
     with told_of(parts, f"train/{name}") as run:
         outcome, work = _trained(parts, name)
         made = outcome.version
-        pinned = {used.view: used.version for used in work.service.views}
-        views = [parts.catalog.view(view, version) for view, version in pinned.items()]
+        views = pinned_views(parts.catalog, work)
         run.inputs = [rows_of(view, work.table_versions.get(view.name, -1)) for view in views]
         run.outputs = [Dataset(name=f"models/{made.model}", version=str(made.number))]
     return outcome
@@ -81,10 +83,16 @@ def _trained(parts: Parts, name: str) -> tuple[Release, Lesson]:
     )
     with governance(parts) as checks:
         policy = checks.promotion(work.spec.name)
+        accept(work.spec.name, work.table, views=pinned_views(catalog, work), judge=checks.training, work=parts.work)
     released = release(
         parts.registry, work.spec, work.table, origin=origin, policy=policy, environment=parts.settings.project
     )
     return released, work
+
+
+def pinned_views(catalog: Catalog, work: Lesson) -> list[View]:
+    """Return the views that a training set was made from."""
+    return [catalog.view(used.view, used.version) for used in work.service.views]
 
 
 def release_rows(outcome: Release) -> list[dict[str, object]]:

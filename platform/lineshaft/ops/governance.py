@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -27,6 +28,14 @@ class Governance(Protocol):
 
     def gate(self, view: View, rows: pa.Table) -> Verdict:
         """Judge a materialized batch: good rows, and those quarantined with a reason."""
+        ...
+
+    def intake(self, kind: str, name: str, table: pa.Table, facts: pa.Table) -> Verdict | None:
+        """Judge a source's blocks or a side table by its suite over facts; None where nobody wrote one."""
+        ...
+
+    def training(self, model: str, views: Sequence[View], table: pa.Table) -> Verdict:
+        """Judge a training set by the suites of the views it was made from, and by its own."""
         ...
 
     def drift(

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineshaft.errors import NotFoundError
+from lineshaft.ops.jobs import COULD_NOT_RUN, PASSED
 from lineshaft.sources.checks import validate_blocks
 from lineshaft.sources.reading import REJECT_SCHEMA, Reading
 from lineshaft.specs import Source
@@ -21,14 +23,60 @@ from lineshaft.stores.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A table divided: `good` goes on, `held` has a last column `reason`; and how the checkpoint ended."""
+
+    good: pa.Table
+    held: pa.Table
+    outcome: str = PASSED
+
+
+class Door(Protocol):
+    """What stands before the raw store beside the rules of `validate_blocks`: it keeps aside what it holds."""
+
+    def blocks(self, source: Source, blocks: pa.Table) -> Admitted:
+        """Divide blocks of a source."""
+        ...
+
+    def table(self, name: str, table: pa.Table) -> Admitted:
+        """Return a side table whole, as good or as held."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingested:
-    """What came in: blocks and samples by source, rejects and notes by reason, side tables by name."""
+    """What came in: blocks and samples by source, rejects and notes by reason, side tables by name.
+
+    `held` counts what lies in quarantine, whole, by reason; `unchecked` how much of it only because its checkpoint
+    could not be run, by source or table.
+    """
 
     blocks: Mapping[str, int]
     samples: Mapping[str, int]
     rejected: Mapping[str, int]
     notes: Mapping[str, int]
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+    unchecked: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Account:
+    """Counts as they grow."""
+
+    blocks: Counter[str] = field(default_factory=Counter)
+    samples: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    unchecked: Counter[str] = field(default_factory=Counter)
+
+    def told(self, name: str, admitted: Admitted) -> pa.Table:
+        """Count what is held; return what is good."""
+        self.held.update(admitted.held["reason"].to_pylist())
+        if admitted.outcome == COULD_NOT_RUN:
+            self.unchecked[name] += admitted.held.num_rows
+        return admitted.good
 
 
 def ingest(
@@ -38,17 +86,15 @@ def ingest(
     offline: OfflineStore,
     rejects: Path,
     label: str,
+    door: Door | None = None,
     progress: Callable[[int], None] = lambda _blocks: None,
 ) -> Ingested:
     """Validate every block, write the good ones once, keep the others with their reason.
 
     A reading taken in twice changes nothing: its batch is named by its content. Rejects go to Parquet files in the
-    folder `rejects`. Raises `NotFoundError` for a source nobody declared.
+    folder `rejects`; what the `door` holds it keeps itself. Raises `NotFoundError` for a source nobody declared.
     """
-    blocks: Counter[str] = Counter()
-    samples: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
-    notes: Counter[str] = Counter()
+    account = _Account()
     tables: dict[str, list[pa.Table]] = {}
     for reading in readings:
         refused = [reading.rejects]
@@ -61,23 +107,29 @@ def ingest(
                 )
             good, bad = validate_blocks(table, sources[name])
             refused.append(bad)
+            good = good if door is None else account.told(name, door.blocks(sources[name], good))
             if good.num_rows:
                 offline.write_blocks(sources[name], good, batch=f"{label}:{content_name(good)}")
-            blocks[name] += good.num_rows
-            samples[name] += count_samples(good)
+            account.blocks[name] += good.num_rows
+            account.samples[name] += count_samples(good)
             progress(good.num_rows)
         kept = pa.concat_tables(refused)
-        rejected.update(kept["reason"].to_pylist())
+        account.rejected.update(kept["reason"].to_pylist())
         keep_rejects(kept, rejects)
-        notes.update(reading.notes)
+        account.notes.update(reading.notes)
         for name, table in reading.tables.items():
             tables.setdefault(name, []).append(table)
+    whole = {name: pa.concat_tables(parts) for name, parts in tables.items()}
+    if door is not None:
+        whole = {name: account.told(name, door.table(name, table)) for name, table in whole.items()}
     return Ingested(
-        blocks=dict(blocks),
-        samples=dict(samples),
-        rejected=dict(sorted(rejected.items())),
-        notes=dict(sorted(notes.items())),
-        tables={name: pa.concat_tables(parts) for name, parts in tables.items()},
+        blocks=dict(account.blocks),
+        samples=dict(account.samples),
+        rejected=dict(sorted(account.rejected.items())),
+        notes=dict(sorted(account.notes.items())),
+        tables={name: table for name, table in whole.items() if table.num_rows},
+        held=dict(account.held.most_common()),
+        unchecked=dict(account.unchecked),
     )
 
 

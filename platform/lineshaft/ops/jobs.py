@@ -13,16 +13,22 @@ import pyarrow as pa
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore
 
+PASSED, FAILED, COULD_NOT_RUN = "passed", "failed", "could_not_run"
+"""How a checkpoint ends. One that could not be run says nothing of the data: neither good nor bad."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a gate says of a batch of rows: what may be stored, and what is kept aside with its reasons.
 
-    `good` has the schema of the rows judged; `quarantined` the same and a last column `reason` (string).
+    `good` has the schema of the rows judged; `quarantined` the same and a last column `reason` (string); `places` are
+    the rows that it holds, counted from 0.
     """
 
     good: pa.Table
     quarantined: pa.Table
+    outcome: str = PASSED
+    places: tuple[int, ...] = ()
 
 
 Gate = Callable[[View, pa.Table], Verdict]
@@ -50,11 +56,15 @@ def silent(_progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What a job did: rows committed, repeats left out and rows quarantined by view reference, rejects by reason."""
+    """What a job did: rows committed, repeats left out and rows quarantined by view reference, rejects by reason.
+
+    `unchecked` are the rows quarantined only because their checkpoint could not be run.
+    """
 
     rows: Mapping[str, int] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
+    unchecked: Mapping[str, int] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
     blocks: int = 0
     seconds: float = 0.0
@@ -64,6 +74,7 @@ class JobResult:
             rows=_sum(self.rows, other.rows),
             repeats=_sum(self.repeats, other.repeats),
             quarantined=_sum(self.quarantined, other.quarantined),
+            unchecked=_sum(self.unchecked, other.unchecked),
             rejected=_sum(self.rejected, other.rejected),
             blocks=self.blocks + other.blocks,
             seconds=self.seconds + other.seconds,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lineshaft.ops.jobs import Gate
+from lineshaft.ops.jobs import COULD_NOT_RUN, Gate
 from lineshaft.ops.quarantine import keep_aside, quarantine_folder
 from lineshaft.ops.unstored import unstored
 from lineshaft.specs import View
@@ -17,11 +17,15 @@ from lineshaft.tiles.comparison import sort_rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landed:
-    """What became of rows: `good` are stored now, `repeats` were before, `quarantined` are held back."""
+    """What became of rows: `good` are stored now, `repeats` were before, `quarantined` are held back.
+
+    `unchecked` of those are held only because their checkpoint could not be run.
+    """
 
     good: pa.Table
     repeats: int
     quarantined: int
+    unchecked: int = 0
 
 
 def land(
@@ -29,11 +33,12 @@ def land(
 ) -> Landed:
     """Store a batch of rows, once per batch name; quarantined ones go to `<aside>/quarantine/<view>`."""
     fresh = unstored(view, sort_rows(view, rows), offline)
-    repeats, quarantined = rows.num_rows - fresh.num_rows, 0
+    repeats, quarantined, unchecked = rows.num_rows - fresh.num_rows, 0, 0
     if gate is not None and fresh.num_rows:
         verdict = gate(view, fresh)
         fresh, quarantined = verdict.good, verdict.quarantined.num_rows
+        unchecked = quarantined if verdict.outcome == COULD_NOT_RUN else 0
         keep_aside(verdict.quarantined, quarantine_folder(aside, view), batch)
     if fresh.num_rows:
         offline.write_rows(view, fresh, batch=f"{batch}:{view.ref}")
-    return Landed(good=fresh, repeats=repeats, quarantined=quarantined)
+    return Landed(good=fresh, repeats=repeats, quarantined=quarantined, unchecked=unchecked)

@@ -100,6 +100,7 @@ def land_pushes(folder: Path, *, catalog: Catalog, target: Target, online: Onlin
                 rows={ref: done.good.num_rows},
                 repeats={ref: done.repeats} if done.repeats else {},
                 quarantined={ref: done.quarantined} if done.quarantined else {},
+                unchecked={ref: done.unchecked} if done.unchecked else {},
             )
     return result
 

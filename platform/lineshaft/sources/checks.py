@@ -12,6 +12,7 @@ from lineshaft.errors import InputError
 from lineshaft.sources.blocks import DTYPES
 from lineshaft.sources.reading import REJECT_SCHEMA, reject_rows
 from lineshaft.sources.rules import FutureRule
+from lineshaft.sources.waves import WAVE_REASONS, wave_faults
 from lineshaft.specs import BLOCK_SCHEMA, Source
 from lineshaft.specs.bearings import Bearing
 
@@ -26,6 +27,7 @@ REASONS: dict[str, str] = {
     "bad_shaft": "shaft_hz is negative or not finite",
     "bad_bearing": "bearing is no geometry",
     "bad_full_scale": "full_scale is not finite or not positive: unknown is null",
+    **WAVE_REASONS,
 }
 """Why a block is rejected, by slug; a block is counted under the first that fits."""
 
@@ -82,6 +84,7 @@ def _faults(blocks: pa.Table, source: Source, future: FutureRule) -> list[Flags]
         ~(np.isfinite(shaft) & (shaft >= 0)),
         _bad_bearings(blocks["bearing"]),
         ~(np.isfinite(scale) & (scale > 0)),
+        *wave_faults(blocks, source, rates=rate),
     ]
 
 

@@ -41,7 +41,7 @@ def compact_folder(folder: DeltaFolder) -> int:
             break
         here = {file.path for file in folder.files_of(table)}
         if all(file.path in here for file in batch):
-            merged = write_files(folder, _rows(folder, batch))
+            merged = write_files(folder, rows_of(folder, batch))
             version = folder.rearrange(table, remove=batch, add=merged)
             logger.info("merged %d files into %d in %s", len(batch), len(merged), folder.uri)
     return folder.version() if version < 0 else version
@@ -62,11 +62,12 @@ def _batches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
             yield batch
 
 
-def _rows(folder: DeltaFolder, files: Sequence[DataFile]) -> pa.Table:
+def rows_of(folder: DeltaFolder, files: Sequence[DataFile]) -> pa.Table:
+    """Return the rows of some files of a table."""
     snapshot = Snapshot(source=folder.filesystem, where=folder.uri, files=tuple(files))
     names = folder.layout.schema.names
     parts = []
     for file in files:
         opened = snapshot.open(file)
         parts += [snapshot.group(file, n, names, opened=opened) for n in range(opened.num_row_groups)]
-    return pa.concat_tables(parts).cast(folder.layout.schema)
+    return pa.concat_tables([folder.layout.schema.empty_table(), *(part.cast(folder.layout.schema) for part in parts)])

@@ -13,6 +13,7 @@ from pyarrow.fs import LocalFileSystem
 from lineshaft.clock import Clock, SystemClock
 from lineshaft.errors import InputError
 from lineshaft.specs import BLOCK_SCHEMA, Source, View, row_identity, row_schema
+from lineshaft.stores.amendment import amend_folder
 from lineshaft.stores.compaction import compact_folder
 from lineshaft.stores.data_files import Layout, safe_name
 from lineshaft.stores.fetch import Budget
@@ -78,6 +79,10 @@ class DeltaOfflineStore:
     def write_rows(self, view: View, rows: pa.Table, *, batch: str) -> int:
         """Append feature rows (`row_schema(view)`) once per `batch` name; return a table version that holds them."""
         return self._write(self._rows(view), rows, batch)
+
+    def amend_rows(self, view: View, rows: pa.Table, *, batch: str) -> int:
+        """Put rows in the place of those of their identity, and add the others; once per `batch` name."""
+        return amend_folder(self._rows(view), rows, identity=row_identity(view), batch=batch)
 
     def read_rows(
         self,

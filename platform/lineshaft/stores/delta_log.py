@@ -155,8 +155,10 @@ class DeltaFolder:
             table = self.ensured()
         raise ConflictError(f"batch {batch!r} was not committed", where=self.uri, fix="write it again: it is safe")
 
-    def rearrange(self, table: DeltaTable, *, remove: Sequence[DataFile], add: Sequence[NewFile]) -> int:
-        """Put files in the place of others that hold the same rows.
+    def rearrange(
+        self, table: DeltaTable, *, remove: Sequence[DataFile], add: Sequence[NewFile], batch: str = ""
+    ) -> int:
+        """Put files in the place of others: of the same rows or, under the name of a batch, of amended ones.
 
         Delta takes removals on trust, so two rearrangements at once would double rows: they share one application
         transaction, and the second is refused.
@@ -166,21 +168,22 @@ class DeltaFolder:
         ConflictError
             If somebody else rearranged the table since `table` was opened.
         """
-        turn = Transaction(_REARRANGE, (table.transaction_version(_REARRANGE) or 0) + 1)
+        turns = [Transaction(_REARRANGE, (table.transaction_version(_REARRANGE) or 0) + 1)]
+        turns += [Transaction(batch, 1)] if batch else []
         now_ms = self._clock.now_us() // 1000
         gone = [
             RemoveAction(
                 path=file.path,
-                data_change=False,
+                data_change=bool(batch),
                 deletion_timestamp=now_ms,
                 size=file.size,
                 partition_values=self._partition(file.day),
             )
             for file in remove
         ]
-        if not self._commit(table, [*gone, *(self._add(file, change=False) for file in add)], turn):
+        if not self._commit(table, [*gone, *(self._add(file, change=bool(batch)) for file in add)], *turns):
             raise ConflictError(
-                "the table was compacted by somebody else meanwhile", where=self.uri, fix="run it again"
+                "the table was compacted or amended by somebody else meanwhile", where=self.uri, fix="run it again"
             )
         return self.version()
 
@@ -199,7 +202,7 @@ class DeltaFolder:
             )
         return len(gone)
 
-    def _commit(self, table: DeltaTable, actions: Sequence[AddAction | RemoveAction], turn: Transaction) -> bool:
+    def _commit(self, table: DeltaTable, actions: Sequence[AddAction | RemoveAction], *turns: Transaction) -> bool:
         """Commit; return False where a rival with the same application transaction, or too many others, won."""
         with reaching(self.uri):
             try:
@@ -208,7 +211,7 @@ class DeltaFolder:
                     mode="append",
                     schema=table.schema(),
                     partition_by=[self.layout.day],
-                    commit_properties=CommitProperties(max_commit_retries=_RETRIES, app_transactions=[turn]),
+                    commit_properties=CommitProperties(max_commit_retries=_RETRIES, app_transactions=list(turns)),
                 )
             except CommitFailedError as error:
                 if any(word in str(error) for word in _RIVALRY):

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError, NotFoundError
-from lineshaft.specs import BLOCK_SCHEMA, Source, Status, View, row_schema
+from lineshaft.specs import BLOCK_SCHEMA, Source, Status, View, row_identity, row_schema
+from lineshaft.stores.amendment import without
 from lineshaft.stores.parquet_write import conform
 from lineshaft.stores.point_in_time import answer_schema, request_keys
 from lineshaft.stores.ports import Found, Wanted
@@ -21,26 +22,31 @@ Ints = NDArray[np.int64]
 
 @dataclass(slots=True)
 class _Table:
-    """Batches in the order they came; version v holds the first v + 1 of them."""
+    """The rows of each version, one version a batch."""
 
     schema: pa.Schema
-    batches: dict[str, pa.Table] = field(default_factory=dict)
+    versions: list[pa.Table] = field(default_factory=list)
+    batches: set[str] = field(default_factory=set)
 
-    def append(self, table: pa.Table, *, batch: str, where: str) -> int:
+    def append(self, table: pa.Table, *, batch: str, where: str, instead: Sequence[str] = ()) -> int:
+        """Add rows, in the place of those of the same identity where one is named."""
         table = conform(table, self.schema, where=where)
-        if table.num_rows:
-            self.batches.setdefault(batch, table)
+        if table.num_rows and batch not in self.batches:
+            held = self.at(None)
+            held = without(held, table, identity=instead) if instead else held
+            self.versions.append(pa.concat_tables([held, table]))
+            self.batches.add(batch)
         return self.version
 
     @property
     def version(self) -> int:
-        return len(self.batches) - 1
+        return len(self.versions) - 1
 
     def at(self, version: int | None) -> pa.Table:
-        if version is not None and not -1 <= version <= self.version:
+        number = self.version if version is None else version
+        if not -1 <= number <= self.version:
             raise NotFoundError(f"there is no version {version}", fix=f"the newest is {self.version}")
-        held = list(self.batches.values())
-        return pa.concat_tables([self.schema.empty_table(), *(held if version is None else held[: version + 1])])
+        return self.schema.empty_table() if number < 0 else self.versions[number]
 
 
 class MemoryOfflineStore:
@@ -74,6 +80,11 @@ class MemoryOfflineStore:
         """Append feature rows once per `batch` name; return the version."""
         table = self._rows.setdefault(view.ref, _Table(row_schema(view)))
         return table.append(rows, batch=batch, where=view.ref)
+
+    def amend_rows(self, view: View, rows: pa.Table, *, batch: str) -> int:
+        """Put rows in the place of those of the same identity, and add the others, once per `batch` name."""
+        table = self._rows.setdefault(view.ref, _Table(row_schema(view)))
+        return table.append(rows, batch=batch, where=view.ref, instead=row_identity(view))
 
     def read_rows(
         self,

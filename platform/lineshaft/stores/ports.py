@@ -219,6 +219,13 @@ class OfflineStore(Protocol):
         """Append feature rows (`row_schema(view)`) once per `batch` name; return the table version."""
         ...
 
+    def amend_rows(self, view: View, rows: pa.Table, *, batch: str) -> int:
+        """Put rows in the place of those of the same identity, and add the others, once per `batch` name.
+
+        Returns the table version; the versions before it still hold what they held.
+        """
+        ...
+
     def read_rows(
         self,
         view: View,

@@ -109,7 +109,7 @@ def test_two_backfills_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_worker_does_not_hear_the_terminals_interrupt() -> None:
     """Ctrl-C ends the command, which still has batches to ask its worker about."""
-    with Worker(module="lineshaft_governance.expectations", environment={}) as worker:
+    with Worker(module="lineshaft_governance.checks.expectations", environment={}) as worker:
         child = worker._running()  # noqa: SLF001  the process is what the claim is about
 
         assert os.getsid(child.pid) != os.getsid(0)

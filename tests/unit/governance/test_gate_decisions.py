@@ -13,10 +13,11 @@ import pytest
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError, UnavailableError
+from lineshaft.ops.quarantine import REASON
 from lineshaft.specs import Feature, Source, View, row_schema
-from lineshaft_governance.gate import REASON, Gate
+from lineshaft_governance.checks.gate import Gate
+from lineshaft_governance.checks.suites import NOT_FINITE, Check, Suite, Suites
 from lineshaft_governance.results import ResultFolder, json_ready
-from lineshaft_governance.suites import NOT_FINITE, Check, Suite, Suites
 
 VIEW = View(
     name="v",
@@ -53,9 +54,8 @@ class Scripted:
 def gate(folder: Path, worker: Scripted, clock: ManualClock | None = None) -> Gate:
     """Return a gate with two checks of the view's own after the two defaults."""
     return Gate(
-        suites=Suites(by_view={"v": Suite(view="v", checks=OWN, where="v.yaml", sha256="abc")}),
+        suites=Suites(found={("view", "v"): Suite(name="v", checks=OWN, where="v.yaml", sha256="abc")}),
         results=ResultFolder(folder / "results"),
-        quarantine=folder / "quarantine",
         clock=clock or ManualClock(time_us=9),
         worker=worker,  # type: ignore[arg-type]
     )
@@ -154,20 +154,6 @@ def test_the_worker_is_shown_only_the_columns_it_is_asked_about(tmp_path: Path) 
     assert request["suite"] == VIEW.ref
 
 
-def test_quarantine_keeps_batches_apart_and_replaces_the_same_one(tmp_path: Path) -> None:
-    """A batch checked again replaces its own rows; another is added; all come back with their reasons."""
-    checks = gate(tmp_path, Scripted({2: failing(1)}))
-    assert checks.quarantined("v").num_rows == 0
-
-    for table in (rows(), rows(), rows(3)):
-        checks.check_batch(VIEW, table)
-
-    kept = checks.quarantined("v")
-    assert kept.num_rows == 2
-    assert set(kept[REASON].to_pylist()) == {"a is not null"}
-    assert checks.quarantined("w").num_rows == 0
-
-
 def test_a_verdict_tells_by_what_it_was_reached(tmp_path: Path) -> None:
     """Suite, its hash, library, time and counts are kept for the page, with at most a hundred row numbers."""
     checks = gate(tmp_path, Scripted({3: failing(*range(150))}), ManualClock(time_us=77))
@@ -190,7 +176,6 @@ def test_batches_differ_by_view_and_content(tmp_path: Path) -> None:
     first, second, third = (checks.check_batch(VIEW, table).verdict.batch for table in (whole, parts, rows(3)))
 
     assert first == second != third
-    assert checks(VIEW, whole).equals(whole)
 
 
 def test_closing_the_gate_closes_its_worker(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from lineshaft.errors import DefinitionError
 from lineshaft.specs import Feature, Source, View
+from lineshaft_governance.checks.suites import NOT_FINITE, Check, Expectation, Suite, Suites, default_checks
 from lineshaft_governance.drift import DriftPolicy
 from lineshaft_governance.policies import drift_policy
-from lineshaft_governance.suites import NOT_FINITE, Check, Expectation, Suite, Suites, default_checks
 
 VIEW = View(
     name="v",
@@ -30,7 +30,7 @@ def load(folder: Path, text: str, name: str = "s.yaml") -> Suites:
 
 def one(folder: Path, line: str) -> Check:
     """Return the check that one line says."""
-    (check,) = load(folder, f"view: v\nchecks:\n  - {line}\n").by_view["v"].checks
+    (check,) = load(folder, f"view: v\nchecks:\n  - {line}\n").found["view", "v"].checks
     return check
 
 
@@ -145,9 +145,9 @@ def test_one_file_may_hold_the_suites_of_several_views(tmp_path: Path) -> None:
 
     suites = load(tmp_path, text)
 
-    assert set(suites.by_view) == {"v", "w"}
-    assert {suite.sha256 for suite in suites.by_view.values()} == {hashlib.sha256(text.encode()).hexdigest()}
-    assert {suite.where for suite in suites.by_view.values()} == {"s.yaml"}
+    assert set(suites.found) == {("view", "v"), ("view", "w")}
+    assert {suite.sha256 for suite in suites.found.values()} == {hashlib.sha256(text.encode()).hexdigest()}
+    assert {suite.where for suite in suites.found.values()} == {"s.yaml"}
 
 
 def test_every_view_is_held_to_the_defaults_first(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_every_view_is_held_to_the_defaults_first(tmp_path: Path) -> None:
     assert (own.where, len(own.sha256)) == ("s.yaml", 64)
     assert own.checks[0].keys == ("asset_id", "position", "event_time", "known_at")
     assert other.checks == default_checks(VIEW) == own.checks[:2]
-    assert (other.where, other.sha256, other.view) == ("defaults", "", "v")
+    assert (other.where, other.sha256, other.name) == ("defaults", "", "v")
 
 
 COLUMNS = ("rms_1m", "rms_1h", "peak_1m", "peak_to_peak_1m", "x_rms_1m", "rms_", "rms_1m_raw")
@@ -183,7 +183,7 @@ COLUMNS = ("rms_1m", "rms_1h", "peak_1m", "peak_to_peak_1m", "x_rms_1m", "rms_",
 )
 def test_a_pattern_is_spelt_out_over_the_columns_there_are(check: Check, columns: list[tuple[str, ...]]) -> None:
     """A star is one word without an underscore; what matches nothing stays as written, to be told it could not run."""
-    suite = Suite(view="v", checks=(check,))
+    suite = Suite(name="v", checks=(check,))
 
     assert [expectation.columns for expectation in suite.expand(COLUMNS)] == columns
 
@@ -192,7 +192,7 @@ def test_a_spelt_out_check_keeps_everything_it_says() -> None:
     """Limits, share, unit and reason of the pattern stand in each expectation."""
     check = Check(kind="between", column="rms_*", low=1.0, high=2.0, mostly=0.5, unit="g", why="because")
 
-    first, second = Suite(view="v", checks=(check,)).expand(COLUMNS)
+    first, second = Suite(name="v", checks=(check,)).expand(COLUMNS)
 
     for found in (first, second):
         assert (found.kind, found.low, found.high, found.mostly, found.unit, found.why) == (

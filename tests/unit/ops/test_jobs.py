@@ -19,7 +19,7 @@ results = st.builds(
     blocks=st.integers(0, 1000),
     seconds=st.integers(0, 1000).map(float),
 )
-COUNTED = ("rows", "repeats", "quarantined", "rejected")
+COUNTED = ("rows", "repeats", "quarantined", "unchecked", "rejected")
 
 
 @given(results, results)

@@ -1,4 +1,4 @@
-"""The gate before the offline store: a batch is checked, its bad rows are put aside with the reason, and counted."""
+"""The gate before the offline store: a batch is checked, its bad rows are told apart with the reason, and counted."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lineshaft.clock import Clock
 from lineshaft.errors import UnavailableError
+from lineshaft.ops.jobs import COULD_NOT_RUN, FAILED, PASSED
+from lineshaft.ops.quarantine import REASON
 from lineshaft.specs import View
+from lineshaft_governance.checks.suites import NOT_FINITE, Expectation, Suite, Suites
 from lineshaft_governance.results import ResultFolder
-from lineshaft_governance.suites import NOT_FINITE, Expectation, Suites
 from lineshaft_governance.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-PASSED, FAILED, COULD_NOT_RUN = "passed", "failed", "could_not_run"
-REASON = "reason"
-MODULE = "lineshaft_governance.expectations"
+MODULE = "lineshaft_governance.checks.expectations"
 ENVIRONMENT = {"GX_ANALYTICS_ENABLED": "false"}
 
 
@@ -65,11 +64,22 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a batch is of: under which name its verdict is kept, and the suite it is held to."""
+
+    name: str
+    version: str
+    ref: str
+    suite: Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gated:
     """A batch divided: `good` goes on; `quarantined` has a reason a row and does not."""
 
     good: pa.Table
     quarantined: pa.Table
+    places: tuple[int, ...]  # of those quarantined among the rows judged
     verdict: Verdict
 
 
@@ -77,38 +87,46 @@ class Gated:
 class Gate:
     """Checks batches by the views' suites in a worker process that is started once.
 
-    When a checkpoint cannot be run the whole batch is held in quarantine: unknown is not good.
+    When a checkpoint cannot be run the whole batch is refused: unknown is not good.
     """
 
     suites: Suites
     results: ResultFolder
-    quarantine: Path
     clock: Clock
     worker: Worker
 
     @staticmethod
     def open(*, suites: Path, folder: Path, clock: Clock) -> Gate:
-        """Return a gate over a folder of suites; results and quarantine go under `folder`."""
+        """Return a gate over a folder of suites; what it finds goes under `folder`."""
         return Gate(
             suites=Suites.load(suites),
             results=ResultFolder(folder / "results"),
-            quarantine=folder / "quarantine",
             clock=clock,
             worker=Worker(module=MODULE, environment=ENVIRONMENT),
         )
 
     def check_batch(self, view: View, table: pa.Table) -> Gated:
         """Divide a materialized batch (rows of `row_schema(view)`) into good and quarantined rows."""
-        suite = self.suites.of(view)
-        batch = _fingerprint(view, table)
-        checked = _with_counts(view, table)
-        expectations = suite.expand(checked.column_names)
-        findings, library = self._findings(view, expectations, checked)
+        subject = Subject(name=view.name, version=view.version, ref=view.ref, suite=self.suites.of(view))
+        return self.judge(subject, table, _with_counts(view, table))
+
+    def check_about(self, kind: str, name: str, table: pa.Table, facts: pa.Table) -> Gated | None:
+        """Divide what is no view's batch, by facts of which there is one row for each of its own; None: no suite."""
+        suite = self.suites.about(kind, name)
+        if suite is None:
+            return None
+        return self.judge(Subject(name=f"{kind}.{name}", version="", ref=f"{kind}.{name}", suite=suite), table, facts)
+
+    def judge(self, subject: Subject, table: pa.Table, checked: pa.Table) -> Gated:
+        """Divide a table by a suite over `checked`, which has a row for each row of it."""
+        batch = _fingerprint(subject.ref, table)
+        expectations = subject.suite.expand(checked.column_names)
+        findings, library = self._findings(subject.ref, expectations, checked)
         reasons = _reasons(findings, table.num_rows)
         held = np.array([bool(reason) for reason in reasons], dtype=bool)
         verdict = Verdict(
-            view=view.name,
-            version=view.version,
+            view=subject.name,
+            version=subject.version,
             outcome=_worst(findings),
             at_us=self.clock.now_us(),
             rows=table.num_rows,
@@ -116,27 +134,16 @@ class Gate:
             expectations=len(expectations),
             findings=tuple(findings),
             batch=batch,
-            suite=suite.where,
-            suite_sha256=suite.sha256,
+            suite=subject.suite.where,
+            suite_sha256=subject.suite.sha256,
             library=library,
         )
         kept_aside = table.filter(pa.array(held)).append_column(
             REASON, pa.array([r for r in reasons if r], pa.string())
         )
-        gated = Gated(good=table.filter(pa.array(~held)), quarantined=kept_aside, verdict=verdict)
-        self._remember(gated)
-        return gated
-
-    def __call__(self, view: View, table: pa.Table) -> pa.Table:
-        """Return the good rows of a batch: the hook that a committer calls before it commits."""
-        return self.check_batch(view, table).good
-
-    def quarantined(self, view: str) -> pa.Table:
-        """Return all rows of a view that are in quarantine; an empty table if there are none."""
-        files = sorted((self.quarantine / f"view={view}").glob("*.parquet"))
-        if not files:
-            return pa.table({})
-        return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files], promote_options="default")
+        self._remember(verdict)
+        places = tuple(np.flatnonzero(held).tolist())
+        return Gated(good=table.filter(pa.array(~held)), quarantined=kept_aside, places=places, verdict=verdict)
 
     def close(self) -> None:
         """End the worker."""
@@ -148,12 +155,12 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _findings(self, view: View, expectations: Sequence[Expectation], table: pa.Table) -> tuple[list[Finding], str]:
+    def _findings(self, ref: str, expectations: Sequence[Expectation], table: pa.Table) -> tuple[list[Finding], str]:
         """Ask the worker; a worker that fails is one finding over every row."""
-        if not table.num_rows:
+        if not table.num_rows or not expectations:
             return [], ""
         request = {
-            "suite": view.ref,
+            "suite": ref,
             "expectations": [{**asdict(e), "columns": list(e.columns)} for e in expectations],
         }
         try:
@@ -162,25 +169,19 @@ class Gate:
             narrow = table.select([name for name in table.column_names if name in looked_at])
             answer = self.worker.ask(request, tables={"batch": narrow})
         except UnavailableError as error:
-            logger.exception("checkpoint of %s could not be run", view.ref)
+            logger.exception("checkpoint of %s could not be run", ref)
             return [_not_run(error.what)], ""
         results: list[dict[str, Any]] = answer["results"]
         found = [_finding(e, result) for e, result in zip(expectations, results, strict=True)]
         return [finding for finding in found if finding is not None], str(answer["library"])
 
-    def _remember(self, gated: Gated) -> None:
-        """Write the quarantined rows and the verdict; a batch checked again replaces its own files."""
-        verdict = gated.verdict
-        if gated.quarantined.num_rows:
-            folder = self.quarantine / f"view={verdict.view}"
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{verdict.batch}.partial"
-            pq.write_table(gated.quarantined, partial)
-            partial.replace(folder / f"{verdict.batch}.parquet")
+    def _remember(self, verdict: Verdict) -> None:
+        """Write the verdict; the rows themselves are kept by whoever asked."""
+        if verdict.quarantined:
             logger.warning("%d of %d rows of %s quarantined", verdict.quarantined, verdict.rows, verdict.view)
         content = asdict(verdict)
         for finding in content["findings"]:
-            finding["rows"] = list(finding["rows"][:100])  # the rows themselves lie in quarantine
+            finding["rows"] = list(finding["rows"][:100])
         ident = verdict.batch[:16]
         self.results.write("checkpoints", verdict.view, at_us=verdict.at_us, ident=ident, content=content)
 
@@ -240,9 +241,9 @@ def _worst(findings: Sequence[Finding]) -> str:
     return next((outcome for outcome in (COULD_NOT_RUN, FAILED) if outcome in outcomes), PASSED)
 
 
-def _fingerprint(view: View, table: pa.Table) -> str:
-    """Return the SHA-256 of a batch: its view and its Arrow bytes."""
+def _fingerprint(ref: str, table: pa.Table) -> str:
+    """Return the SHA-256 of a batch: what it is of, and its Arrow bytes."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
-    return hashlib.sha256(view.ref.encode() + sink.getvalue().to_pybytes()).hexdigest()
+    return hashlib.sha256(ref.encode() + sink.getvalue().to_pybytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Great Expectations, in a process of its own: `python -m lineshaft_governance.expectations`.
+"""Great Expectations, in a process of its own: `python -m lineshaft_governance.checks.expectations`.
 
 Asked {"suite", "expectations": [{"kind", "columns", "low", "high", "mostly"}]} with a table `batch`, it answers
 {"results": [{"success", "rows", "unexpected", "error"}], "fingerprint", "library"}, in the order asked.
@@ -26,6 +26,8 @@ def build(position: int, asked: dict[str, Any], batch: pd.DataFrame) -> Any:
     columns, meta, mostly = asked["columns"], {"position": position}, asked["mostly"]
     if asked["kind"] == "not_null":
         return gxe.ExpectColumnValuesToNotBeNull(column=columns[0], mostly=mostly, meta=meta)
+    if asked["kind"] == "unique_key" and len(columns) == 1:
+        return gxe.ExpectColumnValuesToBeUnique(column=columns[0], mostly=mostly, meta=meta)
     if asked["kind"] == "unique_key":
         return gxe.ExpectCompoundColumnsToBeUnique(column_list=columns, mostly=mostly, meta=meta)
     if asked["kind"] == "pair_ge":
@@ -40,6 +42,10 @@ def build(position: int, asked: dict[str, Any], batch: pd.DataFrame) -> Any:
             mostly=mostly,
             meta=meta,
         )
+    if asked["kind"] == "in_set":
+        return gxe.ExpectColumnValuesToBeInSet(column=columns[0], value_set=asked["values"], mostly=mostly, meta=meta)
+    if asked["kind"] == "matches":
+        return gxe.ExpectColumnValuesToMatchRegex(column=columns[0], regex=asked["pattern"], mostly=mostly, meta=meta)
     low, high = (0, 0) if asked["kind"] == "finite" else (asked["low"], asked["high"])
     return gxe.ExpectColumnValuesToBeBetween(column=columns[0], min_value=low, max_value=high, mostly=mostly, meta=meta)
 

@@ -1,4 +1,7 @@
-"""Suites: what must be true of a view's rows, as data that its team can read and change."""
+"""Suites: what must be true of a view's rows, a source's blocks, a side table or a training set, as data.
+
+A suite is a document of YAML that its team reads and changes; what it speaks of is said by its first key.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ from lineshaft.specs import View, row_identity
 NOT_FINITE = "lineshaft_not_finite"
 """A column the checkpoint adds: how many of a row's features are neither null nor finite."""
 
-KINDS = frozenset({"not_null", "between", "pair_ge", "unique_key", "finite"})
+KINDS = frozenset({"not_null", "between", "pair_ge", "unique_key", "finite", "in_set", "matches"})
+
+SUBJECTS = ("view", "source", "table", "training")
+"""What a suite may be about: a view's rows, the facts of a source's blocks, a side table, a model's training set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,8 @@ class Check:
     column: str = ""
     other: str = ""
     keys: tuple[str, ...] = ()
+    values: tuple[str | float, ...] = ()
+    pattern: str = ""
     low: float | None = None
     high: float | None = None
     mostly: float = 1.0
@@ -50,6 +58,8 @@ class Expectation:
     mostly: float
     unit: str
     why: str
+    values: tuple[str | float, ...] = ()
+    pattern: str = ""
 
     @property
     def text(self) -> str:
@@ -64,6 +74,8 @@ class Expectation:
             "pair_ge": f"{' >= '.join(self.columns)}",
             "unique_key": f"({', '.join(self.columns)}) is unique",
             "finite": "every feature is null or finite",
+            "in_set": f"{self.columns[0]} is {' or '.join(map(_plain, self.values))}",
+            "matches": f"{self.columns[0]} matches {self.pattern}",
         }[self.kind]
         return said if self.mostly == 1 else f"{said}, in {self.mostly:.0%} of rows"
 
@@ -79,12 +91,22 @@ def _range(low: float | None, high: float | None) -> str:
     return f"at most {high:g}" if high is not None else f"at least {low or 0:g}"
 
 
+def _plain(value: str | float) -> str:
+    """Say a value of a set as it is written.
+
+    >>> _plain(25600.0), _plain("error")
+    ('25600', 'error')
+    """
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """The checks of one view, and the hash of the file that holds them."""
+    """The checks of one subject, such as a view, and the hash of the file that holds them."""
 
-    view: str
+    name: str
     checks: tuple[Check, ...]
+    about: str = "view"
     sha256: str = ""
     where: str = ""
 
@@ -107,7 +129,7 @@ def default_checks(view: View) -> tuple[Check, ...]:
 class Suites:
     """The suites of a folder; views without one are held to the defaults."""
 
-    by_view: dict[str, Suite] = field(default_factory=dict)
+    found: dict[tuple[str, str], Suite] = field(default_factory=dict)  # by what it is about, and its name
 
     @staticmethod
     def load(folder: Path) -> Suites:
@@ -116,28 +138,32 @@ class Suites:
         Raises
         ------
         DefinitionError
-            If a file is no suite, names an unknown kind, or a view has two.
+            If a file is no suite, names an unknown kind, or a subject has two.
         """
-        found: dict[str, Suite] = {}
+        found: dict[tuple[str, str], Suite] = {}
         for path in sorted(folder.glob("*.yaml")):
-            for suite in _read(path):
-                if suite.view in found:
-                    fix = f"put them into one; the other is {found[suite.view].where}"
-                    raise DefinitionError(f"view {suite.view!r} has two suites", where=str(path), fix=fix)
-                found[suite.view] = suite
-        return Suites(by_view=found)
+            for suite in read_suites(path):
+                other = found.setdefault((suite.about, suite.name), suite)
+                if other is not suite:
+                    fix = f"put them into one; the other is {other.where}"
+                    raise DefinitionError(f"{suite.about} {suite.name!r} has two suites", where=str(path), fix=fix)
+        return Suites(found=found)
+
+    def about(self, kind: str, name: str) -> Suite | None:
+        """Return the suite of a source, a table or a training set; None where nobody wrote one."""
+        return self.found.get((kind, name))
 
     def of(self, view: View) -> Suite:
         """Return the defaults followed by the view's own checks."""
-        own = self.by_view.get(view.name)
+        own = self.about("view", view.name)
         checks = default_checks(view)
         if own is None:
-            return Suite(view=view.name, checks=checks, where="defaults")
-        return Suite(view=view.name, checks=checks + own.checks, sha256=own.sha256, where=own.where)
+            return Suite(name=view.name, checks=checks, where="defaults")
+        return replace(own, checks=checks + own.checks)
 
 
-def _read(path: Path) -> list[Suite]:
-    """Read the suites of one file: a list of YAML documents, each of `view` and `checks`."""
+def read_suites(path: Path) -> list[Suite]:
+    """Read the suites of one file: a list of YAML documents, each of what it is about and `checks`."""
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     suites = []
@@ -146,24 +172,28 @@ def _read(path: Path) -> list[Suite]:
     except yaml.YAMLError as error:
         raise DefinitionError(f"this is no YAML: {error}", where=str(path), fix="mend the line named") from error
     for document in documents:
-        if not isinstance(document, dict) or set(document) != {"view", "checks"}:
-            raise DefinitionError("a suite has `view` and `checks`, and nothing else", where=str(path))
+        about = [key for key in SUBJECTS if isinstance(document, dict) and key in document]
+        if len(about) != 1 or set(document) != {about[0], "checks"}:
+            what = "a suite has `view` and `checks`, and nothing else; or `source`, `table` or `training` for `view`"
+            raise DefinitionError(what, where=str(path), fix="begin a document with view: NAME")
         if not isinstance(document["checks"], list):
             raise DefinitionError(
                 "`checks` is a list, one check a line", where=str(path), fix="write - {kind: not_null, column: ...}"
             )
         checks = tuple(_check(line, path) for line in document["checks"])
-        suites.append(Suite(view=document["view"], checks=checks, sha256=digest, where=path.name))
+        suite = Suite(name=document[about[0]], about=about[0], checks=checks, sha256=digest, where=path.name)
+        suites.append(suite)
     return suites
 
 
 def _check(line: dict[str, Any], path: Path) -> Check:
     """Read one line of a suite."""
     try:
-        check = Check(**{**line, "keys": tuple(line.get("keys", ()))})
+        check = Check(**{**line, "keys": tuple(line.get("keys", ())), "values": tuple(line.get("values", ()))})
+        re.compile(check.pattern)
         low, high = (math.nan if end is None else float(end) for end in (check.low, check.high))
         share = float(check.mostly)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, re.error) as error:
         raise DefinitionError(f"cannot read the check {line}", where=str(path), fix=str(error)) from error
     complete = {
         "between": bool(check.column) and not (math.isnan(low) and math.isnan(high)) and not low > high,
@@ -171,6 +201,8 @@ def _check(line: dict[str, Any], path: Path) -> Check:
         "not_null": bool(check.column),
         "unique_key": bool(check.keys),
         "finite": check.column == NOT_FINITE,
+        "in_set": bool(check.column and check.values),
+        "matches": bool(check.column and check.pattern),
     }
     if not complete.get(check.kind, False) or not 0 < share <= 1:
         fix = f"kinds are {', '.join(sorted(KINDS))}; each names its columns, a range has its ends in order"
@@ -204,6 +236,8 @@ def _expand(check: Check, columns: Sequence[str]) -> list[Expectation]:
             mostly=check.mostly,
             unit=check.unit,
             why=check.why,
+            values=check.values,
+            pattern=check.pattern,
         )
         for names in sets
     ]
