@@ -43,7 +43,7 @@ def cut(share: float) -> Wave:
     """Return noise of which a share stands at the upper end."""
     wave = noise()
     edge = np.sort(wave)[-max(1, round(share * SAMPLES))]
-    return np.minimum(wave, edge)
+    return np.asarray(np.minimum(wave, edge))
 
 
 def reasons(*waves: Wave, rate_hz: float = 25_600.0, dtype: str = "f4", source: Source = SOURCE) -> list[str]:
