@@ -189,7 +189,7 @@ class Plant:
 
 
 def _answer(version: str, score: float) -> Answer:
-    role = {"wear@1": "champion", "wear@2": "challenger", "wear@3": "shadow"}[version]
+    role = {"wear@1": "champion", "wear@2": "challenger", "wear@3": "shadow", "wear@4": "champion"}[version]
     return role, version, np.float64(score).tobytes()
 
 
@@ -256,6 +256,30 @@ def test_without_an_experiment_the_champion_answers_on_every_way(plant: Plant) -
     assert {role for role, _, _ in call.values()} == {"champion"}
     assert plant.by_fleet()[0] == call
     assert plant.by_alerts() == call
+
+
+def test_an_asset_of_a_site_is_answered_by_that_sites_champion(plant: Plant) -> None:
+    """Every third pump stands where version 4 is champion: no arm reaches there, on none of the ways."""
+    plant.stand()
+    plant.compare()
+    plant.register(VIEWS[1], 7, EVERY_SCORE)
+    there = set(ASSETS[::3])
+    plant.registry.sites.place(dict.fromkeys(there, "plant-b"), environment="dev", actor="ben", reason="opening")
+    plant.registry.promote("wear", 4, environment="dev", site="plant-b", actor="ben", reason="its pumps differ")
+    plant.predictor.champions.look()
+
+    call = plant.by_call()
+    fleet, shadow = plant.by_fleet()
+
+    assert {asset: version for asset, (_, version, _) in call.items()} == {
+        asset: "wear@4" if asset in there else "wear@2" if THEIRS[asset] else "wear@1" for asset in ASSETS
+    }
+    assert fleet == call
+    assert plant.by_alerts() == call
+    assert list(shadow) == ASSETS
+    plant.registry.sites.place(dict.fromkeys(there, ""), environment="dev", actor="ben", reason="closing")
+    plant.predictor.champions.look()
+    assert {version for _, version, _ in plant.by_call().values()} == {"wear@1", "wear@2"}
 
 
 def test_an_alert_of_the_challenger_says_so_and_why(plant: Plant) -> None:

@@ -47,12 +47,14 @@ def models_command(context: typer.Context, as_json: Json = False) -> None:
         registry = parts.registry
         rows = []
         for model in registry.models():
-            held = {slot: registry.held(model.name, parts.settings.project, slot) for slot in Slot}
+            held = [one for one in registry.assignments(model.name) if one.environment == parts.settings.project]
             for version in registry.versions(model.name):
                 judged = {one.figures.get("metric") for one in registry.verdicts(model.name, version.number)}
                 names = sorted(version.metrics, key=lambda name: name not in judged)[:3]
                 figures = ", ".join(f"{name} {version.metrics[name]:.4g}" for name in names)
-                role = ", ".join(slot for slot, one in held.items() if one is not None and one.number == version.number)
+                own = [one for one in held if one.valid_to_us is None and one.number == version.number]
+                roles = sorted((list(Slot).index(one.slot), one.site, one.slot) for one in own)
+                role = ", ".join(f"{slot} of {site}" if site else slot for _, site, slot in roles)
                 about = {"model": version.ref, "task": version.task, "state": str(version.state), "role": role}
                 rows.append({**about, "metrics": figures})
     show(rows, title="models", as_json=as_json)

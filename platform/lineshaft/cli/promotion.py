@@ -19,7 +19,7 @@ from lineshaft.ops.followers import followers
 from lineshaft.ops.model_release import promote_judged
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Assignment, Slot
+from lineshaft.registry.records import Assignment, Slot, answering
 from lineshaft.wiring import connect, policy_of
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
@@ -28,7 +28,8 @@ InsteadOf = Annotated[
     typer.Option(help="The version you believe is there: where it is another by now, nothing changes."),
 ]
 Wait = Annotated[bool, typer.Option(help="Say which servers follow, after three seconds at most.")]
-Which = Annotated[Slot, typer.Option(help="What it is to do: answer, be compared, or watch.")]
+Which = Annotated[Slot, typer.Option("--slot", "--to", help="What it is to do: answer, be compared, or watch.")]
+Site = Annotated[str, typer.Option(help="For the assets of this site alone; `lineshaft sites` says who stands where.")]
 
 
 @models.command("promote")
@@ -36,6 +37,7 @@ def promote(
     version: Annotated[str, typer.Argument(help="MODEL@NUMBER")],
     reason: Reason,
     slot: Which = Slot.CHAMPION,
+    site: Site = "",
     instead_of: InsteadOf = None,
     wait: Wait = True,
     as_json: Json = False,
@@ -48,42 +50,52 @@ def promote(
     actor = acting(reason)
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
-        expected = _expected(registry.held(model, environment, slot), instead_of)
+        expected = _expected(registry.held(model, environment, slot, site=site), instead_of)
         with told_of(parts, f"promote/{model}") as run:
             run.inputs = [Dataset(name=f"models/{model}", version=str(number))]
             made = promote_judged(
                 registry,
                 registry.get(model, number),
                 slot,
+                site=site,
                 policy_of=policy_of(parts),
                 environment=environment,
                 actor=actor,
                 reason=reason,
                 expected=expected,
             )
-            run.outputs = [Dataset(name=f"slots/{environment}/{model}/{slot}", version=str(number))]
+            slot_name = f"slots/{environment}/{model}/{slot}" + (f"/{site}" if site else "")
+            run.outputs = [Dataset(name=slot_name, version=str(number))]
         _tell(registry, made, wait=wait, as_json=as_json)
 
 
 @models.command("rollback")
 def rollback(
-    model: str, reason: Reason, instead_of: InsteadOf = None, wait: Wait = True, as_json: Json = False
+    model: str,
+    reason: Reason,
+    site: Site = "",
+    instead_of: InsteadOf = None,
+    wait: Wait = True,
+    as_json: Json = False,
 ) -> None:
     """Give a model back to the champion before this one; once more, to the one before that."""
     actor = acting(reason)
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
-        expected = _expected(registry.held(model, environment), instead_of)
-        made = registry.rollback(model, environment=environment, actor=actor, reason=reason, expected=expected)
+        expected = _expected(registry.held(model, environment, site=site), instead_of)
+        made = registry.rollback(
+            model, environment=environment, actor=actor, reason=reason, site=site, expected=expected
+        )
         _tell(registry, made, wait=wait, as_json=as_json)
 
 
 @models.command("clear")
-def clear(model: str, slot: Which, reason: Reason) -> None:
-    """Leave the slot of a challenger or a shadow empty."""
+def clear(model: str, slot: Which, reason: Reason, site: Site = "") -> None:
+    """Leave the slot of a challenger or a shadow empty, or any of a site to whom the environment has."""
     actor = acting(reason)
     with connect() as parts:
-        parts.registry.clear(model, environment=parts.settings.project, slot=slot, actor=actor, reason=reason)
+        place = parts.settings.project
+        parts.registry.clear(model, environment=place, slot=slot, site=site, actor=actor, reason=reason)
 
 
 @models.command("history")
@@ -160,9 +172,11 @@ def _tell(registry: ModelRegistry, made: Assignment, *, wait: bool, as_json: boo
     """Show what an act led to, with the digest to keep, and which servers follow."""
     line = registry.history(made.model)[-1]
     row = {"model": f"{made.model}@{made.number}", "slot": made.slot, "environment": made.environment}
+    row |= {"site": made.site} if made.site else {}
     row |= {"instead_of": line.before, "head": line.digest}
     if wait and made.slot is Slot.CHAMPION:
         found = followers(registry, made)
-        late = [f"{one.replica} serves {made.model}@{one.models.get(made.model, '?')}" for one in found.late]
+        name = answering(made.model, made.site)
+        late = [f"{one.replica} serves {made.model}@{one.models.get(name, '?')}" for one in found.late]
         row |= {"following": str(len(found.following)), "late": ", ".join(late)}
     show([row], title=line.action, as_json=as_json)

@@ -19,6 +19,7 @@ from lineshaft.ops.predictions import find_prediction
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion
+from lineshaft.registry.slots import place
 from lineshaft.specs import Service, View
 
 
@@ -118,7 +119,8 @@ def drawn(catalog: Catalog, registry: ModelRegistry, predictions: Path) -> Graph
         for held in registry.assignments(known.name):
             if held.valid_to_us is None:
                 version = registry.get(known.name, held.number)
-                slot = Node(kind="slot", name=f"{held.environment}:{held.slot} of {held.model}", detail="holds it now")
+                name = f"{place(held.environment, held.slot, held.site)} of {held.model}"
+                slot = Node(kind="slot", name=name, detail="holds it now")
                 graph.add(_model(version), slot)
     return graph
 

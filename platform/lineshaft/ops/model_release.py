@@ -126,7 +126,7 @@ def pass_gates(
     return judged
 
 
-def promote_judged(
+def promote_judged(  # noqa: PLR0913 - as `ModelRegistry.promote`
     registry: ModelRegistry,
     version: ModelVersion,
     slot: Slot,
@@ -136,6 +136,7 @@ def promote_judged(
     actor: str,
     reason: str,
     expected: int,
+    site: str = "",
 ) -> Assignment:
     """Give a version a slot if its gates pass by the policy of today; a shadow needs no pass.
 
@@ -153,6 +154,7 @@ def promote_judged(
         actor=actor,
         reason=reason,
         slot=slot,
+        site=site,
         expected=expected,
         consent=asked,
     )

@@ -17,7 +17,7 @@ from lineshaft.registry.records import (
     Transition,
     Verdict,
 )
-from lineshaft.registry.slots import told
+from lineshaft.registry.slots import parsed, told
 from lineshaft.specs import Evidence
 
 _MOVING = frozenset({"register", "judge", "quarantine", "retire"})
@@ -112,17 +112,18 @@ def _assignments(account: Account) -> list[str]:
     for line in account.lines:
         if line.action not in {"promote", "rollback", "clear"}:
             continue
-        place = (line.after or line.before).rpartition("=")[0]
-        environment, _, slot = place.rpartition(":")
+        here = parsed((line.after or line.before).rpartition("=")[0])
+        environment, slot, site = here
         for index, one in enumerate(made):
-            if one.valid_to_us is None and f"{one.environment}:{one.slot}" == place:
+            if one.valid_to_us is None and (one.environment, one.slot, one.site) == here:
                 made[index] = replace(one, valid_to_us=max(line.at_us, one.valid_from_us))
         if line.after:
             row = {"model": account.model, "number": line.number, "valid_from_us": line.at_us, "valid_to_us": None}
-            made.append(Assignment(**row, id=0, environment=environment, slot=slot))  # type: ignore[arg-type]
+            held = {"environment": environment, "slot": slot, "site": site}
+            made.append(Assignment(**row, **held, id=0))  # type: ignore[arg-type]
     recorded = [replace(one, id=0) for one in account.assignments]
     found = [
-        f"who held {told(is_.environment, is_.slot, is_.number)} and when is not what the history says"
+        f"who held {told(is_.environment, is_.slot, is_.number, is_.site)} and when is not what the history says"
         for was, is_ in zip(made, recorded, strict=False)
         if was != is_
     ]

@@ -29,6 +29,7 @@ from lineshaft.registry.records import (
     State,
     Verdict,
 )
+from lineshaft.registry.sites import refuse_site
 from lineshaft.registry.tables import APPROVAL, EVIDENCE, MODEL, PIN, VERDICT, VERSION
 from lineshaft.registry.versions import approvals_of, verdict_values, version_of, version_values, versions_of
 from lineshaft.specs import Evidence
@@ -126,7 +127,7 @@ class ModelRegistry(RegistryReader):
         self.notes.note(model, head)
         return given
 
-    def promote(
+    def promote(  # noqa: PLR0913 - what, where, instead of whom, by whom and why: the whole of a decision
         self,
         model: str,
         number: int,
@@ -135,17 +136,25 @@ class ModelRegistry(RegistryReader):
         actor: str,
         reason: str,
         slot: Slot = Slot.CHAMPION,
+        site: str = "",
         expected: int | None = None,
         consent: Consent = NOBODY,
     ) -> Assignment:
         """Give a slot of an environment, champion unless said, to a version that passed its gates; shadow to any.
 
-        `expected` is the id of the assignment that the caller saw there, 0 for none. Raises `ConflictError` naming who
-        was faster where it is another by now, and when the version did not pass its gates; `ForbiddenError` where
-        fewer people agreed than `consent` asks for; `CorruptError` where its file is no longer what was registered.
+        `site`: for its assets alone; what a site has none of, it has of the environment. `expected` is the id of the
+        assignment that the caller saw there, 0 for none. Raises `ConflictError` naming who was faster where it is
+        another by now, when the version did not pass its gates, and of a site of which all others would have nobody;
+        `ForbiddenError` where fewer people agreed than `consent` asks for; `CorruptError` where its file is no longer
+        what was registered.
         """
+        if site:
+            refuse_site(site)
         with self._acting(model) as connection:
             version = version_of(connection, model, number)
+            if site and slots.held(connection, model, environment, Slot.CHAMPION) is None:
+                what = f"{model!r} has no champion in {environment!r}: all that stand elsewhere would have nobody"
+                raise ConflictError(what, fix="promote one without a site first")
             if not version.pins:
                 what = f"{version.ref} pins no feature view: nothing could feed it"
                 raise ConflictError(what, fix="register it with the feature service that it reads")
@@ -160,37 +169,38 @@ class ModelRegistry(RegistryReader):
                 people = agreed(version, consent, given, actor=actor, at_us=now)
                 reason = f"{reason}; approved by {', '.join(people)}"
             line = ledger.Line(action="promote", before="", after="", actor=actor, reason=reason)
-            made, head = self._hand_over(connection, version, environment, slot, line, expected)
+            made, head = self._hand_over(connection, version, (environment, slot, site), line, expected)
         self.notes.note(model, head)
         return made
 
     def rollback(
-        self, model: str, *, environment: str, actor: str, reason: str, expected: int | None = None
+        self, model: str, *, environment: str, actor: str, reason: str, site: str = "", expected: int | None = None
     ) -> Assignment:
-        """Give an environment back to the champion before this one; once more, to the one before that.
+        """Give an environment, or a site, back to the champion before this one; once more, to the one before that.
 
         Raises `NotFoundError` where there is none that may still serve, `ConflictError` as `promote` does.
         """
         with self._acting(model) as connection:
-            latest = _last_good(connection, model, environment)
+            latest = _last_good(connection, model, environment, site)
             line = ledger.Line(action="rollback", before="", after="", actor=actor, reason=reason)
-            made, head = self._hand_over(connection, latest, environment, Slot.CHAMPION, line, expected)
+            made, head = self._hand_over(connection, latest, (environment, Slot.CHAMPION, site), line, expected)
         self.notes.note(model, head)
         return made
 
-    def clear(self, model: str, *, environment: str, slot: Slot, actor: str, reason: str) -> None:
-        """Leave a slot empty; a champion can only be followed by another.
+    def clear(self, model: str, *, environment: str, slot: Slot, actor: str, reason: str, site: str = "") -> None:
+        """Leave a slot empty: of a site, to whom the environment has; its champion can only be followed by another.
 
         Raises `NotFoundError` where it is empty already.
         """
-        if slot is Slot.CHAMPION:
+        if slot is Slot.CHAMPION and not site:
             raise ConflictError(
                 f"{environment!r} cannot be left without a champion of {model!r}", fix="promote another"
             )
         with self._acting(model) as connection:
-            was = slots.held(connection, model, environment, slot)
+            was = slots.held(connection, model, environment, slot, site)
             if was is None:
-                raise NotFoundError(f"{model!r} has no {slot} in {environment!r}", fix="see `lineshaft models`")
+                where = f"{environment!r}, site {site!r}" if site else f"{environment!r}"
+                raise NotFoundError(f"{model!r} has no {slot} in {where}", fix="see `lineshaft models`")
             head = self._vacate(connection, was, actor=actor, reason=reason)
         self.notes.note(model, head)
 
@@ -206,12 +216,13 @@ class ModelRegistry(RegistryReader):
             head = self._set_aside(connection, version, State.QUARANTINED, actor=actor, reason=reason)
             why = {"actor": actor, "reason": f"{version.ref} was quarantined: {reason}"}
             for held in slots.assignments(connection, model, ended=False):
-                if held.number == number and held.slot is Slot.CHAMPION:
+                if held.number == number and held.slot is Slot.CHAMPION and not held.site:
                     latest = _last_good(connection, model, held.environment)
                     line = ledger.Line(action="rollback", before="", after="", **why)
-                    made, head = self._hand_over(connection, latest, held.environment, held.slot, line, held.id)
+                    place = held.environment, held.slot, held.site
+                    made, head = self._hand_over(connection, latest, place, line, held.id)
                     returned.append(made)
-                elif held.number == number:
+                elif held.number == number:  # a site has whom its environment has
                     head = self._vacate(connection, held, **why)
         self.notes.note(model, head)
         return returned
@@ -256,17 +267,17 @@ class ModelRegistry(RegistryReader):
         self,
         connection: Connection,
         version: ModelVersion,
-        environment: str,
-        slot: Slot,
+        place: tuple[str, Slot, str],
         line: ledger.Line,
         expected: int | None,
     ) -> tuple[Assignment, Head]:
         """End whoever holds a slot, if it is who the caller expects, and begin a version; servers are told."""
         model, number, now = version.model, version.number, self.clock.now_us()
-        was = slots.held(connection, model, environment, slot)
+        environment, slot, site = place
+        was = slots.held(connection, model, environment, slot, site)
         if expected is not None and expected != (0 if was is None else was.id):
             slots.refuse_late(connection, model, slot, was)
-        self._leave_other_slots(connection, version, environment, slot, line)
+        self._leave_other_slots(connection, version, place, line)
         if was is not None:
             slots.end(connection, was, at_us=now)
         wanted = Assignment(
@@ -277,13 +288,14 @@ class ModelRegistry(RegistryReader):
             number=number,
             valid_from_us=now,
             valid_to_us=None,
+            site=site,
         )
         made = slots.assign(connection, wanted)
         judged = ledger.latest(connection, model, action="judge", number=number)
         full = replace(
             line,
-            before=slots.told(environment, slot, None if was is None else was.number),
-            after=slots.told(environment, slot, number),
+            before=slots.told(environment, slot, None if was is None else was.number, site),
+            after=slots.told(environment, slot, number, site),
             evidence="" if judged is None else judged.digest,
         )
         head = ledger.append(connection, model, number, full, at_us=now)
@@ -291,10 +303,11 @@ class ModelRegistry(RegistryReader):
         return made, head
 
     def _leave_other_slots(
-        self, connection: Connection, version: ModelVersion, environment: str, slot: Slot, line: ledger.Line
+        self, connection: Connection, version: ModelVersion, place: tuple[str, Slot, str], line: ledger.Line
     ) -> None:
         """Let a version that becomes champion hold nothing else there; a champion is not set beside itself."""
-        for held in slots.assignments(connection, version.model, environment=environment, ended=False):
+        environment, slot, site = place
+        for held in slots.assignments(connection, version.model, environment=environment, site=site, ended=False):
             if held.number != version.number or held.slot is slot:
                 continue
             if held.slot is Slot.CHAMPION:
@@ -307,7 +320,7 @@ class ModelRegistry(RegistryReader):
         """End an assignment that nobody follows; servers are told."""
         now = self.clock.now_us()
         slots.end(connection, was, at_us=now)
-        before = slots.told(was.environment, was.slot, was.number)
+        before = slots.told(was.environment, was.slot, was.number, was.site)
         line = ledger.Line(action="clear", before=before, after="", actor=actor, reason=reason)
         ledger.advance(connection, was.environment, now)
         return ledger.append(connection, was.model, was.number, line, at_us=now)
@@ -327,12 +340,17 @@ def _given(connection: Connection, version: ModelVersion) -> Sequence[Approval]:
     return [one for number, one in approvals_of(connection, version.model) if number == version.number]
 
 
-def _last_good(connection: Connection, model: str, environment: str) -> ModelVersion:
+def _last_good(connection: Connection, model: str, environment: str, site: str = "") -> ModelVersion:
     """Return the latest champion before this one that may still serve; `NotFoundError` where there is none."""
-    before = slots.earlier(ledger.chain(connection, model)[1], environment, Slot.CHAMPION)
+    before = slots.earlier(ledger.chain(connection, model)[1], environment, Slot.CHAMPION, site)
     versions = map(partial(version_of, connection, model), before)
     latest = next((one for one in versions if one.state is State.VALIDATED), None)
     if latest is None:
-        fix = "promote another version: `lineshaft models promote`"
-        raise NotFoundError(f"{model!r} has no earlier champion in {environment!r} to go back to", fix=fix)
+        where, fix = f"{environment!r}", "promote another version: `lineshaft models promote`"
+        if site:
+            where, fix = (
+                f"{environment!r}, site {site!r},",
+                "`lineshaft models clear` leaves it to the general champion",
+            )
+        raise NotFoundError(f"{model!r} has no earlier champion in {where} to go back to", fix=fix)
     return latest

@@ -26,6 +26,7 @@ from lineshaft.registry.records import (
     Transition,
     Verdict,
 )
+from lineshaft.registry.sites import Sites
 from lineshaft.registry.tables import ASSIGNMENT, GENERATION, MODEL, VERSION
 from lineshaft.registry.versions import approvals_of, evidence_of, verdicts_of, version_of, versions_of
 from lineshaft.specs import Evidence
@@ -54,6 +55,11 @@ class RegistryReader:
         """Return the experiments on models."""
         return Experiments(engine=self.engine, clock=self.clock, notes=self.notes)
 
+    @property
+    def sites(self) -> Sites:
+        """Return where assets stand."""
+        return Sites(engine=self.engine, clock=self.clock)
+
     def get(self, model: str, number: int) -> ModelVersion:
         """Return one version with its pins."""
         with connected(self.engine) as connection:
@@ -69,7 +75,8 @@ class RegistryReader:
         with connected(self.engine) as connection:
             rows = connection.execute(select(MODEL).order_by(MODEL.c.name)).all()
             numbers = connection.execute(select(VERSION.c.model)).scalars().all()
-            serving = ASSIGNMENT.c.valid_to_us.is_(None) & (ASSIGNMENT.c.slot == str(Slot.CHAMPION))
+            general = ASSIGNMENT.c.valid_to_us.is_(None) & (ASSIGNMENT.c.site == "")
+            serving = general & (ASSIGNMENT.c.slot == str(Slot.CHAMPION))
             champions = connection.execute(select(ASSIGNMENT).where(serving)).all()
         return [
             RegisteredModel(
@@ -85,24 +92,24 @@ class RegistryReader:
         ]
 
     def champion(self, model: str, environment: str, *, at_us: int | None = None) -> ModelVersion:
-        """Return the champion now, whatever the clock says, or the one that was champion at a time.
+        """Return the champion now, whatever the clock says, or the one that was champion at a time; of no one site.
 
         Raises `NotFoundError` when there is none.
         """
         ended = at_us is not None
         with connected(self.engine) as connection:
             found = slots.assignments(
-                connection, model, environment=environment, slot=Slot.CHAMPION, at_us=at_us, ended=ended
+                connection, model, environment=environment, slot=Slot.CHAMPION, site="", at_us=at_us, ended=ended
             )
             if not found:
                 fix = f"promote a version of {model}"
                 raise NotFoundError(f"model {model!r} has no champion in {environment!r}", fix=fix)
             return version_of(connection, model, found[0].number)
 
-    def held(self, model: str, environment: str, slot: Slot = Slot.CHAMPION) -> Assignment | None:
+    def held(self, model: str, environment: str, slot: Slot = Slot.CHAMPION, *, site: str = "") -> Assignment | None:
         """Return who holds a slot: what a caller decides on, whose id it then expects."""
         with connected(self.engine) as connection:
-            return slots.held(connection, model, environment, slot)
+            return slots.held(connection, model, environment, slot, site)
 
     def assignments(self, model: str) -> list[Assignment]:
         """Return who held which slot where and when, newest first."""

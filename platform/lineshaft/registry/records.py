@@ -191,7 +191,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Which version held a slot of a model in an environment, and when. Open while `valid_to_us` is None."""
+    """Which version held a slot of a model in an environment, and when. Open while `valid_to_us` is None.
+
+    `site` is whose assets it answers for; "" for all whose site has nobody in that slot, or that stand at none.
+    """
 
     id: int  # what a compare-and-swap compares: each assignment has its own, even of a version that was here before
     model: str
@@ -200,6 +203,7 @@ class Assignment:
     number: int
     valid_from_us: int
     valid_to_us: int | None
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,12 +241,24 @@ class Ack:
     replica: str
     environment: str
     generation: int
-    models: Mapping[str, int]  # those it has in memory, by the number it answers with
+    models: Mapping[
+        str, int
+    ]  # those it has in memory, by the number it answers with; of a site as `answering` names it
     at_us: int
 
     def follows(self, made: Assignment, generation: int) -> bool:
         """Return whether calls are answered by an assignment, or will be as soon as somebody asks."""
-        return self.generation >= generation and self.models.get(made.model, made.number) == made.number
+        there = self.models.get(answering(made.model, made.site), made.number)
+        return self.generation >= generation and there == made.number
+
+
+def answering(model: str, site: str) -> str:
+    """Return what a server calls a model's champion, of a site where it has its own.
+
+    >>> answering("wear", ""), answering("wear", "plant-b")
+    ('wear', 'wear, plant-b')
+    """
+    return f"{model}, {site}" if site else model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

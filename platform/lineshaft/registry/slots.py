@@ -13,9 +13,9 @@ from lineshaft.registry.records import Assignment, Slot, Transition
 from lineshaft.registry.tables import ASSIGNMENT
 
 
-def held(connection: Connection, model: str, environment: str, slot: Slot) -> Assignment | None:
-    """Return the open assignment of a slot."""
-    found = assignments(connection, model, environment=environment, slot=slot, ended=False)
+def held(connection: Connection, model: str, environment: str, slot: Slot, site: str = "") -> Assignment | None:
+    """Return the open assignment of a slot: of a site its own, not who answers there because it has none."""
+    found = assignments(connection, model, environment=environment, slot=slot, site=site, ended=False)
     return found[0] if found else None
 
 
@@ -25,16 +25,19 @@ def assignments(
     *,
     environment: str | None = None,
     slot: Slot | None = None,
+    site: str | None = None,
     at_us: int | None = None,
     ended: bool = True,
 ) -> list[Assignment]:
-    """Return who held which slot and when, newest first; of one environment, slot or time where it is named."""
+    """Return who held which slot and when, newest first; of one environment, slot, site or time where it is named."""
     table = ASSIGNMENT.c
     query = select(ASSIGNMENT).where(table.model == model)
     if environment is not None:
         query = query.where(table.environment == environment)
     if slot is not None:
         query = query.where(table.slot == str(slot))
+    if site is not None:
+        query = query.where(table.site == site)
     if at_us is not None:
         query = query.where(
             (table.valid_from_us <= at_us) & or_(table.valid_to_us.is_(None), table.valid_to_us > at_us)
@@ -60,13 +63,29 @@ def assign(connection: Connection, wanted: Assignment) -> Assignment:
     return Assignment(**{**row, "id": number})
 
 
-def told(environment: str, slot: Slot, number: int | None) -> str:
+def told(environment: str, slot: Slot, number: int | None, site: str = "") -> str:
     """Return how the history writes that a version holds a slot; of none, nothing.
 
-    >>> told("prod", Slot.CHAMPION, 3)
-    'prod:champion=3'
+    >>> told("prod", Slot.CHAMPION, 3), told("prod", Slot.CHAMPION, 3, "plant-b")
+    ('prod:champion=3', 'prod:champion@plant-b=3')
     """
-    return "" if number is None else f"{environment}:{slot}={number}"
+    return "" if number is None else f"{place(environment, slot, site)}={number}"
+
+
+def place(environment: str, slot: Slot, site: str) -> str:
+    """Return how the history writes a slot, of a site where it is one's own."""
+    return f"{environment}:{slot}@{site}" if site else f"{environment}:{slot}"
+
+
+def parsed(written: str) -> tuple[str, str, str]:
+    """Read what `place` wrote: environment, slot and site.
+
+    >>> parsed("prod:champion"), parsed("a:b:shadow@plant-b")
+    (('prod', 'champion', ''), ('a:b', 'shadow', 'plant-b'))
+    """
+    environment, _, slot = written.rpartition(":")
+    slot, _, site = slot.partition("@")
+    return environment, slot, site
 
 
 def refuse_late(connection: Connection, model: str, slot: Slot, now: Assignment | None) -> None:
@@ -79,7 +98,7 @@ def refuse_late(connection: Connection, model: str, slot: Slot, now: Assignment 
     """
     if now is None:
         raise ConflictError(f"{model!r} has no {slot} there any more", fix="look again and repeat")
-    here = told(now.environment, slot, now.number)
+    here = told(now.environment, slot, now.number, now.site)
     line = ledger.latest(connection, model, after=here)
     by = "" if line is None else f", by {line.actor} at {moment(line.at_us)}: {line.reason}"
     raise ConflictError(
@@ -88,8 +107,10 @@ def refuse_late(connection: Connection, model: str, slot: Slot, now: Assignment 
     )
 
 
-def earlier(lines: Sequence[Transition], environment: str, slot: Slot) -> list[int]:
+def earlier(lines: Sequence[Transition], environment: str, slot: Slot, site: str = "") -> list[int]:
     """Return the versions a rollback may go back to, the latest first: promotions stack up, rollbacks take them down.
+
+    A site that was left to the general champion begins anew.
 
     >>> def line(action, after):
     ...     return Transition(model="m", number=0, action=action, before="", after=after, actor="", reason="", at_us=0,
@@ -101,9 +122,12 @@ def earlier(lines: Sequence[Transition], environment: str, slot: Slot) -> list[i
     [1]
     """
     stack: list[int] = []
+    here = place(environment, slot, site)
     for line in lines:
-        place, _, number = line.after.rpartition("=")
-        if place != f"{environment}:{slot}" or line.action not in {"promote", "rollback"}:
+        if line.action == "clear" and line.before.rpartition("=")[0] == here:
+            stack.clear()
+        there, _, number = line.after.rpartition("=")
+        if there != here or line.action not in {"promote", "rollback"}:
             continue
         if line.action == "rollback":
             while stack and stack[-1] != int(number):

@@ -142,6 +142,7 @@ ASSIGNMENT = Table(
     Column("id", Integer, primary_key=True),
     Column("model", String(200), nullable=False),
     Column("environment", String(80), nullable=False),
+    Column("site", String(80), nullable=False, server_default=""),  # "": all that have no own
     Column("slot", String(20), nullable=False),
     Column("number", Integer, nullable=False),
     Column("valid_from_us", BigInteger, nullable=False),
@@ -150,7 +151,7 @@ ASSIGNMENT = Table(
     ForeignKeyConstraint(["model", "number"], ["ls_model_version.model", "ls_model_version.number"]),
     # One of a slot is open: the migration adds `WHERE valid_to_us IS NULL`. Said here, it would load every server with
     # SQLAlchemy's dialect of a database that it does not use.
-    Index("uq_ls_assignment_open_slot", "model", "environment", "slot", unique=True),
+    Index("uq_ls_assignment_open_slot", "model", "environment", "site", "slot", unique=True),
 )
 
 GENERATION = Table(

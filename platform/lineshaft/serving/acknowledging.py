@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from lineshaft.clock import Clock
 from lineshaft.registry.acks import ReplicaAcks
-from lineshaft.registry.records import Ack
+from lineshaft.registry.records import Ack, answering
 from lineshaft.serving.standing import Standing
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +43,11 @@ class Acknowledging:
                 replica=self.replica,
                 environment=self.environment,
                 generation=generation,
-                models={model: one.ready.version.number for model, one in standing.items()},
+                models={
+                    answering(model, site): one.ready.version.number
+                    for model, general in standing.items()
+                    for site, one in ({"": general, **general.sites}).items()
+                },
                 at_us=0,
             )
             self._new = True

@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lineshaft.errors import CorruptError, LineshaftError, NotFoundError, UnavailableError
 from lineshaft.models.columns import service_features
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import ModelVersion, Slot, State
+from lineshaft.registry.records import Assignment, Experiment, ModelVersion, Slot, State
 from lineshaft.serving.standing import Ready, Standing
 from lineshaft.specs import Service
 
@@ -148,32 +148,52 @@ class Champions:
                     yield model, self._standing[model]
 
     def _stand(self, model: str) -> Standing:
-        """Return who is to answer for a model: its champion, or where that cannot be used one before it."""
+        """Return who is to answer for a model, and who at sites that have slots of their own."""
         held = [one for one in self.registry.assignments(model) if one.environment == self.environment]
-        numbers = succession([one.number for one in reversed(held) if one.slot is Slot.CHAMPION])
+        before = self._standing.get(model)
+        general = self._place(model, held, "", before)
+        sites = sorted({one.site for one in held if one.site and one.valid_to_us is None})
+        if not sites:
+            return general
+        return replace(
+            general,
+            sites={site: self._place(model, held, site, before) for site in sites},
+            placed=self.registry.sites.placed(self.environment),
+        )
+
+    def _place(self, model: str, held: Sequence[Assignment], site: str, before: Standing | None) -> Standing:
+        """Return who is to answer at a place: its champion, or where that cannot be used one before it."""
+        own = [one for one in held if one.site == site]
+        general = own if not site else [one for one in held if not one.site]
+        reigns = [one.number for one in reversed(general) if one.slot is Slot.CHAMPION]
+        if any(one.slot is Slot.CHAMPION and one.valid_to_us is None for one in own) and site:
+            reigns += [one.number for one in reversed(own) if one.slot is Slot.CHAMPION]
+        numbers = succession(reigns)
         if not numbers:
             what = f"model {model!r} has no champion in {self.environment!r}"
             raise NotFoundError(what, fix=f"promote a version of {model}")
-        before = self._standing.get(model)
         found, fault = self._usable(model, numbers, before)
         if not found and before is not None:
             found = [before.ready]
         if not found:
             raise CorruptError(f"no version of {model!r} can be used: {fault}", fix="promote another version")
-        open_ = {one.slot: one.number for one in held if one.valid_to_us is None and one.slot is not Slot.CHAMPION}
-        others = {slot: self._usable(model, [number], before)[0] for slot, number in open_.items()}
+        open_ = {one.slot: one.number for one in (*general, *own) if one.valid_to_us is None}
+        others = {slot: self._usable(model, [n], before)[0] for slot, n in open_.items() if slot is not Slot.CHAMPION}
         ready_others: dict[Slot, Ready] = {slot: one[0] for slot, one in others.items() if one}
-        trial = self.registry.experiments.running(model, self.environment)
-        challenger = ready_others.get(Slot.CHALLENGER)
-        if trial is not None and (challenger is None or challenger.version.number != trial.challenger):
-            trial = None
         return Standing(
             ready=found[0],
             reserve=found[1] if len(found) > 1 else None,
             passed_over=fault if found[0].version.number != numbers[0] else "",
             others=ready_others,
-            trial=trial,
+            trial=None if site else self._trial(model, ready_others.get(Slot.CHALLENGER)),
         )
+
+    def _trial(self, model: str, challenger: Ready | None) -> Experiment | None:
+        """Return the experiment that routes, if its challenger is who holds the slot; sites are left out of it."""
+        trial = self.registry.experiments.running(model, self.environment)
+        if trial is None or challenger is None or challenger.version.number != trial.challenger:
+            return None
+        return trial
 
     def _usable(self, model: str, numbers: Sequence[int], before: Standing | None) -> tuple[list[Ready], str]:
         """Return the first two versions that can be used, and what was wrong with the first that cannot.

@@ -38,7 +38,7 @@ class FleetScored:
 
 @dataclass(slots=True, kw_only=True)
 class Remembered:
-    """Where a fleet's predictions go: at once to the log, and to the database as soon as `keep` is called."""
+    """Where a fleet's predictions go, once `keep` is called: to the log and to the database."""
 
     log: PredictionLog
     book: ScoreBook
@@ -46,15 +46,14 @@ class Remembered:
 
     def append(self, predictions: Predictions) -> None:
         """Hold one response, a shadow's too."""
-        self.log.append(predictions)
         self._held.append(predictions)
 
     def keep(self) -> None:
         """Write what is held: then it is in the log and in the database, or an error says where it is not."""
-        self.log.behind.flush()
         held, self._held = self._held, []
-        for one, rows in logged(held):
-            self.book.add(_kept(one, rows))
+        told = list(logged(held))
+        self.log.write(told)
+        self.book.add([score for one, rows in told for score in _kept(one, rows)])
 
 
 @dataclass(slots=True, kw_only=True)

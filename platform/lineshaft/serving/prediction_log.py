@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,13 @@ class PredictionLog:
         return read_predictions(self.root, model)
 
     def _write(self, held: list[Predictions]) -> None:
-        """Write one file per model and day; its name is its content's hash, so a replay makes no second file."""
+        """Write what was held."""
+        self.write(logged(held))
+
+    def write(self, rows: Iterable[tuple[Predictions, pa.Table]]) -> None:
+        """Write one file per model and day, now; its name is its content's hash, so a replay makes no second file."""
         parts: dict[tuple[str, int], list[pa.Table]] = {}
-        for one, table in logged(held):
+        for one, table in rows:
             days = one.at_us // DAY_US
             for day in np.unique(days).tolist():
                 parts.setdefault((one.model, day), []).append(table.filter(truth_array(days == day)))

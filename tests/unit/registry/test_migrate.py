@@ -16,6 +16,7 @@ from lineshaft.registry import (
     catalog_tables,
     experiment_tables,
     score_tables,
+    site_tables,
     tables,
     token_tables,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "catalog_tables",
     "experiment_tables",
     "score_tables",
+    "site_tables",
     "tables",
     "token_tables",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -190,8 +190,10 @@ def test_an_ack_follows_only_its_own_assignment() -> None:
     made = Assignment(
         id=1, model="rul", environment="prod", slot=Slot.CHAMPION, number=2, valid_from_us=0, valid_to_us=None
     )
-    ack = Ack(replica="r", environment="prod", generation=5, models={"rul": 2}, at_us=0)
+    ack = Ack(replica="r", environment="prod", generation=5, models={"rul": 2, "rul, plant-b": 3}, at_us=0)
 
     assert ack.follows(made, 5)
     assert ack.follows(made, 4)
     assert not ack.follows(made, 6)
+    assert not ack.follows(replace(made, site="plant-b"), 5)
+    assert ack.follows(replace(made, site="plant-b", number=3), 5)

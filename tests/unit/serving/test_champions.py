@@ -254,6 +254,31 @@ def test_challenger_and_shadow_stand_beside_the_champion(shop: Shop) -> None:
     assert list(others) == [Slot.CHALLENGER]
 
 
+def test_a_site_has_its_own_and_stands_in_by_the_general_champion(shop: Shop) -> None:
+    """Where its champion is damaged the general one answers; so it does at other sites, and for who stands at none."""
+    shop.promote(shop.register(2.0))
+    shop.registry.sites.place({"p0": "plant-b", "p9": "plant-c"}, environment="prod", actor="ann", reason="test")
+    third = shop.register(3.0)
+    shop.registry.promote("wear", third, environment="prod", site="plant-b", actor="ann", reason="test")
+    shop.registry.promote(
+        "wear", shop.register(4.0), environment="prod", site="plant-b", slot=Slot.SHADOW, actor="ann", reason="test"
+    )
+    serving = predictor(shop.champions())
+    serving.champions.look()
+
+    found = serving.predict(ASK)
+
+    assert [by.version for by, _ in found.by_row()] == ["wear@2", "wear@3"][::-1]
+    np.testing.assert_allclose(found.scores, [3.0, 2.0], atol=0.1)
+    standing = serving.champions.of("wear")
+    assert (list(standing.sites), standing.others) == (["plant-b"], {})
+    assert [one.version.number for one in standing.sites["plant-b"].others.values()] == [4]
+    shop.spoil(third)
+    fresh = predictor(shop.champions())
+    assert [by.version for by, _ in fresh.predict(ASK).by_row()] == ["wear@2", "wear@2"]
+    assert fresh.predict(ASK).stands_in_for.startswith("wear@3: ")
+
+
 def test_who_wants_to_know_is_told_of_each_generation(shop: Shop) -> None:
     """After the swap, with who stands: what an acknowledgement says."""
     told: list[tuple[int, dict[str, int]]] = []

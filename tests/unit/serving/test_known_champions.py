@@ -121,6 +121,22 @@ def test_a_server_that_starts_without_the_registry_answers_as_before(
         server(away, tmp_path / "nothing kept").of("wear")
 
 
+def test_sites_are_remembered_with_their_champions(
+    registry: ModelRegistry, away: ModelRegistry, tmp_path: Path
+) -> None:
+    """Without the registry an asset of a site is answered by that site's champion, and each other one as before."""
+    registry.sites.place({"p1": "plant-b"}, environment="prod", actor="ann", reason="test")
+    registry.promote("wear", 1, environment="prod", site="plant-b", actor="ann", reason="test")
+    entities = pa.table({"asset_id": ["p0", "p1"]})
+
+    before, after = server(registry, tmp_path / "kept"), server(away, tmp_path / "kept")
+
+    for one in (before, after):
+        shares = one.of("wear").deal(entities)
+        told = [(share.at.ready.version.number, share.rows is not None and share.rows.tolist()) for share in shares]
+        assert told == [(2, [True, False]), (1, [False, True])]
+
+
 def test_features_and_scores_come_without_any_database(
     registry: ModelRegistry, away: ModelRegistry, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from lineshaft.registry import (
     catalog_tables,
     experiment_tables,
     score_tables,
+    site_tables,
     tables,
     token_tables,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "catalog_tables",
     "experiment_tables",
     "score_tables",
+    "site_tables",
     "tables",
     "token_tables",
 ]
