@@ -68,7 +68,7 @@ def acknowledging(ledger: Any, **more: Any) -> Acknowledging:
 
 def standing(number: int) -> Any:
     """Return that a version answers."""
-    return {"rul": SimpleNamespace(ready=SimpleNamespace(version=SimpleNamespace(number=number)))}
+    return {"rul": SimpleNamespace(ready=SimpleNamespace(version=SimpleNamespace(number=number)), sites={})}
 
 
 def until(true: Callable[[], object]) -> None:
