@@ -9,11 +9,10 @@ from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.calibration import KINDS as LAWS
 from lineshaft.models.detectors import KINDS
-from lineshaft.models.scoring import LINKS
+from lineshaft.models.parameters import Value, check_params
+from lineshaft.models.search import Space, check_space
 
 TASKS = ("binary", "regression", "rul", "survival", "anomaly")
-SCORED = {"booster": ("gbtree",), "objective": tuple(LINKS)}
-"""Of XGBoost's parameters those that decide whether a model can be scored without it, and what they may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +27,7 @@ class ModelSpec:
     A rise of a feature in `rising` never lowers the score, and of one in `falling` never raises it, because physics
     says so. The model of `age` alone stands beside every score. `calibrate` names the law, if any, by which sums of
     leaves become probabilities, and `budget` how many alerts a day 100 assets may raise: a figure beside the others.
+    `tune` is where better parameters may be looked for, `study` the digest of the search that found these.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ModelSpec:
     label: str = "label"
     group: str = "asset_id"
     time: str = "event_time"
-    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    params: Mapping[str, Value] = field(default_factory=dict)
     rounds: int = 200
     seed: int = 7
     test_share: float = 0.3
@@ -55,6 +55,8 @@ class ModelSpec:
     split: str = "asset"
     embargo_us: int = 0
     reach_us: int = 0
+    tune: Space = field(default_factory=dict)
+    study: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
@@ -110,10 +112,8 @@ class ModelSpec:
             raise InputError("an anomaly model needs its alert", where=self.name, fix="write alert: {threshold: 6}")
 
     def _check_booster(self) -> None:
-        """Refuse trees that are none, or that could not be scored without XGBoost."""
+        """Refuse trees that are none, or that could not be scored without XGBoost, and words that nobody reads."""
         if self.rounds < 1:
             raise InputError(f"rounds: {self.rounds} grows no tree", where=self.name, fix="use 200")
-        for name, known in SCORED.items():
-            if self.params.get(name, known[0]) not in known:
-                what = f"params: {{{name}: {self.params[name]}}} trains what is not scored here"
-                raise InputError(what, where=self.name, fix=f"use {', '.join(known)}")
+        check_params(self.params, self.task, where=self.name)
+        check_space(self.tune, self.task, where=self.name)

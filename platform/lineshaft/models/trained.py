@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lineshaft.models.matrix import Examples
 from lineshaft.models.scores import Floats
 from lineshaft.models.spec import ModelSpec
+from lineshaft.models.tuning import Search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class TrainedModel:
     library: str
     unseen: Unseen
     curve: tuple[tuple[float, float], ...] = ()  # what a model card draws
+    search: Search | None = None  # where parameters were looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +62,10 @@ class Unseen:
 
 
 def told_of(spec: ModelSpec) -> dict[str, object]:
-    """Return what a version keeps of its declaration beside what its library was told: split, calibration, alert."""
+    """Return what a version keeps of its declaration beside what its library was told: split, law, search, alert."""
     split: dict[str, object] = {"folds": spec.folds} if spec.folds else {"test_share": spec.test_share}
     split |= {"split": "time", "embargo_us": spec.embargo_us} if spec.split == "time" else {}
     split |= {"budget": spec.budget} if spec.budget else {}
     split |= {} if spec.calibrate == "none" else {"calibrate": spec.calibrate}
+    split |= {"study": spec.study} if spec.study else {}
     return split if spec.alert is None else {**split, "alert": spec.alert.to_params()}

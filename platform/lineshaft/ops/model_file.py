@@ -14,6 +14,8 @@ from lineshaft.definitions.words import parse_duration
 from lineshaft.errors import DefinitionError, InputError, NotFoundError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.columns import numeric_features
+from lineshaft.models.parameters import Value
+from lineshaft.models.search import Space, read_space
 from lineshaft.models.spec import ModelSpec
 from lineshaft.specs import Service
 
@@ -35,7 +37,7 @@ KEYS: Mapping[str, Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
         **dict.fromkeys(("task", "service", "description", "every", "age", "detector", "calibrate"), _TEXT),
         **dict.fromkeys(("assets", "features", "rising", "falling"), _NAMES),
         **dict.fromkeys(("seed", "rounds"), _WHOLE),
-        **dict.fromkeys(("label", "split", "alert"), _PART),
+        **dict.fromkeys(("label", "split", "alert", "tune"), _PART),
         "params": _PARAMS,
         "budget": _NUMBER,
     },
@@ -54,6 +56,7 @@ class ModelFile:
     whether a failure comes within `horizon_us`, a rul model how many stretches `every_us` are left, at most `cap`.
     A survival model says so by a `log` in which many a life was cut short by a repair, and not by its end.
     An anomaly model learns from each asset's first `healthy_us`, and needs no table.
+    `tune` is where `lineshaft train --tune` may look for better parameters than `params`; the usual places unless said.
     `assets` are patterns: the outcome of an asset that none of them matches is neither learned from nor looked at.
     """
 
@@ -81,7 +84,8 @@ class ModelFile:
     budget: float = 0
     seed: int = 7
     rounds: int = 200
-    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    params: Mapping[str, Value] = field(default_factory=dict)
+    tune: Space = field(default_factory=dict)
     description: str = ""
     text: str = field(default="", compare=False, repr=False)  # as it was written
 
@@ -144,6 +148,7 @@ class ModelFile:
             service=self.service,
             features=self._matching(self.features, offered),
             params=self.params,
+            tune=self.tune,
             rounds=self.rounds,
             seed=self.seed,
             test_share=self.held_out,
@@ -210,8 +215,8 @@ def parse_model(name: str, text: str, *, where: str) -> ModelFile:
 
 
 def _unreadable(error: object, where: str) -> DefinitionError:
-    told = error.what if isinstance(error, InputError) else error
-    return DefinitionError(f"cannot read a model: {told}", where=where, fix="see the how-to on training")
+    told, fix = (error.what, error.fix) if isinstance(error, InputError) else (error, "")
+    return DefinitionError(f"cannot read a model: {told}", where=where, fix=fix or "see the how-to on training")
 
 
 def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
@@ -234,6 +239,7 @@ def _read(name: str, content: dict[str, Any], *, text: str) -> ModelFile:
         horizon_us=parse_duration(label["horizon"]) if "horizon" in label else 0,
         healthy_us=parse_duration(label["healthy"]) if "healthy" in label else 0,
         alert=_alert(_mapping(content["alert"], "alert")) if "alert" in content else None,
+        tune=read_space(content.get("tune", {})),
         split_by=split.get("by", ""),
         embargo_us=parse_duration(split["embargo"]) if "embargo" in split else 0,
         text=text,

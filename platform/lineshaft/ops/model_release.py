@@ -14,6 +14,7 @@ from lineshaft.models.scores import evidence_of
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
+from lineshaft.models.tuning import Search, Tuning
 from lineshaft.registry.consents import who
 from lineshaft.registry.models import NOBODY, ModelRegistry
 from lineshaft.registry.records import (
@@ -37,6 +38,7 @@ class Release:
     judgement: Judged
     assignment: Assignment | None
     waits_for: str = ""
+    search: Search | None = None  # where its parameters were looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +82,23 @@ def candidate(spec: ModelSpec, trained: TrainedModel, origin: Origin) -> Candida
 
 
 def release(
-    registry: ModelRegistry, spec: ModelSpec, table: pa.Table, *, origin: Origin, policy: Policy, environment: str
+    registry: ModelRegistry,
+    spec: ModelSpec,
+    table: pa.Table,
+    *,
+    origin: Origin,
+    policy: Policy,
+    environment: str,
+    tuning: Tuning | None = None,
 ) -> Release:
     """Train on a point-in-time training set and register the result; promote what passes, where the policy says so.
 
+    With `tuning`, parameters are looked for first, and the search is kept among the artifacts.
     table: entity columns, the label, and the service's `view__feature` columns.
     """
-    trained = train(spec, table)
+    trained = train(spec, table, tuning=tuning)
+    if trained.search is not None:
+        registry.artifacts.put(trained.search.content, artifact_format="json")
     version = registry.register(candidate(spec, trained, origin), actor=origin.actor, reason=f"{trained.rows} rows")
     own = evidence_of(trained.metrics, rows=trained.training_set, unseen=trained.unseen.assets)
     registry.attest(version.model, version.number, own, actor=origin.actor)
@@ -109,7 +121,7 @@ def release(
             actor=f"policy {policy.name}, for {origin.actor}",
             reason=judged.detail,
         )
-    return Release(version=version, judgement=judged, assignment=assignment, waits_for=waits_for)
+    return Release(version=version, judgement=judged, assignment=assignment, waits_for=waits_for, search=trained.search)
 
 
 def pass_gates(

@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 
 from lineshaft.errors import LineshaftError
 from lineshaft.models.matrix import examples
+from lineshaft.models.spec import ModelSpec
 from lineshaft.models.training import fit
+from lineshaft.models.tuning import Search
 from lineshaft.ops.environment import environment, packages_sha256
 from lineshaft.ops.learning import Lesson, Subject, answered, labelled_moments, subject_of
 from lineshaft.ops.model_file import ModelFile, parse_model
@@ -166,10 +168,11 @@ class _Again:
         rows = examples(subject.spec, table)
         faults = [] if rows.fingerprint == version.training_set else [_digests(rows.fingerprint, version.training_set)]
         yield _stage("matrix", faults, f"{len(rows.labels)} rows x {rows.values.shape[1]}, {rows.fingerprint[:12]}…")
-        fitted = fit(subject.spec, rows, threads=self.threads)
+        spec, found = self._tuned(subject.spec)
+        fitted = fit(spec, rows, threads=self.threads)
         recorded = {name: value for name, value in version.params.items() if name != "nthread"}
-        faults = _unlike({**fitted.params, "seed": subject.spec.seed}, {**recorded, "seed": version.seed})
-        yield _stage("parameters", faults, f"{len(recorded)} of them, seed {version.seed}")
+        faults = _unlike({**fitted.params, "seed": spec.seed}, {**recorded, "seed": version.seed})
+        yield _stage("parameters", faults, f"{len(recorded)} of them, seed {version.seed}{found}")
         yield self._library(fitted.library)
         digest = hashlib.sha256(fitted.artifact).hexdigest()
         faults = [] if digest == version.artifact_sha256 else [_digests(digest, version.artifact_sha256)]
@@ -193,6 +196,16 @@ class _Again:
         told = self.told
         digest = hashlib.sha256(told.model_file.encode()).hexdigest()[:12]
         return _stage("definition", faults, f"model file {digest}…, catalogue as of apply {told.catalog_generation}")
+
+    def _tuned(self, spec: ModelSpec) -> tuple[ModelSpec, str]:
+        """Return the declaration with the parameters that were found, and where: nothing is looked for again."""
+        study = self.version.params.get("study")
+        if study is None:
+            return spec, ""
+        kept = Search.of(self.sources.artifacts.get(str(study), artifact_format="json"))
+        names = ", ".join(sorted(kept.own.found))
+        trial = f"trial {kept.own.best} of {len(kept.own.trials) - 1} by {kept.library} had them"
+        return kept.applied(spec), f"; {names} as found: {trial}, study {kept.sha256[:12]}…"
 
     def _library(self, library: str) -> Stage:
         """Compare what computes now with what computed then."""

@@ -165,10 +165,10 @@ def test_labels_that_teach_nothing_are_refused(label: list[float], message: str)
         train(SPEC, table)
 
 
-def test_a_parameter_that_xgboost_refuses_is_a_fault_of_the_declaration() -> None:
-    """Its own first line is told, and whose parameters they are."""
-    with pytest.raises(DefinitionError, match=r"XGBoost refuses this: .*max_depth.*deep") as refused:
-        train(replace(SPEC, params={"max_depth": "deep"}), rows())
+def test_what_xgboost_refuses_is_a_fault_of_the_declaration() -> None:
+    """Labels that an objective cannot have, say: its own first line is told, and whose parameters they are."""
+    with pytest.raises(DefinitionError, match=r"XGBoost refuses this: .*label") as refused:
+        train(replace(SPEC, params={"objective": "reg:gamma"}), rows())
     assert refused.value.where == "params of 'bearing_failure'"
     assert "\n" not in refused.value.what
 

@@ -8,6 +8,7 @@ import pytest
 
 from lineshaft.errors import DefinitionError, NotFoundError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.models.search import Range
 from lineshaft.ops.model_file import FOLDER, model_file, model_names
 from lineshaft.specs import Service, ServiceView
 
@@ -85,6 +86,8 @@ def test_a_file_becomes_a_spec_of_the_service_it_names(tmp_path: Path) -> None:
         ("cap: 125", "cap: high", "label: cap is 'high', not a number"),
         ("{max_depth: 4}", "[4]", r"params is \[4\], not a mapping"),
         ("{max_depth: 4}", "{max_depth: [4]}", "params is .*, not a mapping of numbers and words"),
+        ("rounds: 30", "tune: [2, 4]", r"tune is \[2, 4\], not a mapping"),
+        ("rounds: 30", "tune: {max_depth: [4, 2]}", r"tune: max_depth is \[4, 2\], neither a range nor a choice"),
     ],
 )
 def test_a_file_that_could_not_be_learned_from_honestly_is_refused(
@@ -103,8 +106,10 @@ def test_a_file_that_could_not_be_learned_from_honestly_is_refused(
     [
         ("rounds: 30", "rounds: 0", "rounds: 0 grows no tree"),
         ("folds: 5", "held_out: 3", "held_out: 3 is not a share between 0 and 1"),
-        ("max_depth: 4", "booster: dart", "params: {booster: dart} trains what is not scored here"),
-        ("max_depth: 4", "objective: multi:softmax", "objective: multi:softmax} trains what is not scored"),
+        ("max_depth: 4", "booster: dart", "params: booster is 'dart', not one of gbtree"),
+        ("max_depth: 4", "objective: multi:softmax", "objective is 'multi:softmax', not one of binary:logistic"),
+        ("max_depth: 4", "max_dept: 4", "params: max_dept is read by nobody"),
+        ("rounds: 30", "tune: {max_dept: [2, 4]}", "params: max_dept is read by nobody"),
     ],
 )
 def test_a_file_that_could_not_be_trained_is_refused_before_any_data(
@@ -117,6 +122,15 @@ def test_a_file_that_could_not_be_trained_is_refused_before_any_data(
     with pytest.raises(DefinitionError, match=text) as refused:
         declared.spec(SERVICE)
     assert refused.value.where == "models/life.yaml"
+
+
+def test_where_to_look_for_parameters_is_declared_beside_them(tmp_path: Path) -> None:
+    """Ranges and choices become the spec's, and a file that names none has none of its own."""
+    text = WHOLE.replace("s4_*", "s4_mean")
+    spec = model_file(declare(tmp_path, text + "tune: {eta: [0.01, 0.3, log]}\n"), "life").spec(SERVICE)
+
+    assert spec.tune == {"eta": Range(low=0.01, high=0.3, log=True)}
+    assert model_file(declare(tmp_path, text), "life").spec(SERVICE).tune == {}
 
 
 def test_an_anomaly_model_learns_from_healthy_rows_and_says_when_to_alert(tmp_path: Path) -> None:
