@@ -16,12 +16,15 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from lineshaft.cli.models import run_training
+from lineshaft.cli.training import run_training
 from lineshaft.errors import NotFoundError
+from lineshaft.models.tuning import Tuning
 from lineshaft.ops.reproduce import STAGES, Reproduction, Sources, difference, kept_training_set, reproduce
 from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.records import ModelVersion
 from lineshaft.settings import Settings
+from lineshaft.sources.cmapss import EPOCH
+from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, View, row_schema
 from lineshaft.wiring import Parts, connect
 
@@ -51,6 +54,24 @@ seed: 7
 rounds: 30
 calibrate: platt
 """
+LIFE = """\
+task: survival
+service: bearing_health
+every: 1h
+label: {log: maintenance}
+split: {by: asset_id, folds: 3}
+rounds: 20
+params: {aft_loss_distribution_scale: 0.5}
+"""
+LEFT = """\
+task: rul
+service: bearing_health
+every: 1h
+label: {ends: truth, cap: 40}
+split: {by: asset_id, held_out: 0.3}
+rounds: 20
+tune: {max_depth: [1, 6], eta: [0.01, 0.3, log], rounds: [10, 60, log]}
+"""
 DETECTOR = """\
 task: anomaly
 service: bearing_health
@@ -59,6 +80,22 @@ detector: forest
 label: {healthy: 30h}
 alert: {threshold: 0.7, persist: 2/3}
 split: {by: asset_id, folds: 3}
+"""
+
+
+KINDS = {"wear": DECLARED, "life": LIFE, "left": LEFT, "sought": LEFT, "odd": DETECTOR}
+"""A calibrated probability, lives cut short, a remaining life, one whose parameters were looked for, a detector."""
+TREES = ("wear", "life", "left", "sought")
+EACH = """\
+import sys
+from lineshaft.cli import main
+for version in sys.argv[1:]:
+    sys.argv = ["lineshaft", "reproduce", version, "--threads", "2", "--json"]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, version
+    print(end="\\0")
 """
 
 
@@ -102,20 +139,27 @@ def maintenance(*, without: int = 0) -> pa.Table:
     return pa.table({"asset_id": failed, "event_time": at, "kind": ["failure"] * len(failed)})
 
 
+def truth() -> pa.Table:
+    """Return when each pump's life ended, in hours from where the product counts cycles; of every other, much later."""
+    began = utc_us(EPOCH) // HOUR_US
+    ends = [HOURS + 1 - began + (i % 2) * 9 * i for i in range(ASSETS)]
+    return pa.table({"asset_id": NAMES, "cycles": ends, "rul": [0] * ASSETS})
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home in which a model was trained by its declaration, as `lineshaft train` does."""
+    """Return a home in which a model of each kind was trained by its declaration, as `lineshaft train` does."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "repo" / "models").mkdir(parents=True)
-    (folder / "repo" / "models" / "wear.yaml").write_text(DECLARED)
-    (folder / "repo" / "models" / "odd.yaml").write_text(DETECTOR)
+    for name, text in KINDS.items():
+        (folder / "repo" / "models" / f"{name}.yaml").write_text(text)
     with connected(folder) as parts:
         parts.catalog.apply(Repository(), actor="ana")
         for start in range(1, HOURS, 20):
             parts.offline.write_rows(VIEW, rows(range(start, start + 20)), batch=f"day {start}")
-        keep_tables({"maintenance": maintenance()}, parts.tables)
-        run_training(parts, "wear")
-        run_training(parts, "odd")
+        keep_tables({"maintenance": maintenance(), "truth": truth()}, parts.tables)
+        for name in KINDS:
+            run_training(parts, name, tuning=Tuning(trials=4) if name == "sought" else None)
     return folder
 
 
@@ -141,19 +185,58 @@ def sources(parts: Parts) -> Sources:
     )
 
 
-def altered(parts: Parts, **changes: Any) -> Reproduction:
-    """Make the version again with something else in its record."""
-    return reproduce(replace(parts.registry.get("wear", 1), **changes), sources(parts))
+def altered(parts: Parts, model: str, **changes: Any) -> Reproduction:
+    """Make a version again with something else in its record."""
+    return reproduce(replace(parts.registry.get(model, 1), **changes), sources(parts))
 
 
-def test_every_stage_is_the_same_at_once(parts: Parts) -> None:
-    """Eight stages, each named, the last with the SHA-256 that is registered."""
-    made = reproduce(parts.registry.get("wear", 1), sources(parts))
+@pytest.mark.parametrize("model", KINDS)
+def test_every_stage_is_the_same_at_once(parts: Parts, model: str) -> None:
+    """Eight stages, each named, the last with the SHA-256 that is registered; whatever kind of model it is."""
+    made = reproduce(parts.registry.get(model, 1), sources(parts))
 
     assert made.first is None, made.first
     assert tuple(stage.name for stage in made.stages) == STAGES
-    assert parts.registry.get("wear", 1).artifact_sha256 in made.stages[-1].detail
+    assert parts.registry.get(model, 1).artifact_sha256 in made.stages[-1].detail
     assert made.exit_code == 0
+
+
+def test_what_was_looked_for_is_not_looked_for_again(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kept search says which parameters, and that they are its; without Optuna they do as well."""
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    version = parts.registry.get("sought", 1)
+
+    made = reproduce(version, sources(parts))
+
+    assert made.first is None, made.first
+    told = made.stages[STAGES.index("parameters")].detail
+    assert "eta, max_depth, rounds as found: trial " in told
+    assert f"by optuna 5.0.0 had them, study {str(version.params['study'])[:12]}…" in told
+    assert version.params["rounds"] != parts.registry.get("left", 1).params["rounds"]
+
+
+def spoilt(parts: Parts, *, whole: bool) -> Reproduction:
+    """Make the tuned version again with another search in its file's place, or with none."""
+    version = parts.registry.get("sought", 1)
+    (path,) = parts.registry.artifacts.root.rglob(f"{version.params['study']}.*")
+    content = path.read_bytes()
+    path.unlink()
+    if whole:
+        path.write_bytes(content.replace(b'"seed": 7', b'"seed": 8'))
+    try:
+        return reproduce(version, sources(parts))
+    finally:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("whole", "what"), [(True, "was altered after it was registered"), (False, "no artifact")])
+def test_a_search_that_is_gone_or_another_is_named(parts: Parts, *, whole: bool, what: str) -> None:
+    """It is an input like the labels: what is made without it would be a guess."""
+    made = spoilt(parts, whole=whole)
+
+    assert made.first is not None
+    assert (made.first.name, made.exit_code) == ("parameters", 1)
+    assert what in made.first.detail
 
 
 def test_a_stored_file_that_was_altered_is_not_called_the_same(parts: Parts) -> None:
@@ -172,60 +255,55 @@ def test_a_stored_file_that_was_altered_is_not_called_the_same(parts: Parts) -> 
     assert "was altered after it was registered" in made.first.detail
 
 
-def test_a_detector_is_made_again_too(parts: Parts) -> None:
-    """It has no table of outcomes, and another library."""
-    made = reproduce(parts.registry.get("odd", 1), sources(parts))
-
-    assert made.first is None, made.first
-    assert "taken for healthy" in made.stages[1].detail
-
-
 def pins(version: ModelVersion, table_version: int) -> Any:
     """Return a version's pins, at another table version."""
     return tuple(replace(pin, table_version=table_version) for pin in version.pins)
 
 
-def of_definition(parts: Parts) -> Reproduction:
+def of_definition(parts: Parts, model: str) -> Reproduction:
     """Declare fewer features."""
-    told = parts.registry.get("wear", 1).provenance
+    told = parts.registry.get(model, 1).provenance
     assert told is not None
-    text = DECLARED + 'features: ["*rms*"]\n'
-    return altered(parts, provenance=replace(told, model_file=text))
+    return altered(parts, model, provenance=replace(told, model_file=KINDS[model] + 'features: ["*rms*"]\n'))
 
 
-def of_labels(parts: Parts) -> Reproduction:
-    """Overwrite the log that was kept."""
-    (path,) = (parts.tables / "pinned").glob("*.parquet")
+def of_labels(parts: Parts, model: str) -> Reproduction:
+    """Overwrite the table of outcomes that was kept."""
+    told = parts.registry.get(model, 1).provenance
+    assert told is not None
+    path = parts.tables / "pinned" / f"{told.label_sha256}.parquet"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:
-        return altered(parts)
+        return altered(parts, model)
     finally:
         path.write_bytes(content)
 
 
-def of_moments(parts: Parts) -> Reproduction:
+def of_moments(parts: Parts, model: str) -> Reproduction:
     """Read the table before its last commit."""
-    version = parts.registry.get("wear", 1)
-    return altered(parts, pins=pins(version, version.pins[0].table_version - 1))
+    version = parts.registry.get(model, 1)
+    return altered(parts, model, pins=pins(version, version.pins[0].table_version - 1))
 
 
-def of_features(parts: Parts) -> Reproduction:
+def of_features(parts: Parts, model: str) -> Reproduction:
     """Slip in a row that claims to have been known in time."""
     slipped = rows(range(5, 6), add=0.5, known_us=5 * HOUR_US + 40_000_000, assets=1)
-    at = parts.offline.write_rows(VIEW, slipped, batch="slipped")
-    return altered(parts, pins=pins(parts.registry.get("wear", 1), at))
+    at = parts.offline.write_rows(VIEW, slipped, batch=f"slipped for {model}")
+    return altered(parts, model, pins=pins(parts.registry.get(model, 1), at))
 
 
-ALTERED: dict[str, Callable[[Parts], Reproduction]] = {
+ALTERED: dict[str, Callable[[Parts, str], Reproduction]] = {
     "definition": of_definition,
     "labels": of_labels,
     "moments": of_moments,
     "features": of_features,
-    "matrix": lambda parts: altered(parts, training_set="0" * 64),
-    "parameters": lambda parts: altered(parts, params={**parts.registry.get("wear", 1).params, "eta": 0.3}),
-    "library": lambda parts: altered(parts, library="xgboost 3.1.0"),
-    "artifact": lambda parts: altered(parts, artifact_sha256="0" * 64),
+    "matrix": lambda parts, model: altered(parts, model, training_set="0" * 64),
+    "parameters": lambda parts, model: altered(
+        parts, model, params={**parts.registry.get(model, 1).params, "subsample": 0.3}
+    ),
+    "library": lambda parts, model: altered(parts, model, library="xgboost 3.1.0"),
+    "artifact": lambda parts, model: altered(parts, model, artifact_sha256="0" * 64),
 }
 TOLD = {
     "definition": "1 features differ, first vibration__kurtosis_1h",
@@ -233,16 +311,17 @@ TOLD = {
     "moments": "rows here",
     "features": "values in 2 columns differ; first vibration__rms_1h of (pump-00",
     "matrix": "recorded",
-    "parameters": "eta is 0.05 here, 0.3 recorded",
+    "parameters": "subsample is 0.8 here, 0.3 recorded",
     "library": "xgboost 3.2.0 here, xgboost 3.1.0 then",
     "artifact": "recorded",
 }
 
 
+@pytest.mark.parametrize("model", TREES)
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_stage_that_was_altered_is_the_one_named(parts: Parts, stage: str) -> None:
+def test_the_stage_that_was_altered_is_the_one_named(parts: Parts, stage: str, model: str) -> None:
     """One input changed, one at a time: the first difference is there, and says what differs."""
-    made = ALTERED[stage](parts)
+    made = ALTERED[stage](parts, model)
 
     assert made.first is not None
     assert (made.first.name, made.first.outcome, made.exit_code) == (stage, "differs", 1)
@@ -259,21 +338,24 @@ def test_another_process_later_with_other_threads_makes_the_same_bits(home: Path
             parts.offline.write_rows(VIEW, late, batch=f"late {number}")
             if number % 40 == 39:
                 parts.offline.compact(VIEW)
-        keep_tables({"maintenance": maintenance(without=3)}, parts.tables)
+        keep_tables({"maintenance": maintenance(without=3), "truth": truth().slice(1)}, parts.tables)
         parts.catalog.apply(Repository(views=(replace(VIEW, ttl_us=1),), generation=1), actor="bo")
-        (home / "repo" / "models" / "wear.yaml").write_text(DECLARED.replace("seed: 7", "seed: 8"))
+        for name, text in KINDS.items():
+            (home / "repo" / "models" / f"{name}.yaml").write_text(text + "seed: 8\n" * ("seed" not in text))
         kept = parts.catalog.pinned_versions(VIEW)
         assert parts.offline.vacuum(VIEW, retention_hours=0, keep_versions=kept) > 0
-        registered = parts.registry.get("wear", 1).artifact_sha256
+        registered = {name: parts.registry.get(name, 1).artifact_sha256 for name in KINDS}
 
-    asked = [sys.executable, "-m", "lineshaft.cli", "reproduce", "wear@1", "--threads", "2", "--json"]
     told = {"LINESHAFT_HOME": str(home), "LINESHAFT_REDIS_URL": "redis://127.0.0.1:1", "OMP_NUM_THREADS": "2"}
     environment = {**os.environ, **told}  # noqa: TID251 - the child's own
+    asked = [sys.executable, "-c", EACH, *(f"{name}@1" for name in registered)]
     there = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False, cwd=home)
 
-    answer = json.loads(there.stdout)
-    assert (there.returncode, answer["same"], answer["first"]) == (0, True, None), answer
-    assert registered in answer["stages"][-1]["detail"]
+    answers = iter(there.stdout.split("\0"))
+    for name, digest in registered.items():
+        made = json.loads(next(answers))
+        assert (made["version"], made["same"], made["first"]) == (f"{name}@1", True, None), made
+        assert digest in made["stages"][-1]["detail"]
 
 
 def test_a_vacuum_that_forgot_a_pin_is_named(home: Path) -> None:
@@ -290,7 +372,7 @@ def test_a_vacuum_that_forgot_a_pin_is_named(home: Path) -> None:
 
 def test_what_was_not_recorded_is_said(parts: Parts) -> None:
     """A version of before there was provenance is no failure, and no success either."""
-    made = altered(parts, provenance=None)
+    made = altered(parts, "wear", provenance=None)
 
     assert [stage.outcome for stage in made.stages] == ["not recorded"]
     assert made.exit_code == 2

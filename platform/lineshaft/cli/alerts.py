@@ -11,12 +11,12 @@ from typing import Annotated
 
 import typer
 
-from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import NotFoundError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.ops.account import account
 from lineshaft.ops.model_file import model_names
 from lineshaft.registry.alerts import Alert, AlertBook
 from lineshaft.serving.alert_loop import AlertLoop

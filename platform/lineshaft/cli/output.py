@@ -63,6 +63,14 @@ def show_json(value: object) -> None:
     console.print_json(json.dumps(_strict(value), default=str))
 
 
+def show_line(row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what just happened as one line, of JSON or of words; whoever reads along has it at once."""
+    words = ", ".join(f"{name} {_text(value)}" for name, value in row.items() if value not in ("", None))
+    text = json.dumps(_strict(row), default=str) if as_json else words
+    console.print(text, soft_wrap=True, markup=not as_json)
+    console.file.flush()
+
+
 def show(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, nothing: str = "nothing yet") -> None:
     """Print rows as a table, or as JSON; where there are none, say what that means."""
     if as_json:

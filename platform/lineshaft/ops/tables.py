@@ -37,6 +37,11 @@ def read_table(name: str, folder: Path) -> pa.Table:
     return pq.read_table(pa.BufferReader(_content(name, folder)))
 
 
+def table_sha256(name: str, folder: Path) -> str:
+    """Return the SHA-256 of a kept table's file; raises `NotFoundError` as `read_table` does."""
+    return hashlib.sha256(_content(name, folder)).hexdigest()
+
+
 def pin_table(name: str, folder: Path) -> PinnedTable:
     """Return a kept table, and keep this content of it whatever takes its place."""
     content = _content(name, folder)

@@ -8,7 +8,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lineshaft.boosters.document import read_document
@@ -31,9 +31,10 @@ FORMATS: Mapping[str, Callable[[bytes, str], None]] = {"ubj": _check_booster, "j
 
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
-    """Files under `root`, each at `<first two hex digits>/<sha256>.<format>`."""
+    """Files under `root`, each at `<first two hex digits>/<sha256>.<format>`, of the formats that are taken there."""
 
     root: Path
+    formats: Mapping[str, Callable[[bytes, str], None]] = field(default_factory=lambda: FORMATS)
 
     def put(self, content: bytes, *, artifact_format: str) -> str:
         """Store bytes and return their sha256; storing the same bytes twice is one file.
@@ -45,10 +46,10 @@ class ArtifactStore:
         CorruptError
             If the folder they belong in is a link to somewhere else.
         """
-        if artifact_format not in FORMATS:
+        if artifact_format not in self.formats:
             fix = "save the model with save_raw('ubj') or save_raw('json')"
             raise InputError(f"artifacts of format {artifact_format!r} are not taken", fix=fix)
-        FORMATS[artifact_format](content, artifact_format)
+        self.formats[artifact_format](content, artifact_format)
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest, artifact_format)
         with suppress(FileExistsError):
@@ -86,7 +87,7 @@ class ArtifactStore:
 
     def _path(self, digest: str, artifact_format: str) -> Path:
         """Return where a digest lives; refuse names that are no digests."""
-        if len(digest) != 64 or set(digest) - set("0123456789abcdef") or artifact_format not in FORMATS:
+        if len(digest) != 64 or set(digest) - set("0123456789abcdef") or artifact_format not in self.formats:
             raise InputError(f"{digest!r}.{artifact_format!r} names no artifact")
         return self.root / digest[:2] / f"{digest}.{artifact_format}"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lineshaft.cli.actor import account
+from lineshaft.ops.account import account
 from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.records import Candidate, Slot, Verdict
 from lineshaft.settings import Settings

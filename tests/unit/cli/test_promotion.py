@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from lineshaft.cli.actor import account
+from lineshaft.ops.account import account
 from lineshaft.registry.records import Candidate, Verdict
 from lineshaft.settings import Settings
 from lineshaft.stores.embedded import EmbeddedValkey

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lineshaft.cli.actor import account
 from lineshaft.clock import SystemClock
+from lineshaft.ops.account import account
 from lineshaft.registry.records import Ack, Candidate, Consent
 from lineshaft.settings import Settings
 from lineshaft.stores.embedded import EmbeddedValkey

@@ -16,8 +16,8 @@ from lineshaft.cli.demo.inputs import Cast
 from lineshaft.cli.demo.pictures import paint
 from lineshaft.cli.demo.story import Story
 from lineshaft.cli.materialize import run_backfill, wanted_views
-from lineshaft.cli.models import run_training
 from lineshaft.cli.repo import make_plan
+from lineshaft.cli.training import run_training
 from lineshaft.cli.verify import report, run_proof
 from lineshaft.cli.web import admin_page
 from lineshaft.errors import NotFoundError
