@@ -41,6 +41,7 @@ from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.served_log import ServedAnswers
 from lineshaft.serving.server import Handlers, Limits
 from lineshaft.serving.tls import Tls
+from lineshaft.serving.warming import begin
 from lineshaft.serving.write_behind import WriteBehind
 from lineshaft.settings import Settings
 from lineshaft.specs import View
@@ -300,7 +301,7 @@ def handlers(parts: Parts, *, inbox: Path | None = None) -> Handlers:
         features=features,
         training=TrainingSetHandler(plans=features.plans, offline=parts.offline),
         predictor=predictor,
-        start=champions.start,
+        start=lambda: begin(champions, features),
         upkeep=parts.online.keep_known,
         close=close,
         metrics=metrics,

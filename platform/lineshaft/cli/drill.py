@@ -58,11 +58,18 @@ def drill(
         callers = Callers(address=plant.address, rate=rate)
         stack.enter_context(callers.going_on())
         callers.warm(seconds=_WARM_S)
+        start_s = time.monotonic()
         for one in rounds(chosen, until_s=time.monotonic() + minutes * 60):
             tell(f"{one.name}: {one.says}")
             reports.append(run(one, plant, callers, hold_s=hold))
             footprints.append(plant.footprint())
+        took_ms = sorted(1e3 * one.took_s for one in callers.between(start_s, time.monotonic()))
     show([_row(report) for report in reports], title="drills", as_json=as_json)
+    failed, half_ms = sum(report.failed for report in reports), took_ms[len(took_ms) // 2]
+    notes.print(
+        f"the whole run: {len(took_ms)} calls, {failed} failed, half within {half_ms:.0f} ms, "
+        f"99 % within {took_ms[len(took_ms) * 99 // 100]:.0f} ms, all within {took_ms[-1]:.0f} ms"
+    )
     first, last = footprints[0], footprints[-1]
     notes.print(
         f"largest worker: {first[0]:.0f} MB and {first[1]} files at first, {last[0]:.0f} MB and {last[1]} at last"

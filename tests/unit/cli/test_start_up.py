@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from lineshaft.settings import Settings
+from lineshaft.wiring import connect, handlers
 
 HEAVY = (
     "feast",
@@ -84,3 +88,20 @@ def test_a_server_is_started_without_the_other_commands() -> None:
 
     assert done.stderr.split() == ["lineshaft.cli.serve"]
     assert "--workers" in done.stdout
+
+
+def test_what_is_served_was_answered_before(home: Path) -> None:
+    """What makes a server ready, before it listens, leaves no plan to be made by the first who asks."""
+    with connect(Settings(home=home)) as parts:
+        made = handlers(parts)
+        assert made.start is not None
+        assert made.close is not None
+        names = [service.name for service in parts.catalog.services()]
+        before = [made.plans.known(name) for name in names]
+        made.start()
+        after = [made.plans.known(name) for name in names]
+        made.close()
+
+    assert names
+    assert set(before) == {None}
+    assert None not in after
