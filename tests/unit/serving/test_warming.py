@@ -30,7 +30,7 @@ SERVICES = tuple(
 class AwayCatalog(FixedCatalog):
     """A catalogue that does not answer."""
 
-    def services(self) -> Sequence[Service]:
+    def services(self) -> tuple[Service, ...]:
         """Answer nothing."""
         raise UnavailableError("the database does not answer", fix="wait")
 
