@@ -16,7 +16,9 @@ import pytest
 
 from lineshaft.errors import CorruptError, InputError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.models.fitting import judge_of, unseen
 from lineshaft.models.matrix import Examples, examples
+from lineshaft.models.scores import rmse
 from lineshaft.models.search import Choice, Range
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.splits import judged_together
@@ -125,6 +127,12 @@ def test_a_search_by_time_keeps_to_the_past_and_its_embargo() -> None:
 
     assert found.split == {"by": "time", "embargo_us": HOUR_US, "reach_us": HOUR_US}
     assert found.own.rows == int(part.learned.sum())
+    past = learned.take(part.learned)
+    inner = judged_together(replace(spec, folds=3), past)
+    first = [judge_of(spec, past, one, features=spec.features) for one in inner]
+    scores = unseen(spec, first, past, inner)
+    judged = np.isfinite(scores)
+    assert found.own.trials[0].score == rmse(past.labels[judged], scores[judged])
     later = replace(learned, labels=np.where(part.learned, learned.labels, 1e9))
     assert search(spec, later, [part], Tuning(trials=2))[0].own == found.own
 
