@@ -27,9 +27,9 @@ from lineshaft.ops.rebuild import fill
 from lineshaft.ops.retract import retract
 from lineshaft.ops.row_pushes import RowPushes, land_pushes
 from lineshaft.registry.catalog import SqlCatalog
+from lineshaft.registry.current import brought_up
 from lineshaft.registry.kept import KeptCatalog, KeptTexts
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.revisions import standing
 from lineshaft.registry.tokens import TokenRegister
 from lineshaft.serving.call_log import CallLog
 from lineshaft.serving.calls import Told
@@ -132,7 +132,7 @@ def connect(
     settings.home.mkdir(parents=True, exist_ok=True)
     if settings.worker is None:  # whoever started this one of several has done it
         try:
-            _upgrade(settings.database())
+            brought_up(settings.database())
         except UnavailableError as error:
             if not from_memory:
                 raise
@@ -163,15 +163,6 @@ def connect(
         if embedded is not None:
             _make_whole(parts)
         yield parts
-
-
-def _upgrade(database_url: str) -> None:
-    """Bring the tables to what this version speaks of, if they are not."""
-    at, newest = standing(database_url)
-    if at != newest:
-        from lineshaft.registry.migrate import upgrade
-
-        upgrade(database_url)
 
 
 def refill(parts: Parts) -> None:
