@@ -16,6 +16,7 @@ from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
 from lineshaft_governance.cards.card import card, render
+from lineshaft_governance.checks.contract import contract_yaml, gaps
 from lineshaft_governance.checks.gate import Gate, Gated, Subject
 from lineshaft_governance.checks.training import training_suite
 from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
@@ -55,6 +56,21 @@ class GovernanceParts:
         suite = training_suite(self.checkpoints.suites, model, views, table)
         name = f"training.{model}"
         return _verdict(self.checkpoints.judge(Subject(name=name, version="", ref=name, suite=suite), table, table))
+
+    def contract(self, view: View) -> str:
+        """Return the suite that follows from a view's declaration, as a file to review."""
+        return contract_yaml(view)
+
+    def gaps(self, views: Sequence[View]) -> list[dict[str, Any]]:
+        """Tell where suites say less than the declarations, or speak of columns that are gone."""
+        return [asdict(gap) for view in views for gap in gaps(view, self.checkpoints.suites)]
+
+    def document(self, view: View, rows: pa.Table) -> Path:
+        """Write Great Expectations' own page of what it finds of rows."""
+        path = self.folder / "docs" / f"{view.name}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.checkpoints.page(view, rows), encoding="utf-8")
+        return path
 
     def drift(
         self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]

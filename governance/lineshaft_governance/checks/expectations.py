@@ -1,7 +1,8 @@
 """Great Expectations, in a process of its own: `python -m lineshaft_governance.checks.expectations`.
 
 Asked {"suite", "expectations": [{"kind", "columns", "low", "high", "mostly"}]} with a table `batch`, it answers
-{"results": [{"success", "rows", "unexpected", "error"}], "fingerprint", "library"}, in the order asked.
+{"results": [{"success", "rows", "unexpected", "error"}], "fingerprint", "library"}, in the order asked; asked with
+"page" it adds its own HTML page of what it found.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
 from great_expectations import expectations
+from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+from great_expectations.render import view as gxv
 
 from lineshaft_governance.worker import answer_requests
 
@@ -72,7 +75,17 @@ class Checkpoint:
             results[result.expectation_config.meta["position"]] = _result(result)
         markers = validated.meta.get("batch_markers", {})
         fingerprint = str(markers.get("pandas_data_fingerprint", ""))
-        return {"results": results, "fingerprint": fingerprint, "library": f"great_expectations {gx.__version__}"}
+        answer = {"results": results, "fingerprint": fingerprint, "library": f"great_expectations {gx.__version__}"}
+        return {**answer, "page": _page(validated)} if request.get("page") else answer
+
+
+def _page(validated: Any) -> str:
+    """Return Great Expectations' own page about a validation: what others call Data Docs."""
+    views: Any = gxv  # as above
+    page: str = views.DefaultJinjaPageView().render(
+        ValidationResultsPageRenderer(run_info_at_end=True).render(validated)
+    )
+    return page
 
 
 def _result(result: Any) -> dict[str, Any]:

@@ -110,6 +110,20 @@ class Gate:
         subject = Subject(name=view.name, version=view.version, ref=view.ref, suite=self.suites.of(view))
         return self.judge(subject, table, _with_counts(view, table))
 
+    def page(self, view: View, table: pa.Table) -> str:
+        """Return Great Expectations' own page of what it finds of rows; nothing is kept.
+
+        Raises
+        ------
+        UnavailableError
+            If the checkpoint cannot be run.
+        """
+        checked = _with_counts(view, table)
+        expectations = self.suites.of(view).expand(checked.column_names)
+        request = {**_request(view.ref, expectations), "page": True}
+        page: str = self.worker.ask(request, tables={"batch": _looked_at(expectations, checked)})["page"]
+        return page
+
     def check_about(self, kind: str, name: str, table: pa.Table, facts: pa.Table) -> Gated | None:
         """Divide what is no view's batch, by facts of which there is one row for each of its own; None: no suite."""
         suite = self.suites.about(kind, name)
@@ -159,15 +173,9 @@ class Gate:
         """Ask the worker; a worker that fails is one finding over every row."""
         if not table.num_rows or not expectations:
             return [], ""
-        request = {
-            "suite": ref,
-            "expectations": [{**asdict(e), "columns": list(e.columns)} for e in expectations],
-        }
         try:
-            # The columns that are looked at: Great Expectations copies the whole frame for each of its metrics.
-            looked_at = {name for expectation in expectations for name in expectation.columns}
-            narrow = table.select([name for name in table.column_names if name in looked_at])
-            answer = self.worker.ask(request, tables={"batch": narrow})
+            narrow = _looked_at(expectations, table)
+            answer = self.worker.ask(_request(ref, expectations), tables={"batch": narrow})
         except UnavailableError as error:
             logger.exception("checkpoint of %s could not be run", ref)
             return [_not_run(error.what)], ""
@@ -184,6 +192,16 @@ class Gate:
             finding["rows"] = list(finding["rows"][:100])
         ident = verdict.batch[:16]
         self.results.write("checkpoints", verdict.view, at_us=verdict.at_us, ident=ident, content=content)
+
+
+def _request(ref: str, expectations: Sequence[Expectation]) -> dict[str, Any]:
+    return {"suite": ref, "expectations": [{**asdict(e), "columns": list(e.columns)} for e in expectations]}
+
+
+def _looked_at(expectations: Sequence[Expectation], table: pa.Table) -> pa.Table:
+    """Return the columns that are looked at: Great Expectations copies the whole frame for each of its metrics."""
+    names = {name for expectation in expectations for name in expectation.columns}
+    return table.select([name for name in table.column_names if name in names])
 
 
 def _with_counts(view: View, table: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lineshaft.cli import (
     access,
     alerts,
+    checks,
     data,
     demo,
     doctor,
@@ -34,6 +35,7 @@ __all__ = [
     "access",
     "alerts",
     "app",
+    "checks",
     "data",
     "demo",
     "doctor",

@@ -38,6 +38,18 @@ class Governance(Protocol):
         """Judge a training set by the suites of the views it was made from, and by its own."""
         ...
 
+    def contract(self, view: View) -> str:
+        """Return the suite that follows from a view's declaration, as a file to review."""
+        ...
+
+    def gaps(self, views: Sequence[View]) -> list[dict[str, Any]]:
+        """Tell where suites say less than the declarations, or speak of columns that are gone."""
+        ...
+
+    def document(self, view: View, rows: pa.Table) -> Path:
+        """Write a page of what a checkpoint finds of rows; raises `UnavailableError` where it cannot be run."""
+        ...
+
     def drift(
         self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]
     ) -> tuple[list[dict[str, Any]], Path]:

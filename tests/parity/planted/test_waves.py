@@ -192,3 +192,15 @@ def test_what_looks_like_a_machine_is_not_seen(
     caught = bench.compare(fault, "FEMTO", clean, spoilt)
 
     assert (caught.where, caught.leaks) == ("nowhere", SNAPSHOTS)
+
+
+def test_repaired_data_ends_with_the_bits_of_clean_data(
+    bench: Any, clean: Any, data_root: Path, tmp_path: Path
+) -> None:
+    """What was held in the wrong unit is sent again in the right one: the store is the clean one."""
+    spoilt = bench.take_in(life(tmp_path / "femto", data_root, WAVES["swapped units: m/s2 for g"]), "femto")
+    repaired = bench.take_in(life(tmp_path / "femto", data_root), "femto", label="")
+
+    assert spoilt.blocks < clean.blocks
+    assert repaired.blocks == clean.blocks
+    assert repaired.signs() == {}
