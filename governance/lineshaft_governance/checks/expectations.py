@@ -13,8 +13,8 @@ import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
 from great_expectations import expectations
-from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render import view as gxv
+from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
 from lineshaft_governance.worker import answer_requests
 
