@@ -14,10 +14,11 @@ from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.records import ModelVersion
-from lineshaft.specs import View
+from lineshaft.specs import View, row_schema
 from lineshaft_governance.cards.card import card, render
 from lineshaft_governance.checks.contract import contract_yaml, gaps
 from lineshaft_governance.checks.gate import Gate, Gated, Subject
+from lineshaft_governance.checks.suites import NOT_FINITE
 from lineshaft_governance.checks.training import training_suite
 from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
 from lineshaft_governance.policies import drift_policy, promotion_policies, promotion_policy
@@ -60,6 +61,12 @@ class GovernanceParts:
     def contract(self, view: View) -> str:
         """Return the suite that follows from a view's declaration, as a file to review."""
         return contract_yaml(view)
+
+    def promises(self, view: View) -> list[dict[str, Any]]:
+        """Return what a view's suite says, check by check: columns, text and why."""
+        expected = self.checkpoints.suites.of(view).expand([*row_schema(view).names, NOT_FINITE])
+        told = [{"columns": list(one.columns), "text": one.text, "why": one.why} for one in expected]
+        return [one for one in told if one["columns"] != [NOT_FINITE]]
 
     def gaps(self, views: Sequence[View]) -> list[dict[str, Any]]:
         """Tell where suites say less than the declarations, or speak of columns that are gone."""

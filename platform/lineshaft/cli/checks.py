@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,10 +14,12 @@ from lineshaft.cli.app import Json, app
 from lineshaft.cli.materialize import Names
 from lineshaft.cli.output import console, show, underway
 from lineshaft.cli.owners import tell_owners
-from lineshaft.errors import CheckFailedError, CheckNotRunError, NotFoundError
-from lineshaft.ops.jobs import COULD_NOT_RUN, FAILED, Gate, Target
-from lineshaft.ops.slices import check_slice, last_rows
-from lineshaft.wiring import connect, gated_target, governance
+from lineshaft.errors import CheckFailedError, CheckNotRunError, LineshaftError, NotFoundError
+from lineshaft.ops.jobs import COULD_NOT_RUN, FAILED
+from lineshaft.ops.slices import Slice, check_slice, last_rows
+from lineshaft.wiring import Parts, connect, governance
+
+logger = logging.getLogger(__name__)
 
 checks_app = typer.Typer(no_args_is_help=True, help="What data must be: suites, and the checkpoints that run them.")
 app.add_typer(checks_app, name="checks")
@@ -43,27 +48,42 @@ def diff(names: Names = None, as_json: Json = False) -> None:
 
 @checks_app.command("run")
 def run(names: Names = None, hours: Hours = 1.0, as_json: Json = False) -> None:
-    """Hold the last hours of stored rows to their suites, as one batch.
+    """Hold the last hours of stored rows to their suites, as one batch; owners are told by the routes of alerts.
 
-    Exit code 3 where data failed, 4 where a check could not be run. Rows that fail are taken back online; owners are
-    told by the routes of alerts.
+    Exit code 3 where data failed, 4 where a check could not be run.
     """
-    with connect() as parts, gated_target(parts) as target:
-        views = [parts.catalog.view(name) for name in names or []] or list(parts.catalog.views())
-        stored = [view for view in views if parts.offline.version(view) >= 0]
-        slices = []
-        for view in stored:
-            with underway(f"checking {view.name}"):
-                now_us = parts.clock.now_us()
-                slices.append(check_slice(view, parts.offline, gate_of(target), hours=hours, now_us=now_us))
-        bad = [one for one in slices if one.why]
-        tell_owners(parts, {one.view: one.why for one in bad}, rows={one.view: one.failing for one in bad})
+    with connect() as parts, underway("checking"):
+        slices = check_last(parts, names or [], hours=hours)
     show([asdict(one) for one in slices], title=f"the last {hours:g} h", as_json=as_json)
     outcomes = {one.outcome for one in slices}
     if COULD_NOT_RUN in outcomes:
         raise typer.Exit(CheckNotRunError.exit_code)
     if FAILED in outcomes:
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+def check_last(parts: Parts, names: Sequence[str] = (), *, hours: float = 1.0) -> list[Slice]:
+    """Check the last hours of the views named, or of all that have rows, and tell owners of what failed."""
+    views = [parts.catalog.view(name) for name in names] or list(parts.catalog.views())
+    with governance(parts) as checks:
+        now_us = parts.clock.now_us()
+        slices = [
+            check_slice(view, parts.offline, checks.gate, hours=hours, now_us=now_us)
+            for view in views
+            if parts.offline.version(view) >= 0
+        ]
+    bad = [one for one in slices if one.why]
+    tell_owners(parts, {one.view: one.why for one in bad}, rows={one.view: one.failing for one in bad})
+    return slices
+
+
+def check_every(stopping: threading.Event, parts: Parts, *, seconds: float = 3600.0) -> None:
+    """Check the last hour every hour until told to stop; whatever fails is in the log and on the page."""
+    while not stopping.wait(seconds):
+        try:
+            check_last(parts)
+        except LineshaftError as error:
+            logger.warning("the hourly checkpoint could not be run: %s", error.what)
 
 
 @checks_app.command("docs")
@@ -76,10 +96,3 @@ def docs(name: Annotated[str, typer.Argument(help="A view.")], hours: Hours = 24
             raise NotFoundError(f"no rows of {name!r} are stored", fix="run `lineshaft backfill`")
         path = checks.document(view, rows)
     show([{"view": view.ref, "rows": rows.num_rows, "page": str(path)}], title="written", as_json=as_json)
-
-
-def gate_of(target: Target) -> Gate:
-    """Return the gate of a target that was opened with one."""
-    if target.gate is None:
-        raise CheckNotRunError("there is no gate to check by", fix="pip install 'lineshaft[governance]'")
-    return target.gate

@@ -15,6 +15,7 @@ import typer
 
 from lineshaft.cli.alerts import alerting_beside
 from lineshaft.cli.app import app
+from lineshaft.cli.checks import check_every
 from lineshaft.cli.output import console, notes
 from lineshaft.cli.ports import http_ports
 from lineshaft.cli.web import admin_page, stopped_by_signal
@@ -80,6 +81,7 @@ def up(
             for source in ("vibration_blocks", "process_readings"):
                 (folder / source).mkdir(parents=True, exist_ok=True)
             threading.Thread(target=feed, args=(parts, simulate, folder, stopping), daemon=True).start()
+        threading.Thread(target=check_every, args=(stopping, parts), name="hourly checks", daemon=True).start()
         if stream:
             run_stream_until(stopping, parts, views, folder, lag_s=lag)
         else:

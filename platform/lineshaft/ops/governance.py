@@ -42,6 +42,10 @@ class Governance(Protocol):
         """Return the suite that follows from a view's declaration, as a file to review."""
         ...
 
+    def promises(self, view: View) -> list[dict[str, Any]]:
+        """Return what a view's suite says, check by check: `columns`, `text` and `why`."""
+        ...
+
     def gaps(self, views: Sequence[View]) -> list[dict[str, Any]]:
         """Tell where suites say less than the declarations, or speak of columns that are gone."""
         ...

@@ -41,7 +41,7 @@ def last_rows(view: View, offline: OfflineStore, *, hours: float) -> pa.Table:
 
 
 def check_slice(view: View, offline: OfflineStore, gate: Gate, *, hours: float, now_us: int) -> Slice:
-    """Hold the last hours of a view to its suite; rows that fail stay stored, and the gate takes them back online."""
+    """Hold the last hours of a view to its suite; what fails is told and stays: each row passed when it came."""
     rows = last_rows(view, offline, hours=hours)
     verdict = gate(view, rows)
     newest_us = pc.max(rows["event_time"].cast(pa.int64())).as_py()

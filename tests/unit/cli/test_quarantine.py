@@ -6,6 +6,7 @@ import getpass
 import http.server
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lineshaft.cli.checks import check_every
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.wiring import connect
@@ -160,3 +162,32 @@ def test_the_last_hours_are_checked_and_drawn_on_demand(lineshaft: Callable[...,
     page = Path(drawn.rows[0]["page"])
     assert page.is_relative_to(home)
     assert "Expectation" in page.read_text(encoding="utf-8")
+
+
+def test_a_contract_is_written_for_each_view(tmp_path: Path, lineshaft: Callable[..., Any]) -> None:
+    """In the standard's own words, with the defaults that every view is held to."""
+    wrote = lineshaft("export", "odcs", "pumps", "--to", str(tmp_path / "contracts"), "--json")
+
+    (row,) = wrote.rows
+    text = Path(row["file"]).read_text(encoding="utf-8")
+    assert (wrote.code, row["standard"]) == (0, "v3.1.0")
+    assert "kind: DataContract" in text
+    assert "(asset_id, position, event_time, known_at) is unique" in text
+
+
+def test_the_last_hour_is_checked_until_stopped(home: Path) -> None:
+    """As beside a stream: a checkpoint of each view with rows, and an end when there is one."""
+    stopping = threading.Event()
+    with connect(Settings(home=home)) as parts:
+        checking = threading.Thread(target=check_every, args=(stopping, parts), kwargs={"seconds": 0.1})
+        checking.start()
+        results = home / "reports" / "results" / "checkpoints" / "pumps"
+        before = len(list(results.glob("*.json")))
+        for _ in range(600):
+            if len(list(results.glob("*.json"))) > before:
+                break
+            time.sleep(0.1)
+        stopping.set()
+        checking.join()
+
+    assert len(list(results.glob("*.json"))) > before
