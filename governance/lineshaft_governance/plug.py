@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
 
+from lineshaft.access.guard import Guard
 from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
+from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View, row_schema
 from lineshaft_governance.cards.card import card, render
@@ -36,6 +38,7 @@ class GovernanceParts:
     policies: Path
     folder: Path
     clock: Clock
+    pages: list[WebParts] = field(default_factory=list)
 
     @classmethod
     def open(cls, *, policies: Path, folder: Path, clock: Clock) -> Self:
@@ -95,20 +98,30 @@ class GovernanceParts:
         lines = [{"model": model, **asdict(one)} for one in check.features]
         return lines, self.folder / "drift" / check.report
 
-    def web(self, parts: Any) -> Any:
+    def web(self, parts: Any, *, guard: Guard | None, encrypted: bool, alerts: AlertBook) -> Any:
         """Return the admin page over the connected parts (`lineshaft.wiring.Parts`)."""
-        return create_app(
-            WebParts(
-                catalog=parts.catalog,
-                offline=parts.offline,
-                online=parts.online,
-                registry=parts.registry,
-                results=self.results,
-                reports=self.folder / "drift",
-                clock=self.clock,
-                project=parts.settings.project,
-            )
+        settings = parts.settings
+        hosts = [name.strip() for name in settings.web_hosts.split(",") if name.strip()]
+        page = WebParts(
+            catalog=parts.catalog,
+            offline=parts.offline,
+            online=parts.online,
+            registry=parts.registry,
+            results=self.results,
+            reports=self.folder / "drift",
+            clock=self.clock,
+            project=settings.project,
+            home=settings.home,
+            alerts=alerts,
+            guard=guard,
+            secure=encrypted or settings.web_proxied,
+            hosts=None if settings.web_proxied and not hosts else hosts,
+            policy=self.promotion,
+            card=lambda version: self.card(parts, version, html=True),
+            applies=parts.catalog.history,
         )
+        self.pages.append(page)
+        return create_app(page)
 
     def card(self, parts: Any, version: ModelVersion, *, html: bool) -> str:
         """Return the card of a version, from the records of the connected parts."""
@@ -124,7 +137,9 @@ class GovernanceParts:
         return promotion_policies(self.policies / "policies")
 
     def close(self) -> None:
-        """Stop the worker processes."""
+        """Stop the worker processes, and what pages look at."""
+        for page in self.pages:
+            page.close()
         self.checkpoints.close()
 
 

@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     metrics_address: str = ""
     """Where `lineshaft serve` and `up` show their numbers to Prometheus, such as 127.0.0.1:7702; empty: nowhere."""
     web_address: str = "127.0.0.1:7701"
-    """Where the admin page listens; it knows no callers, so only this machine reaches it unless it is proxied."""
+    """Where the admin page listens; other machines reach it where it is encrypted and asks who they are, or proxied."""
+    web_hosts: str = ""
+    """Names under which browsers reach the admin page, by commas; its addresses and localhost need none."""
     web_proxied: bool = False
     """A proxy that authenticates stands before the admin page: then it may listen where other machines reach it."""
     redis_timeout_s: float = Field(default=0.025, gt=0.0, le=60.0)

@@ -1,89 +1,182 @@
-"""Routes of the admin page: each makes a page's data once, as HTML or (with ?format=json) as JSON."""
+"""The admin page as an application: its pages, who may open them, and how a fault is told."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lineshaft.errors import InputError, LineshaftError, NotFoundError
-from lineshaft_governance.results import json_ready
-from lineshaft_governance.web import pages, words
-from lineshaft_governance.web.parts import WebParts
+from lineshaft.access.guard import LOCAL, Caller
+from lineshaft.errors import (
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    LineshaftError,
+    NotFoundError,
+    RateError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from lineshaft_governance.web import (
+    alerts,
+    audit,
+    catalogue,
+    checks,
+    fleet,
+    lineage,
+    models,
+    overview,
+    prediction,
+    words,
+)
+from lineshaft_governance.web.answers import answer
+from lineshaft_governance.web.forms import Forms
+from lineshaft_governance.web.parts import Asked, Page, WebParts
+from lineshaft_governance.web.protection import CARD_POLICY, REPORT_POLICY, KnownHosts, SecurityHeaders
+from lineshaft_governance.web.sessions import Sessions, safe_path
 
 HERE = Path(__file__).parent
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'"
-REPORT_POLICY = (
-    # Evidently's report is one file with its scripts inside. Sandboxed it has no origin: it draws, and reaches nothing.
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; "
-    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; connect-src 'none'; frame-ancestors 'self'"
-)
-HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
-
 Endpoint = Callable[[Request], Awaitable[Response]]
+PAGES: dict[str, tuple[str, Callable[..., Page]]] = {
+    "/": ("overview.html", overview.overview),
+    "/features": ("features.html", catalogue.features),
+    "/features/{of_view}/{name}": ("feature.html", catalogue.feature),
+    "/views": ("views.html", catalogue.views),
+    "/views/{name}": ("view.html", catalogue.view),
+    "/services": ("services.html", catalogue.services),
+    "/lineage": ("lineage.html", lineage.lineage),
+    "/checkpoints": ("checkpoints.html", checks.checkpoints),
+    "/checkpoints/{name}": ("checkpoint.html", checks.checkpoint),
+    "/drift": ("drift.html", checks.drift),
+    "/drift/{name}": ("drift_detail.html", checks.drift_detail),
+    "/models": ("models.html", models.models),
+    "/models/{name}": ("model.html", models.model),
+    "/predictions/{ident}": ("prediction.html", prediction.prediction),
+    "/fleet": ("fleet.html", fleet.fleet),
+    "/fleet/{name:path}": ("asset.html", fleet.asset),
+    "/alerts": ("alerts.html", alerts.alerts),
+    "/alerts/{ident}": ("alert.html", alerts.alert),
+    "/audit": ("audit.html", audit.audit),
+}
+STATUS = {
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    InputError: 404,
+    ConflictError: 409,
+    RateError: 429,
+    UnavailableError: 503,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What every page is made with."""
+
+    parts: WebParts
+    sessions: Sessions
+    template: Environment
+
+    def around(self, request: Request, caller: Caller) -> dict[str, Any]:
+        """Return what stands around a page: where it is, who looks, and what proves its forms."""
+        asks = self.sessions.asked_for
+        return {
+            "path": request.url.path,
+            "twin": _twin(request),
+            "who": caller.principal.name if asks else "",
+            "form_key": self.sessions.form_key(request, caller) if asks else "",
+            "may_change": asks,
+            "read_us": self.parts.clock.now_us(),
+        }
 
 
 def create_app(parts: WebParts) -> Starlette:
-    """Return the admin page over the parts given; it changes nothing."""
-    template = _templates(parts)
-    listed: dict[str, tuple[str, Callable[..., pages.Page]]] = {
-        "/": ("overview.html", pages.overview),
-        "/views": ("views.html", pages.views),
-        "/services": ("services.html", pages.services),
-        "/checkpoints": ("checkpoints.html", pages.checkpoints),
-        "/drift": ("drift.html", pages.drift),
-        "/models": ("models.html", pages.models),
-    }
-    named: dict[str, tuple[str, Callable[..., pages.Page]]] = {
-        "/views/{name}": ("view.html", pages.view),
-        "/checkpoints/{name}": ("checkpoint.html", pages.checkpoint),
-        "/drift/{name}": ("drift_detail.html", pages.drift_detail),
-        "/models/{name}": ("model.html", pages.model),
-    }
-    routes = [Route(path, _endpoint(parts, template, *found)) for path, found in (listed | named).items()]
-    routes += [Route("/reports/{name}", _report(parts)), Route("/healthz", _healthy)]
+    """Return the admin page over the parts given."""
+    sessions = Sessions(parts.guard, clock=parts.clock, secure=parts.secure)
+    site = Site(parts=parts, sessions=sessions, template=_templates(parts))
+    forms = Forms(parts=parts, sessions=sessions, template=site.template)
+    routes = [Route(path, _page(site, path, *found), methods=["GET"]) for path, found in PAGES.items()]
+    card = "/models/{name}/versions/{number:int}/card"
+    own = [
+        Route(card, _card(site, card), methods=["GET"]),
+        Route("/reports/{name}", _report(site), methods=["GET"]),
+        Route("/healthz", _healthy, methods=["GET"]),
+        *(Route(path, endpoint, methods=[verb]) for verb, path, endpoint in forms.routes()),
+    ]
     return Starlette(
-        routes=[*routes, Mount("/static", StaticFiles(directory=HERE / "static"))],
-        middleware=[Middleware(_Headers)],
-        exception_handlers={LineshaftError: _fault(template), 404: _fault(template)},
+        routes=[*own, *routes, Mount("/static", StaticFiles(directory=HERE / "static"))],
+        middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts, hosts=parts.hosts)],
+        exception_handlers={LineshaftError: _fault(site), 404: _fault(site)},
     )
 
 
-def _endpoint(parts: WebParts, template: Environment, name: str, make: Callable[..., pages.Page]) -> Endpoint:
+def _page(site: Site, path: str, name: str, make: Callable[..., Page]) -> Endpoint:
     """Return the endpoint of one page."""
+    rule = f"WEB GET {path}"
 
     async def endpoint(request: Request) -> Response:
-        page = await run_in_threadpool(make, parts, **request.path_params)
-        page["read_us"] = parts.clock.now_us()
-        if request.query_params.get("format") == "json":
-            return JSONResponse(json_ready(page))
-        return HTMLResponse(template.get_template(name).render(**page, path=request.url.path))
+        caller = site.sessions.caller(request, rule)
+        asked = Asked(caller=caller, query=dict(request.query_params))
+        page = await run_in_threadpool(make, site.parts, asked, **request.path_params)
+        around = site.around(request, caller)
+        page["read_us"] = around.pop("read_us")
+        wanted = request.query_params.get("format", "")
+        response = answer(page, site.template, name, wanted=wanted, around=around)
+        if page.get("waiting") and not wanted:
+            response.headers["refresh"] = "1"  # it is being found out: ask again by itself
+        return response
 
     return endpoint
 
 
-def _report(parts: WebParts) -> Endpoint:
+def _report(site: Site) -> Endpoint:
     """Return the endpoint of Evidently's files: names of that folder and nothing else, sandboxed."""
 
     async def endpoint(request: Request) -> Response:
+        site.sessions.caller(request, "WEB GET /reports/{name}")
         name = request.path_params["name"]
-        path = parts.reports / name
-        if not re.fullmatch(r"[A-Za-z0-9_@\-][A-Za-z0-9_@.\-]*\.html", name) or not path.is_file():
+        path = checks.report_file(site.parts, name)
+        if path is None:
             raise NotFoundError(f"there is no report {name!r}", fix="see the list of drift checks")
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
 
     return endpoint
+
+
+def _card(site: Site, path: str) -> Endpoint:
+    """Return the endpoint of model cards: one file each, sandboxed."""
+
+    async def endpoint(request: Request) -> Response:
+        caller = site.sessions.caller(request, f"WEB GET {path}")
+        asked = Asked(caller=caller)
+        text = await run_in_threadpool(models.version_card, site.parts, asked, **request.path_params)
+        return HTMLResponse(text, headers={"content-security-policy": CARD_POLICY})
+
+    return endpoint
+
+
+def _twin(request: Request) -> str:
+    """Return the address of the same page up to the name of a form of it: what was searched for stays."""
+    kept = [(key, value) for key, value in request.query_params.multi_items() if key != "format"]
+    return f"?{urlencode([*kept, ('format', '')])}"
 
 
 async def _healthy(_request: Request) -> Response:
@@ -91,22 +184,25 @@ async def _healthy(_request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def _fault(template: Environment) -> Callable[[Request, Exception], Response]:
-    """Return the handler that says what went wrong and how to mend it."""
+def _fault(site: Site) -> Callable[[Request, Exception], Response]:
+    """Return the handler that says what went wrong and how to mend it; who is not known is asked to sign in."""
 
     def handler(request: Request, error: Exception) -> Response:
-        missing = isinstance(error, NotFoundError | InputError) or not isinstance(error, LineshaftError)
-        status = 404 if missing else 500
+        known = isinstance(error, LineshaftError)
+        status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500 if known else 404)
+        if isinstance(error, InputError) and request.method == "POST":
+            status = 400
         what, fix = (error.what, error.fix) if isinstance(error, LineshaftError) else ("there is no such page", "")
-        if request.query_params.get("format") == "json":
+        machine = request.query_params.get("format") in {"json", "csv"} or "authorization" in request.headers
+        if machine:
             return JSONResponse({"error": what, "fix": fix}, status_code=status)
-        html = template.get_template("fault.html").render(
-            title="Not found" if status == 404 else "Fault",
-            what=what,
-            fix=fix,
-            path=request.url.path,
-            as_of={},
-            read_us=0,
+        if status == 401 and request.method == "GET":
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?next={quote(safe_path(here))}", status_code=303)
+        titles = {401: "Sign in", 403: "Not allowed", 404: "Not found", 409: "Not possible", 503: "Not available"}
+        around = {**site.around(request, LOCAL), "read_us": 0, "who": "", "may_change": False}
+        html = site.template.get_template("fault.html").render(
+            title=titles.get(status, "Fault"), what=what, fix=fix, as_of={}, **around
         )
         return HTMLResponse(html, status_code=status)
 
@@ -118,26 +214,8 @@ def _templates(parts: WebParts) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for filter_ in (words.age, words.moment, words.duration, words.number, words.short):
+    for filter_ in (words.age, words.moment, words.duration, words.number, words.short, words.percent, words.segment):
         environment.filters[filter_.__name__] = filter_
     environment.globals["project"] = parts.project
     environment.globals["now_us"] = parts.clock.now_us
     return environment
-
-
-class _Headers:
-    """Put the security headers on every answer that has none of its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                given: dict[bytes, bytes] = dict(message["headers"])
-                added: dict[str, Any] = {"content-security-policy": POLICY, **HEADERS}
-                extra = [(k.encode(), v.encode()) for k, v in added.items() if k.encode() not in given]
-                message = {**message, "headers": [*message["headers"], *extra]}
-            await send(message)
-
-        await self._app(scope, receive, sending)

@@ -25,7 +25,7 @@ def _of_view(view: dict[str, Any]) -> Lines:
     found = []
     if not view["owner"]:
         found.append(_line("warn", f"View {view['name']} has no owner", link))
-    if not view["rows"]:
+    if view["rows"] == 0:
         found.append(_line("warn", f"View {view['name']} was never materialized", link))
     elif view["stale"]:
         text = f"View {view['name']} is stale: newest row {age(view['age_us'])} old, ttl {duration(view['ttl_us'])}"

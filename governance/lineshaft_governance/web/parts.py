@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from lineshaft.access.guard import LOCAL, Caller, Guard
 from lineshaft.clock import Clock
-from lineshaft.registry.catalog_values import Catalog
+from lineshaft.models.gate import Policy
+from lineshaft.registry.alerts import AlertBook
+from lineshaft.registry.catalog_values import Applied, Catalog
 from lineshaft.registry.models import ModelRegistry
+from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore, OnlineStore
 from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.web.extents import Extent, extent
+from lineshaft_governance.web.looks import Look, Looks
+
+Page = dict[str, Any]
+"""What a page says. Its HTML and its twins for machines are made from the same values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
-    """How much a view's table holds at one version of it: rows, entities, and the newest event time."""
+class Asked:
+    """Who asks for a page, and what stands behind the question mark."""
 
-    version: int
-    rows: int
-    entities: int
-    newest_us: int | None
+    caller: Caller = LOCAL
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    def word(self, name: str) -> str:
+        """Return a word of the query; none is empty."""
+        return self.query.get(name, "").strip()
+
+    def number(self, name: str, usual: int) -> int:
+        """Return a whole number of the query, or the usual one where none is given."""
+        text = self.word(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else usual
 
 
 @dataclass(slots=True, kw_only=True)
 class WebParts:
-    """Everything the page may look at. Each table version is counted once."""
+    """Everything the page may look at."""
 
     catalog: Catalog
     offline: OfflineStore
@@ -39,30 +53,44 @@ class WebParts:
     reports: Path
     clock: Clock
     project: str
+    home: Path = Path(".lineshaft")
+    alerts: AlertBook | None = None
+    guard: Guard | None = None
+    secure: bool = False  # whether browsers reach the page by TLS
+    hosts: Sequence[str] | None = ()  # names of the page beside its addresses; None: whatever a proxy lets through
+    policy: Callable[[str], Policy] | None = None
+    card: Callable[[ModelVersion], str] | None = None
+    applies: Callable[[], Sequence[Applied]] = tuple
+    looks: Looks = field(init=False)
+    patience_s: float = 0.15
     _extents: dict[str, Extent] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Make what holds the looks."""
+        self.looks = Looks(self.clock, patience_s=self.patience_s)
+
+    @property
+    def predictions(self) -> Path:
+        """Return the folder of the log of predictions."""
+        return self.home / "predictions"
+
+    @property
+    def tables(self) -> Path:
+        """Return the folder of side tables: labels, truth, maintenance."""
+        return self.home / "tables"
 
     def extent(self, view: View) -> Extent:
         """Return a view's counts, read again only when its table has a new version."""
         version = self.offline.version(view)
-        with self._lock:
-            held = self._extents.get(view.ref)
-            if held is None or held.version != version:
-                held = self._extents[view.ref] = _count(self.offline, view, version)
-            return held
+        held = self._extents.get(view.ref)
+        if held is None or held.version != version:
+            held = self._extents[view.ref] = extent(self.offline, view, version)
+        return held
 
+    def extents(self) -> Look[dict[str, Extent]]:
+        """Return every view's counts as they were last found, by `view@version`."""
+        return self.looks.at("extents", lambda: {view.ref: self.extent(view) for view in self.catalog.views()})
 
-def _count(offline: OfflineStore, view: View, version: int) -> Extent:
-    """Count rows and entities of a table, reading only its keys and times."""
-    if version < 0:
-        return Extent(version=version, rows=0, entities=0, newest_us=None)
-    rows, newest, entities = 0, None, set()
-    keys = [name for name, _ in view.entity_keys]
-    for part in offline.read_rows(view, features=[], version=version):
-        if part.num_rows:
-            rows += part.num_rows
-            latest = pc.max(part["event_time"].cast(pa.int64())).as_py()
-            newest = latest if newest is None else max(newest, latest)
-            distinct = part.group_by(keys).aggregate([])
-            entities |= set(zip(*(distinct[key].to_pylist() for key in keys), strict=True))
-    return Extent(version=version, rows=rows, entities=len(entities), newest_us=newest)
+    def close(self) -> None:
+        """Look at nothing more."""
+        self.looks.close()

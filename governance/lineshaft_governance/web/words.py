@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from lineshaft.specs import format_duration
 
@@ -34,6 +35,36 @@ def moment(us: int | None) -> str:
     if us is None:
         return "never"
     return datetime.fromtimestamp(us // SECOND_US, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def short_moment(us: int) -> str:
+    """Write a time as the ticks of a picture do.
+
+    >>> short_moment(0)
+    '1 Jan 00:00'
+    """
+    at = datetime.fromtimestamp(us // SECOND_US, tz=UTC)
+    return f"{at.day} {at.strftime('%b %H:%M')}"
+
+
+def percent(share: float | None) -> str:
+    """Write a share.
+
+    >>> percent(0.1234), percent(0.0), percent(1.0), percent(None), percent(0.0001)
+    ('12.3 %', '0 %', '100 %', '–', '0.01 %')
+    """
+    if share is None or share != share:  # noqa: PLR0124 - NaN
+        return "–"
+    return f"{share * 100:.3g} %"
+
+
+def segment(name: object) -> str:
+    """Write a name as one segment of an address: what people call things may hold slashes and question marks.
+
+    >>> segment("a/b?c")
+    'a%2Fb%3Fc'
+    """
+    return quote(str(name), safe="@")
 
 
 def duration(us: int) -> str:

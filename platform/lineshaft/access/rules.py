@@ -33,6 +33,13 @@ _MLFLOW_WRITES = (
     ("POST", "model-versions/set-tag"),
     ("DELETE", "model-versions/delete-tag"),
 )
+_PAGES = (
+    "/",
+    *("/features", "/features/{of_view}/{name}", "/views", "/views/{name}", "/services", "/lineage"),
+    *("/checkpoints", "/checkpoints/{name}", "/drift", "/drift/{name}", "/reports/{name}"),
+    *("/models", "/models/{name}", "/models/{name}/versions/{number:int}/card", "/predictions/{ident}"),
+    *("/fleet", "/fleet/{name:path}", "/alerts", "/alerts/{ident}", "/audit"),
+)
 
 RULES: Mapping[str, Role] = {
     "/lineshaft.rpc.v1.FeatureService/GetFeatures": Role.READER,
@@ -60,10 +67,17 @@ RULES: Mapping[str, Role] = {
     "GET /api/2.0/mlflow-artifacts/artifacts": Role.READER,
     "GET /api/2.0/mlflow-artifacts/artifacts/{path:path}": Role.READER,
     "PUT /api/2.0/mlflow-artifacts/artifacts/incoming/{path:path}": Role.WRITER,
+    **{f"WEB GET {path}": Role.READER for path in _PAGES},
+    "WEB GET /sign-in": Role.ANYONE,
+    "WEB POST /sign-in": Role.ANYONE,  # it asks the guard by itself
+    "WEB POST /sign-out": Role.READER,
+    "WEB POST /alerts/{ident}/finding": Role.WRITER,  # of the team that the model is of
+    "WEB POST /models/{name}/versions/{number:int}/approve": Role.ADMIN,  # of that team too
+    "WEB GET /healthz": Role.ANYONE,
     "GET /health": Role.ANYONE,  # probes of a cluster show nothing
     "/grpc.health.v1.Health/Check": Role.ANYONE,
     "/grpc.health.v1.Health/Watch": Role.ANYONE,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.READER,
 }
-"""The least role, in some team, by method of gRPC and route of HTTP. Whose data it is about is asked besides, by
-`Caller.must_read`."""
+"""The least role, in some team, by method of gRPC, route of HTTP and route of the admin page (WEB). Whose data it is
+about is asked besides, by `Caller.must_read`."""

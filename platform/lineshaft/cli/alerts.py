@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,12 +14,13 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
-from lineshaft.cli.web import stopped_by_signal
+from lineshaft.cli.serve import moment_us
+from lineshaft.cli.web import alert_book, stopped_by_signal
 from lineshaft.errors import NotFoundError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.ops.account import account
 from lineshaft.ops.model_file import model_names
-from lineshaft.registry.alerts import Alert, AlertBook
+from lineshaft.registry.alerts import Alert, Answer
 from lineshaft.serving.alert_loop import AlertLoop
 from lineshaft.serving.alert_routes import routes_of
 from lineshaft.serving.call_log import log_lines
@@ -61,6 +63,21 @@ def run(
         loop.run(stopping)
 
 
+@alerts.command("found")
+def found_command(
+    id: Annotated[str, typer.Argument(help="The alert, as `lineshaft alerts` names it.")],  # noqa: A002
+    answer: Annotated[Answer, typer.Argument(help="What whoever looked found.")],
+    note: Annotated[str, typer.Option(help="In words.")] = "",
+    looked: Annotated[str, typer.Option(help="When somebody looked (ISO); now unless said.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Say what was found of an alert: it counts in `lineshaft outcomes`; the last that was said does."""
+    looked_us = moment_us(looked) if looked else None
+    with connect() as parts, alert_book(parts) as book:
+        said = book.find(id, answer, by=account(), note=note, looked_us=looked_us)
+    show([{**asdict(said), "answer": str(said.answer)}], title="found", as_json=as_json)
+
+
 @alerts.command("ack")
 def ack(
     id: Annotated[str, typer.Argument(help="The alert, as `lineshaft alerts` names it.")],  # noqa: A002
@@ -70,16 +87,6 @@ def ack(
     """Say that an alert was seen; the first who says so is kept."""
     with connect() as parts, alert_book(parts) as book:
         show([_row(book.ack(id, by=account(), note=note))], title="acknowledged", as_json=as_json)
-
-
-@contextmanager
-def alert_book(parts: Parts) -> Iterator[AlertBook]:
-    """Open the alerts of this environment."""
-    book = AlertBook(parts.settings.database(), project=parts.settings.project, clock=parts.clock)
-    try:
-        yield book
-    finally:
-        book.close()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, show
 from lineshaft.cli.serve import moment_us
+from lineshaft.cli.web import alert_book
 from lineshaft.clock import moment
 from lineshaft.definitions.words import parse_duration
 from lineshaft.errors import InputError
@@ -18,6 +19,7 @@ from lineshaft.ops.model_file import model_file
 from lineshaft.ops.predictions import read_predictions
 from lineshaft.ops.tables import read_table
 from lineshaft.outcomes.figures import Figures, Share, figures, over_time
+from lineshaft.outcomes.findings import with_findings
 from lineshaft.outcomes.states import Rule, State
 from lineshaft.wiring import Parts, connect
 
@@ -65,7 +67,8 @@ def judging(parts: Parts, model: str, *, at: str = "", lag: str = "") -> tuple[R
     """Return by what a model is judged: its rule, its log of what happened, and the moment."""
     declared = alerting(model_file(parts.settings.repo, model))
     at_us = moment_us(at) if at else parts.clock.now_us()
-    log = read_table(declared.log, parts.tables)
+    with alert_book(parts) as book:
+        log = with_findings(read_table(declared.log, parts.tables), book.findings(model=model), model=model)
     return rule_of(declared, log, at_us=at_us, lag_us=_lag_us(lag)), log, at_us
 
 

@@ -13,6 +13,7 @@ from lineshaft.cli.app import Json, app
 from lineshaft.cli.models import models
 from lineshaft.cli.output import console, notes, show, show_json
 from lineshaft.cli.promotion import parse_version
+from lineshaft.cli.web import alert_book
 from lineshaft.clock import moment
 from lineshaft.errors import InputError
 from lineshaft.ops.explain import Explanation, Records, explain
@@ -72,7 +73,7 @@ def explain_command(
     as_json: Json = False,
 ) -> None:
     """Explain a prediction: its inputs then, held against the offline store; who let it answer; what became of it."""
-    with connect() as parts:
+    with connect() as parts, alert_book(parts) as book:
         records = Records(
             predictions=parts.settings.home / "predictions",
             tables=parts.tables,
@@ -81,6 +82,7 @@ def explain_command(
             offline=parts.offline,
             environment=parts.settings.project,
             clock=parts.clock,
+            findings=book.findings(),
         )
         found = explain(prediction_id, records, threshold=threshold)
     if as_json:

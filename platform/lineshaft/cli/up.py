@@ -72,7 +72,8 @@ def up(
             console.print(f"{name:<12} {place}")
         if shown:
             console.print(f"metrics      http://{shown}/metrics")
-        console.print(f"admin page   http://{stack.enter_context(admin_page(parts))}")
+        page = stack.enter_context(admin_page(parts, entrance=entrance))
+        console.print(f"admin page   {entrance.scheme}://{page}")
         watched = stack.enter_context(alerting_beside(parts, answering))
         if watched:
             console.print(f"alerts       by {watched}")

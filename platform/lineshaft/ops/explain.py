@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from lineshaft.ops.reproduce import kept_training_set
 from lineshaft.ops.tables import read_table
 from lineshaft.ops.training_set import AT_COLUMN, training_set
 from lineshaft.outcomes.events import known_events
+from lineshaft.outcomes.findings import with_findings
 from lineshaft.outcomes.states import ORDER, Rule, judge
+from lineshaft.registry.alerts import AlertFinding
 from lineshaft.registry.catalog_values import Catalog, FixedCatalog
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion
@@ -44,6 +46,7 @@ class Records:
     offline: OfflineStore
     environment: str
     clock: Clock
+    findings: Sequence[AlertFinding] = ()  # what people said of alerts: it counts as what happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +198,8 @@ def _outcome(records: Records, version: ModelVersion, row: pa.Table, asked_us: i
         return "not known: ends of life are counted, not logged"
     try:
         now_us = records.clock.now_us()
-        events = known_events(read_table(declared.log, records.tables), at_us=now_us)
+        log = with_findings(read_table(declared.log, records.tables), records.findings, model=version.model)
+        events = known_events(log, at_us=now_us)
     except LineshaftError as error:
         return f"not known: {error.what}"
     asked = np.array([asked_us], np.int64)

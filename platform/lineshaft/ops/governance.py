@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pyarrow as pa
 
+from lineshaft.access.guard import Guard
 from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.ops.jobs import Verdict
+from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
 
@@ -72,8 +74,8 @@ class Governance(Protocol):
         """Return the model card of a version as one HTML file, or as Markdown."""
         ...
 
-    def web(self, parts: Any) -> Any:
-        """Return the admin page as an ASGI application over the connected parts."""
+    def web(self, parts: Any, *, guard: Guard | None, encrypted: bool, alerts: AlertBook) -> Any:
+        """Return the admin page as an ASGI application over the connected parts; without a guard it changes nothing."""
         ...
 
     def close(self) -> None:

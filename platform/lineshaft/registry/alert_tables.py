@@ -1,8 +1,8 @@
-"""The table of alerts: one row an episode. What was raised never changes; how it went on is added."""
+"""The tables of alerts: one row an episode, which is added to, and one each time somebody said what they found."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from lineshaft.registry.schema import METADATA
 
@@ -30,4 +30,22 @@ ALERT = Table(
     Index("ix_ls_alert_asset", "project", "asset_id", "at_us"),
     Index("ix_ls_alert_model", "project", "model", "raised_us"),
     comment="Alerts: an episode of scores that passed a model's threshold.",
+)
+
+FINDING = Table(
+    "ls_alert_finding",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(80), nullable=False),
+    Column("alert", String(32), ForeignKey("ls_alert.id"), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("asset_id", String(200), nullable=False),
+    Column("answer", String(10), nullable=False),
+    Column("looked_us", BigInteger, nullable=False),  # when somebody looked
+    Column("said_us", BigInteger, nullable=False),  # when they said what they found
+    Column("said_by", String(200), nullable=False),
+    Column("note", Text, nullable=False),
+    CheckConstraint("answer in ('confirmed', 'false', 'unknown')", name="answer"),
+    Index("ix_ls_alert_finding_model", "project", "model"),
+    comment="What people found of alerts: added to, never changed; the last of an alert counts.",
 )

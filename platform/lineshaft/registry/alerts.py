@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lineshaft.clock import Clock
-from lineshaft.errors import NotFoundError
-from lineshaft.registry.alert_tables import ALERT
+from lineshaft.errors import InputError, NotFoundError
+from lineshaft.registry.alert_tables import ALERT, FINDING
 from lineshaft.registry.engine import connected, open_engine
 
 Because = Sequence[tuple[str, float, float]]
@@ -46,6 +47,28 @@ class Alert:
     def version(self) -> str:
         """Return `model@number`."""
         return f"{self.model}@{self.number}"
+
+
+class Answer(StrEnum):
+    """What somebody says of an alert who looked at what it is about."""
+
+    CONFIRMED = "confirmed"  # there is damage
+    FALSE = "false"  # it is sound
+    UNKNOWN = "unknown"  # it cannot be told; this takes back what was said before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFinding:
+    """What somebody found of an alert: when they looked, and when they said so. The last that was said counts."""
+
+    alert: str
+    model: str
+    asset_id: str
+    answer: Answer
+    looked_us: int
+    said_us: int
+    said_by: str
+    note: str = ""
 
 
 def episode_id(project: str, model: str, entity: Mapping[str, Any], at_us: int) -> str:
@@ -94,17 +117,58 @@ class AlertBook:
         mine = self._mine(update(ALERT)).where(ALERT.c.id == id, ALERT.c.acked_us.is_(None))
         with connected(self._engine, writing=True) as connection:
             connection.execute(mine.values(acked_us=self._clock.now_us(), acked_by=by, note=note))
+        return self.get(id)
+
+    def find(self, id: str, answer: Answer, *, by: str, note: str = "", looked_us: int | None = None) -> AlertFinding:  # noqa: A002
+        """Keep what somebody found of an alert, which acknowledges it too; nothing that was said before is lost.
+
+        looked_us: when they looked; now unless given. Raises `NotFoundError`, and `InputError` for a moment before the
+        alert or in the future.
+        """
+        alert, now_us = self.get(id), self._clock.now_us()
+        looked_us = now_us if looked_us is None else looked_us
+        if not alert.at_us <= looked_us <= now_us:
+            what = "nobody can have looked at an alert before it was raised, or later than now"
+            raise InputError(what, where=id, fix="give the moment at which somebody looked")
+        self.ack(id, by=by, note=note)
+        told = {"alert": id, "model": alert.model, "asset_id": alert.asset_id, "said_by": by, "note": note}
+        found = AlertFinding(**told, answer=answer, looked_us=looked_us, said_us=now_us)
+        row = {name: getattr(found, name) for name in AlertFinding.__slots__}
+        with connected(self._engine, writing=True) as connection:
+            connection.execute(insert(FINDING).values(project=self.project, **{**row, "answer": str(answer)}))
+        return found
+
+    def findings(self, *, model: str = "", alert: str = "") -> list[AlertFinding]:
+        """Return what was found of alerts, oldest first; of those of one model, or of one alert, if asked."""
+        query = select(FINDING).where(FINDING.c.project == self.project)
+        for column, value in ((FINDING.c.model, model), (FINDING.c.alert, alert)):
+            query = query.where(column == value) if value else query
+        with connected(self._engine) as connection:
+            rows = connection.execute(query.order_by(FINDING.c.id)).all()
+        names = [name for name in AlertFinding.__slots__ if name != "answer"]
+        return [AlertFinding(**{name: getattr(row, name) for name in names}, answer=Answer(row.answer)) for row in rows]
+
+    def all(self, *, model: str = "", asset_id: str = "", open_only: bool = False, limit: int = 1000) -> list[Alert]:
+        """Return alerts, newest first; of one model or asset, or those not acknowledged, if asked."""
+        wanted = [ALERT.c.model == model] if model else []
+        if asset_id:
+            wanted.append(ALERT.c.asset_id == asset_id)
+        if open_only:
+            wanted.append(ALERT.c.acked_us.is_(None))
+        return self._read(*wanted, limit=limit)
+
+    def get(self, id: str) -> Alert:  # noqa: A002
+        """Return one alert; raises `NotFoundError`."""
         found = self._read(ALERT.c.id == id)
         if not found:
             raise NotFoundError(f"no alert {id!r}", fix="look for its id with `lineshaft alerts`")
         return found[0]
 
-    def all(self, *, model: str = "", open_only: bool = False, limit: int = 1000) -> list[Alert]:
-        """Return alerts, newest first; of one model, or those not acknowledged, if asked."""
-        wanted = [ALERT.c.model == model] if model else []
-        if open_only:
-            wanted.append(ALERT.c.acked_us.is_(None))
-        return self._read(*wanted, limit=limit)
+    def unseen(self) -> dict[str, int]:
+        """Return how many alerts of each asset nobody has acknowledged."""
+        query = self._mine(select(ALERT.c.asset_id, func.count())).where(ALERT.c.acked_us.is_(None))
+        with connected(self._engine) as connection:
+            return {asset: int(count) for asset, count in connection.execute(query.group_by(ALERT.c.asset_id))}
 
     def standing(self, model: str) -> list[Alert]:
         """Return the newest alert of each entity of a model: where its watch stood when it ended."""

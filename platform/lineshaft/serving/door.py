@@ -27,13 +27,18 @@ class Door:
         """Return how an address of HTTP begins behind it."""
         return "http" if self.tls is None else "https"
 
-    def refuse_unguarded(self, address: str, *, setting: str = "LINESHAFT_GRPC_ADDRESS") -> None:
-        """Raise `InputError` for an address that other machines can reach unless everything is set."""
+    def refuse_unguarded(self, address: str, *, setting: str = "LINESHAFT_GRPC_ADDRESS", otherwise: str = "") -> None:
+        """Raise `InputError` for an address that other machines can reach unless everything is set.
+
+        otherwise: what else mends it, in words.
+        """
         missing = {}
         if self.tls is None:
             missing["encryption"] = "set LINESHAFT_TLS_CERT and LINESHAFT_TLS_KEY"
         if self.guard is None:
             missing["authentication"] = "set LINESHAFT_AUTH_TOKENS=true or LINESHAFT_OIDC_ISSUER"
+        if missing and otherwise:
+            missing[list(missing)[-1]] += f"; {otherwise}"
         refuse_open_address(address, setting=setting, missing=missing)
 
 

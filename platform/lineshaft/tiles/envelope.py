@@ -28,6 +28,15 @@ LINES = ("bpfo", "bpfi", "bsf", "2bsf", "ftf", "1x")
 """The lines looked at: the bearing's defect frequencies, twice the spin (both races are struck), the shaft itself."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EnvelopeSpectra:
+    """Amplitudes (blocks x bins, bin k at k x step_hz) and where the LINES of each block lie, NaN where unknown."""
+
+    amplitudes: Floats
+    step_hz: float
+    lines_hz: Floats
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """Amplitudes of the envelope spectrum at bearing lines, its background and its strongest peak.
@@ -69,9 +78,18 @@ class Envelope:
     def prepare(self, samples: Samples) -> Floats:
         """Summarise each block: (n_blocks, 16)."""
         out = np.zeros((len(samples.values), len(self.fields)))
+        found = self.spectra(samples)
+        if found is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                length = samples.values.shape[1]
+                out[samples.whole_rows] = self._summary(found.amplitudes, found.lines_hz, found.step_hz, length)
+        return out
+
+    def spectra(self, samples: Samples) -> EnvelopeSpectra | None:
+        """Return the envelope spectra of the whole blocks; None where the band reaches Nyquist or no block is whole."""
         spectra = transform(samples)
         if spectra is None or self.high >= samples.rate_hz / 2:
-            return out
+            return None
         rows, length = samples.whole_rows, samples.values.shape[1]
         shaft, orders = samples.shaft_hz[rows], samples.orders[rows]
         lines_hz = np.column_stack([orders[:, 0], orders[:, 1], orders[:, 2], 2 * orders[:, 2], orders[:, 3]])
@@ -82,8 +100,7 @@ class Envelope:
         stop = min(length // 2, math.ceil(looked_at / step_hz) + 1) + 1
         with np.errstate(over="ignore", invalid="ignore"):
             amplitudes = _envelope_spectra(spectra, gain, length=length, stop=stop)
-            out[rows] = self._summary(amplitudes, lines_hz, step_hz, length)
-        return out
+        return EnvelopeSpectra(amplitudes=amplitudes, step_hz=step_hz, lines_hz=lines_hz)
 
     def _summary(self, amplitudes: Floats, lines_hz: Floats, step_hz: float, length: int) -> Floats:
         """Return the numbers of blocks from the bins looked at of their envelope spectra: (m, 16)."""

@@ -89,7 +89,7 @@ class TilePlan:
     def prepare(self, blocks: pa.Table | pa.RecordBatch) -> Floats:
         """Summarise blocks (BLOCK_SCHEMA columns): one tile per block, (n_blocks, width), in row order."""
         out = np.empty((len(blocks), self.width))
-        for rows, samples in _batches(blocks, len(self.view.source.channels)):
+        for rows, samples in sample_batches(blocks, len(self.view.source.channels)):
             for segment in self.segments:
                 cut = segment.cut(out)
                 for slot, channel in enumerate(segment.channels):
@@ -179,7 +179,9 @@ def payload_views(payloads: pa.ChunkedArray | pa.Array) -> list[memoryview]:
     return views
 
 
-def _batches(blocks: pa.Table | pa.RecordBatch, n_channels: int) -> Iterator[tuple[NDArray[np.int64], list[Samples]]]:
+def sample_batches(
+    blocks: pa.Table | pa.RecordBatch, n_channels: int
+) -> Iterator[tuple[NDArray[np.int64], list[Samples]]]:
     """Group blocks that share length, rate and type; yield (row numbers, one Samples per channel).
 
     No more of them at once than a core's own cache holds as float64; a block's tile does not depend on the others.

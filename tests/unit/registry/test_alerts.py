@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import NotFoundError
-from lineshaft.registry.alerts import Alert, AlertBook, episode_id
+from lineshaft.errors import InputError, NotFoundError
+from lineshaft.registry.alerts import Alert, AlertBook, Answer, episode_id
 from lineshaft.registry.migrate import upgrade
 
 ENTITY = {"asset_id": "pump-7", "position": "drive_end"}
@@ -89,3 +89,41 @@ def test_a_budget_counts_what_was_sent(book: AlertBook) -> None:
     assert book.raised_since("m", 10) == 2
     assert book.raised_since("m", 11) == 1
     assert book.raised_since("n", 0) == 0
+
+
+def test_what_people_found_is_added_and_the_alert_is_seen(book: AlertBook, clock: ManualClock) -> None:
+    """Each word said stays; the first acknowledges; when somebody looked is now unless they say otherwise."""
+    book.add(ALERT)
+    clock.advance(seconds=1)
+
+    first = book.find(ALERT.id, Answer.CONFIRMED, by="ana", note="spalled")
+    clock.advance(seconds=1)
+    second = book.find(ALERT.id, Answer.FALSE, by="ben", looked_us=1_500_000)
+
+    assert book.findings() == book.findings(model="m") == book.findings(alert=ALERT.id) == [first, second]
+    assert (first.looked_us, second.looked_us, second.said_us) == (2_000_000, 1_500_000, 3_000_000)
+    assert (first.model, first.asset_id, book.get(ALERT.id).acked_by) == ("m", "pump-7", "ana")
+    assert book.findings(model="n") == []
+
+
+@pytest.mark.parametrize("looked_us", [4, 1_000_001])
+def test_nobody_looked_before_an_alert_or_in_the_future(book: AlertBook, looked_us: int) -> None:
+    """Such a moment is refused, and nothing is kept of it."""
+    book.add(ALERT)
+
+    with pytest.raises(InputError, match="before it was raised, or later than now"):
+        book.find(ALERT.id, Answer.FALSE, by="ana", looked_us=looked_us)
+
+    assert book.findings() == []
+    assert book.get(ALERT.id).acked_us is None
+
+
+def test_alerts_of_one_asset_and_how_many_nobody_has_seen(book: AlertBook) -> None:
+    """By asset, of this project alone."""
+    for alert in (ALERT, replace(ALERT, id="b", at_us=6), replace(ALERT, id="c", asset_id="pump-8")):
+        book.add(alert)
+    book.add(replace(ALERT, id="d", project="prod"))
+    book.ack("b", by="ana")
+
+    assert book.unseen() == {"pump-7": 1, "pump-8": 1}
+    assert {alert.id for alert in book.all(asset_id="pump-7")} == {ALERT.id, "b"}

@@ -1,0 +1,169 @@
+"""Pages of machines: the fleet, and one asset with its spectrum, trends, scores and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lineshaft.errors import NotFoundError
+from lineshaft.registry.alerts import Alert
+from lineshaft.specs import Feature, View
+from lineshaft_governance.web.parts import Asked, Page, WebParts
+from lineshaft_governance.web.pieces import PIECE
+from lineshaft_governance.web.scores import recent_scores
+from lineshaft_governance.web.spectrum import latest_spectrum
+from lineshaft_governance.web.svg import Axis, Floats, Mark, curve, thinned
+from lineshaft_governance.web.words import short_moment
+
+DAY_US = 86_400_000_000
+WORTH_SEEING = ("velocity_rms", "rms", "kurtosis", "envelope_ratio[bpfo", "mean", "last")
+"""Functions whose trend is shown first, by how their names begin."""
+MOST_TRENDS = 4
+
+
+def fleet(parts: WebParts, asked: Asked) -> Page:
+    """List the machines of which there are rows: those with alerts that nobody has seen first."""
+    look = parts.extents()
+    roster = _roster([held.assets for held in (look.value or {}).values()])
+    unseen = {} if parts.alerts is None else parts.alerts.unseen()
+    names = roster["asset_id"]
+    counts = pa.array([unseen.get(name, 0) for name in names.to_pylist()] if unseen else [0] * len(names), pa.int64())
+    roster = roster.append_column("unseen", counts)
+    of = roster.num_rows
+    for word in asked.word("q").split():
+        roster = roster.filter(pc.match_substring(roster["asset_id"], word, ignore_case=True))
+    roster = roster.sort_by([("unseen", "descending"), ("asset_id", "ascending")])
+    last = max(0, (roster.num_rows - 1) // PIECE)
+    number = min(asked.number("piece", 0), last)
+    whole = asked.word("format") == "csv"
+    shown = roster if whole else roster.slice(number * PIECE, PIECE)
+    now_us = parts.clock.now_us()
+    rows = [{**row, "age_us": now_us - row["newest_us"]} for row in shown.to_pylist()]
+    return {
+        "title": "Fleet",
+        "assets": rows,
+        "table": rows,
+        "search": {"q": asked.word("q"), "piece": number, "last": last, "found": roster.num_rows, "of": of},
+        "unseen": sum(unseen.values()),
+        "waiting": look.waiting,
+        "as_of": {"rows counted": look.at_us},
+    }
+
+
+def asset(parts: WebParts, asked: Asked, name: str) -> Page:
+    """Show one machine: alerts, the envelope spectrum of its newest block, trends, and what models said of it."""
+    views = _views_of(parts, asked, name)
+    alerts = [] if parts.alerts is None else parts.alerts.all(asset_id=name, limit=50)
+    if not views and not alerts:
+        raise NotFoundError(f"there are no rows of an asset {name!r}", fix="see the fleet")
+    shown = [view for view, _ in views if asked.caller.may_read(view)]
+    trends, pictures = _trends(parts, asked, name, views, alerts)
+    spectrum, picture = latest_spectrum(parts, asked, name, shown)
+    scores = recent_scores(parts, asked, name)
+    return {
+        "title": name,
+        "asset": name,
+        "views": [{"name": view.name, "newest_us": newest, "owner": view.owner} for view, newest in views],
+        "kept_back": sorted({view.team for view, _ in views if not asked.caller.may_read(view)}),
+        "alerts": [alert_line(alert) for alert in alerts],
+        "trends": trends,
+        "choices": [f"{view.name}__{one.name}" for view in shown for one in view.features if one.dtype == "float64"],
+        "feature": asked.word("feature"),
+        "days": _days(asked),
+        "spectrum": spectrum,
+        "scores": scores,
+        "shown": {"trends": pictures, "spectrum": picture},
+        "table": [{"feature": one["feature"], **point} for one in trends for point in one["points"]],
+        "as_of": {"newest row": max((newest for _, newest in views), default=None)},
+    }
+
+
+def alert_line(alert: Alert) -> dict[str, Any]:
+    """Return an alert as lists show it."""
+    line = asdict(alert)
+    return {**line, "because": [list(one) for one in alert.because], "version": alert.version, "finding": None}
+
+
+def _roster(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return every asset once, with the newest time of any of its rows."""
+    if not tables:
+        return pa.table({"asset_id": pa.array([], pa.string()), "newest_us": pa.array([], pa.int64())})
+    joined = pa.concat_tables(tables).group_by("asset_id").aggregate([("newest_us", "max")])
+    return joined.rename_columns(["asset_id", "newest_us"])
+
+
+def _views_of(parts: WebParts, _asked: Asked, name: str) -> list[tuple[View, int]]:
+    """Return the views that have rows of an asset, each with its newest."""
+    extents = parts.extents().value or {}
+    found = []
+    for view in parts.catalog.views():
+        held = extents.get(view.ref)
+        if held is None or not held.assets.num_rows:
+            continue
+        place = pc.index(held.assets["asset_id"], name).as_py()
+        if place >= 0:
+            found.append((view, held.assets["newest_us"][place].as_py()))
+    return found
+
+
+def _trends(
+    parts: WebParts, asked: Asked, name: str, views: Sequence[tuple[View, int]], alerts: Sequence[Alert]
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Return the trends of an asset as points, and as pictures with its alerts marked."""
+    wanted = _chosen(asked, [(view, newest) for view, newest in views if asked.caller.may_read(view)])
+    days = _days(asked)
+    marks = [Mark(at=alert.at_us / 1e6, name="alert", kind="alert") for alert in alerts]
+    told, pictures = [], []
+    for view, feature, newest in wanted:
+        times, values = _points(parts, view, feature, name, newest - days * DAY_US)
+        points = [{"at_us": round(at * 1e6), "value": value} for at, value in zip(times, values, strict=True)]
+        told.append({"feature": f"{view.name}__{feature.name}", "unit": feature.unit, "points": points})
+        pictures.append(_picture(times, values, feature, marks))
+    return told, pictures
+
+
+def _days(asked: Asked) -> int:
+    return max(1, min(asked.number("days", 7), 365))
+
+
+def _chosen(asked: Asked, views: Sequence[tuple[View, int]]) -> list[tuple[View, Feature, int]]:
+    """Return the feature that was asked for, or the few that are worth seeing first."""
+    every = [(view, feature, newest) for view, newest in views for feature in view.features]
+    if asked.word("feature"):
+        return [one for one in every if f"{one[0].name}__{one[1].name}" == asked.word("feature")]
+    first = []
+    for begins in WORTH_SEEING:
+        own = [one for one in every if one[1].function.startswith(begins)]
+        first += sorted(own, key=lambda one: one[1].window_us)[:1]
+    return list({(view.name, one.name): (view, one, at) for view, one, at in first or every}.values())[:MOST_TRENDS]
+
+
+def _points(parts: WebParts, view: View, feature: Feature, name: str, from_us: int) -> tuple[Floats, Floats]:
+    """Return the newest version of each row of an asset: when, in seconds, and the value."""
+    tables = list(parts.offline.read_rows(view, features=[feature.name], start_us=from_us, assets=[name]))
+    if not tables:
+        return np.empty(0), np.empty(0)
+    table = pa.concat_tables(tables).sort_by([("event_time", "ascending"), ("known_at", "ascending")])
+    times = np.asarray(table["event_time"].cast(pa.int64()).to_numpy()) / 1e6
+    values = np.asarray(table[feature.name].cast(pa.float64()).to_numpy(), dtype=np.float64)
+    last = np.append(times[1:] != times[:-1], True)
+    return thinned(times[last], values[last])
+
+
+def _picture(times: Floats, values: Floats, feature: Feature, marks: Sequence[Mark]) -> Any:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return None
+    low, high = float(times[0]), float(times[-1])
+    high = high if high > low else low + 60
+    steps = np.linspace(low, high, 6)[:-1]
+    across = Axis(low=low, high=high, name="", ticks=[(at, short_moment(round(at * 1e6))) for at in steps.tolist()])
+    up = Axis.of_numbers(
+        min(0.0, float(known.min())), float(known.max()) * 1.05, "" if feature.unit == "1" else feature.unit
+    )
+    return curve(times, values, across=across, up=up, title=f"Trend of {feature.name}", marks=marks)

@@ -1,0 +1,231 @@
+"""How long each page of the admin page takes with 50,000 assets and 5,000 reports.
+
+    python tests/bench/bench_web.py            about two minutes, most of it writing what the pages read
+
+A site on SQLite and Delta: 40 views of 12 features (the first with a row of each of 50,000 assets), 50 models with a
+champion, 2,500 checkpoint results and 2,500 drift checks of 50 subjects each, 5,000 alerts, a log of 50,000
+predictions. Each page is asked for over a socket: cold, which is the first time since the start, and then ten times.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lineshaft.clock import ManualClock
+from lineshaft.registry.alerts import Alert, AlertBook
+from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.models import ModelRegistry, open_registry
+from lineshaft.registry.records import Candidate, Verdict, ViewPin
+from lineshaft.serving.http_port import http_port
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.delta import DeltaOfflineStore
+from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.web.app import create_app
+from lineshaft_governance.web.parts import WebParts
+
+ASSETS, VIEWS, MODELS, RUNS, ALERTS, TIMES = 50_000, 40, 50, 50, 5_000, 10
+NOW = 1_790_000_040_000_000
+MINUTE = 60_000_000
+SOURCE = Source(name="vibration_blocks", channels=("acceleration",), units=("g",))
+FEATURES = tuple(
+    Feature(name=f"rms_{n}m", column="acceleration", function="rms", window_us=n * MINUTE, unit="g")
+    for n in range(1, 13)
+)
+PAGES = ["/", "/features", "/features?q=rms_7", "/features/view_00/rms_1m", "/views", "/views/view_00", "/services"]
+PAGES += [
+    "/lineage",
+    "/lineage?of=view_00__rms_1m",
+    "/checkpoints",
+    "/checkpoints/view_00",
+    "/drift",
+    "/drift/model_00",
+]
+PAGES += ["/models", "/models/model_00", "/fleet", "/fleet?q=0499", "/fleet/asset-049999", "/alerts", "/audit"]
+
+
+def main() -> None:
+    """Print one JSON line a page, and the slowest."""
+    with tempfile.TemporaryDirectory() as folder, site(Path(folder)) as url:
+        slowest = 0.0
+        with httpx.Client(base_url=url, timeout=60) as client:
+            for path in PAGES:
+                cold, *warm = [taken(client, path) for _ in range(TIMES + 1)]
+                slowest = max(slowest, cold, *warm)
+                figures = {
+                    "cold_ms": round(cold),
+                    "median_ms": round(statistics.median(warm)),
+                    "max_ms": round(max(warm)),
+                }
+                print(json.dumps({"page": path, **figures}), flush=True)
+        print(
+            json.dumps(
+                {"pages": len(PAGES), "slowest_ms": round(slowest), "assets": ASSETS, "reports": 2 * MODELS * RUNS}
+            )
+        )
+        if slowest >= 500:
+            sys.exit("a page took half a second or more")
+
+
+def taken(client: httpx.Client, path: str) -> float:
+    """Return the milliseconds until a page is there."""
+    start = time.perf_counter()
+    answer = client.get(path)
+    if answer.status_code != 200:
+        sys.exit(f"{path}: {answer.status_code}")
+    return (time.perf_counter() - start) * 1e3
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[str]:
+    """Serve a site of that size; yield its address."""
+    clock = ManualClock(time_us=NOW)
+    url = f"sqlite:///{folder / 'lineshaft.db'}"
+    upgrade(url)
+    views = [
+        View(
+            name=f"view_{n:02d}",
+            source=SOURCE,
+            entity_keys=(("asset_id", "string"),),
+            features=FEATURES,
+            owner="bench@lineshaft.example",
+            team="bench",
+            ttl_us=60 * MINUTE,
+        )
+        for n in range(VIEWS)
+    ]
+    used = tuple(ServiceView(view=one.name, version=one.version, features=one.feature_names) for one in views[:3])
+    services = [Service(name=f"service_{n:02d}", views=used, team="bench", owner="bench") for n in range(MODELS)]
+    offline = DeltaOfflineStore(str(folder / "offline"))
+    names = [f"asset-{n:06d}" for n in range(ASSETS)]
+    for view in views:
+        offline.write_rows(view, rows(view, names if view is views[0] else names[:500]), batch="bench")
+    registry = open_registry(database_url=url, artifacts=folder / "artifacts", clock=clock)
+    register(registry, services, views[0])
+    book = AlertBook(url, project="bench", clock=clock)
+    raise_alerts(book, names)
+    results = ResultFolder(folder / "results")
+    remember(results)
+    predict(folder, names)
+    parts = WebParts(
+        catalog=FixedCatalog(all_views=tuple(views), all_services=tuple(services)),
+        offline=offline,
+        online=None,
+        registry=registry,
+        results=results,
+        reports=folder / "reports",
+        clock=clock,
+        project="bench",
+        home=folder,
+        alerts=book,
+    )
+    with http_port(create_app(parts), "127.0.0.1:0", setting="bench") as bound:
+        yield f"http://{bound}"
+    parts.close()
+    book.close()
+    registry.engine.dispose()
+
+
+def rows(view: View, names: list[str]) -> pa.Table:
+    """Return three rows an asset."""
+    generator = np.random.default_rng(1)
+    count = len(names) * 3
+    at = pa.array(np.repeat([NOW - 30 * MINUTE, NOW - 20 * MINUTE, NOW - 10 * MINUTE], len(names)))
+    at = at.cast(pa.timestamp("us", tz="UTC"))
+    plain = {"asset_id": names * 3, "event_time": at, "known_at": at}
+    plain |= {one.name: generator.lognormal(size=count) for one in view.features}
+    return pa.table(plain, schema=row_schema(view))
+
+
+def register(registry: ModelRegistry, services: list[Service], view: View) -> None:
+    """Register and promote three versions of each model."""
+    for number, service in enumerate(services):
+        candidate = Candidate(
+            model=f"model_{number:02d}",
+            task="binary",
+            service=service.name,
+            service_json=service.to_json(),
+            features=tuple(f"{view.name}__{one}" for one in view.feature_names),
+            pins=(ViewPin(view=view.name, version=view.version, table_version=0),),
+            training_set="e" * 64,
+            rows=7,
+            artifact=b"{}",
+            artifact_format="json",
+            params={},
+            metrics={"pr_auc": 0.9, "pr_auc_low": 0.8, "pr_auc_high": 0.95, "baseline_pr_auc": 0.1, "test_groups": 9.0},
+            seed=1,
+            library="none",
+            team="bench",
+            owner="bench",
+        )
+        for one in (1, 2, 3):
+            registry.register(replace(candidate, seed=one), actor="bench")
+            registry.judge(candidate.model, one, Verdict(gate="bar", outcome="pass", detail="good"), actor="bench")
+            registry.promote(candidate.model, one, environment="bench", actor="bench", reason="bench")
+
+
+def raise_alerts(book: AlertBook, names: list[str]) -> None:
+    """Raise alerts, each on an asset of its own."""
+    for number, name in enumerate(names[-ALERTS:]):
+        book.add(
+            Alert(
+                id=f"{number:016x}",
+                project="bench",
+                model=f"model_{number % MODELS:02d}",
+                number=3,
+                asset_id=name,
+                entity={"asset_id": name},
+                at_us=NOW - MINUTE,
+                raised_us=NOW - MINUTE + number,
+                score=0.9,
+                threshold=0.7,
+                because=(("view_00__rms_1m", 1.5, 0.2),),
+            )
+        )
+
+
+def remember(results: ResultFolder) -> None:
+    """Keep the reports of checkpoints and of drift."""
+    finding = {"expectation": "rms >= 0", "columns": ["rms_1m"], "why": "physics", "outcome": "failed", "unexpected": 2}
+    feature = {"outcome": "none", "ks": 0.05, "p": 0.4, "q": 0.4, "psi": 0.02, "psi_limit": 0.1, "shift_sd": 0.1}
+    feature |= {"reference_rows": 900, "current_rows": 900, "reference_effective": 90.0, "current_effective": 90.0}
+    for subject in range(MODELS):
+        for run in range(RUNS):
+            at_us = NOW - run * 60 * MINUTE
+            content = {"view": f"view_{subject:02d}", "version": "0" * 12, "outcome": "passed", "at_us": at_us}
+            content |= {"rows": 900, "quarantined": 0, "expectations": 40, "batch": "b" * 64, "library": "gx"}
+            content |= {"suite": "s.yaml", "suite_sha256": "c" * 64, "findings": [finding]}
+            results.write("checkpoints", f"view_{subject:02d}", at_us=at_us, ident="x", content=content)
+            told = {"subject": f"model_{subject:02d}", "at_us": at_us, "outcome": "none", "report": ""}
+            told |= {"reference_rows": 900, "current_rows": 900, "policy": {"fdr": 0.01, "min_effect": 0.1}}
+            lines = [{"feature": f"view_00__f{n}", **feature} for n in range(60)]
+            results.write("drift", f"model_{subject:02d}", at_us=at_us, ident="d", content={**told, "features": lines})
+
+
+def predict(folder: Path, names: list[str]) -> None:
+    """Write a log with a prediction of each asset."""
+    at = pa.array(np.full(len(names), NOW - MINUTE)).cast(pa.timestamp("us", tz="UTC"))
+    told = {"prediction_id": [f"{n:032x}" for n in range(len(names))], "asset_id": names, "asked_at": at}
+    told |= {"version": ["model_00@3"] * len(names), "role": ["champion"] * len(names)}
+    told |= {"score": np.linspace(0, 1, len(names)), "status": np.zeros(len(names), np.int8)}
+    told |= {"degraded": np.zeros(len(names), bool)}
+    day = folder / "predictions" / "model=model_00" / "date=2026-09-21"
+    day.mkdir(parents=True)
+    pq.write_table(pa.table(told), day / "all.parquet")
+
+
+if __name__ == "__main__":
+    main()

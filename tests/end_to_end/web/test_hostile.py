@@ -1,0 +1,222 @@
+"""Names that are scripts, in every field that people write: shown on every page in a real browser, and never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pytest
+from playwright.sync_api import ConsoleMessage, Dialog, Page
+
+from lineshaft.clock import ManualClock
+from lineshaft.registry.alerts import Alert, AlertBook, Answer
+from lineshaft.registry.catalog_values import Applied, FixedCatalog
+from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.models import open_registry
+from lineshaft.registry.records import Candidate, Slot, Verdict, ViewPin
+from lineshaft.serving.http_port import http_port
+from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
+from lineshaft.stores.memory_offline import MemoryOfflineStore
+from lineshaft_governance.results import ResultFolder
+from lineshaft_governance.web.app import create_app
+from lineshaft_governance.web.parts import WebParts
+
+pytestmark = pytest.mark.heavy
+
+NOW = 1_790_000_040_000_000
+MINUTE = 60_000_000
+SCRIPTS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)' x='",
+    "</title><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{ 7*7 }}<iframe srcdoc='<script>alert(1)</script>'>",
+    "</svg></text><script>alert(1)</script>",
+    "=HYPERLINK(1)&<b>",
+]
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A site in which everything that somebody may write is a script."""
+
+    url: str
+    pages: list[str]
+
+
+@pytest.fixture(scope="module", params=SCRIPTS, ids=range(len(SCRIPTS)))
+def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trap]:
+    """Serve a site with one of the scripts in every field."""
+    bad, folder = request.param, tmp_path_factory.mktemp("trap")
+    clock = ManualClock(time_us=NOW)
+    url = f"sqlite:///{folder / 'lineshaft.db'}"
+    upgrade(url)
+    registry = open_registry(database_url=url, artifacts=folder / "artifacts", clock=clock)
+    book = AlertBook(url, project=bad[:80], clock=clock)
+    view = hostile_view(bad)
+    service = Service(
+        name=f"s {bad}",
+        views=(ServiceView(view=view.name, version=view.version, features=view.feature_names),),
+        owner=bad,
+        team=bad,
+        description=bad,
+    )
+    store = MemoryOfflineStore()
+    at = pa.array([NOW - MINUTE, NOW]).cast(pa.timestamp("us", tz="UTC"))
+    store.write_rows(view, pa.table([[bad, bad], at, at, [1.0, 2.0]], schema=row_schema(view)), batch="one")
+    model = bad.replace("/", "|").replace("\\", "|")
+    register(registry, model, service, view, bad)
+    told = {"project": bad[:80], "model": model, "number": 1, "asset_id": bad, "score": 0.9, "threshold": 0.7}
+    because = ((f"{bad}__{bad}", 1.0, 0.5),)
+    book.add(
+        Alert(id="a" * 16, entity={bad: bad}, at_us=NOW, raised_us=NOW, because=because, routed={bad: bad}, **told)
+    )
+    book.find("a" * 16, Answer.CONFIRMED, by=bad, note=bad)
+    results = ResultFolder(folder / "results")
+    remember(results, bad)
+    parts = WebParts(
+        catalog=FixedCatalog(all_views=(view,), all_services=(service,)),
+        offline=store,
+        online=None,
+        registry=registry,
+        results=results,
+        reports=folder / "reports",
+        clock=clock,
+        project=bad[:80],
+        home=folder,
+        alerts=book,
+        applies=lambda: [Applied(generation=1, at_us=NOW, actor=bad, summary=bad)],
+        patience_s=30,
+    )
+    named = quote(bad, safe="")
+    pages = ["/", "/features", "/views", "/services", "/checkpoints", "/checkpoints/v", "/drift", "/drift/d", "/models"]
+    pages += [
+        "/fleet",
+        "/alerts",
+        f"/alerts/{'a' * 16}",
+        "/audit",
+        "/lineage",
+        f"/fleet/{named}",
+        f"/features?q={named}",
+    ]
+    pages += [f"/models/{quote(model, safe='')}", f"/views/{quote(view.name, safe='')}", f"/nowhere/{named}"]
+    pages += [f"/lineage?of={quote(service.name, safe='')}", f"/fleet?q={named}", f"/sign-in?next={named}"]
+    pages += [f"/predictions/{named}", f"/lineage?of={named}", f"/fleet/{named}?feature={named}"]
+    with http_port(create_app(parts), "127.0.0.1:0", setting="test") as bound:
+        yield Trap(url=f"http://{bound}", pages=pages)
+    parts.close()
+    book.close()
+    registry.engine.dispose()
+
+
+def hostile_view(bad: str) -> View:
+    """Return a view in which every word is a script."""
+    feature = Feature(name=f"f {bad}", column=bad, function="", dtype="float64", unit=bad, description=bad)
+    return View(
+        name=f"v {bad}",
+        source=Source(name=bad, channels=(bad,), units=(bad,), kind="rows"),
+        entity_keys=(("asset_id", "string"),),
+        features=(feature,),
+        owner=bad,
+        team=bad,
+        description=bad,
+        where=bad,
+    )
+
+
+def register(registry: Any, model: str, service: Service, view: View, bad: str) -> None:
+    """Register, judge and promote a version whose every word is a script."""
+    candidate = Candidate(
+        model=model,
+        task=bad,
+        service=service.name,
+        service_json=service.to_json(),
+        features=(f"{view.name}__{view.feature_names[0]}",),
+        pins=(ViewPin(view=view.name, version=bad, table_version=1),),
+        training_set=bad,
+        rows=7,
+        artifact=b"{}",
+        artifact_format="json",
+        params={bad: bad},
+        metrics={bad: 1.0},
+        seed=1,
+        library=bad,
+        team=bad,
+        owner=bad,
+        description=bad,
+    )
+    registry.register(candidate, actor=bad, reason=bad)
+    figures: dict[str, str | float | None] = {
+        "metric": bad,
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "n": 5,
+        "groups": 2,
+        "pos_groups": 1,
+    }
+    registry.judge(model, 1, Verdict(gate=bad, outcome="pass", detail=bad, figures=figures), actor=bad)
+    registry.promote(model, 1, environment=bad, actor=bad, reason=bad, slot=Slot.CHAMPION)
+
+
+def remember(results: ResultFolder, bad: str) -> None:
+    """Keep a checkpoint and a drift check whose words are scripts."""
+    finding = {"expectation": bad, "columns": [bad], "why": bad, "outcome": "failed", "unexpected": 2, "error": bad}
+    content = {"view": bad, "version": bad, "outcome": "failed", "at_us": NOW, "rows": 4, "quarantined": 2}
+    content |= {
+        "expectations": 3,
+        "findings": [finding],
+        "batch": bad,
+        "suite": bad,
+        "suite_sha256": "c",
+        "library": bad,
+    }
+    results.write("checkpoints", "v", at_us=NOW, ident="x", content=content)
+    one = {"feature": bad, "outcome": "drift", "ks": 0.4, "p": 0.0, "q": 0.0, "psi": None, "psi_limit": 0.1}
+    one |= {"shift_sd": None, "reference_rows": 5, "current_rows": 6, "reference_effective": 5.0}
+    check = {"subject": bad, "at_us": NOW, "outcome": "drift", "reference_rows": 5, "current_rows": 6, "report": bad}
+    check |= {"features": [{**one, "current_effective": 2.5}], "policy": {"fdr": 0.01, "min_effect": 0.1}}
+    results.write("drift", "d", at_us=NOW, ident="d", content=check)
+
+
+def test_no_script_runs_on_any_page(trap: Trap, stranger: Page) -> None:
+    """No dialog, no element that is not ours, no address of a script, nothing that the policy had to stop."""
+    faults: list[str] = []
+    watch(stranger, faults)
+
+    for path in trap.pages:
+        answer = stranger.goto(trap.url + path)
+        assert answer is not None
+        assert answer.status in {200, 404}, path
+        strange = stranger.evaluate(
+            "() => [...document.querySelectorAll('script, img, iframe:not([sandbox]), object, embed, base, b b')]"
+            ".map(e => e.outerHTML)"
+            ".concat([...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => /^on/i.test(a.name)))"
+            ".map(e => e.outerHTML))"
+            ".concat([...document.querySelectorAll('[href], [action], [src]')].map(e => e.getAttribute('href')"
+            " || e.getAttribute('action') || e.getAttribute('src'))"
+            ".filter(a => /^\\s*(javascript|data|vbscript):/i.test(a)))"
+        )
+        assert strange == [], path
+        stranger.mouse.move(300, 300)
+
+    assert faults == []
+
+
+def watch(page: Page, faults: list[str]) -> None:
+    """Note every dialog, and everything that the browser refuses."""
+
+    def dismissed(dialog: Dialog) -> None:
+        faults.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def noted(message: ConsoleMessage) -> None:
+        if message.type == "error" and "status of 404" not in message.text:
+            faults.append(message.text)
+
+    page.on("dialog", dismissed)
+    page.on("console", noted)
