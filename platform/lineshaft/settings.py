@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,7 +25,8 @@ class Settings(BaseSettings):
     policies: Path = Path("governance")
     """Suites and policies: what data must be, and what a model must show."""
     project: str = "dev"
-    """The environment: its own key prefix, tables and grants."""
+    """The environment: its own key prefix, catalogue, slots and grants. One called dev-… is an engineer's own: it has a
+    folder in the home, a place in the offline store and a database (a schema of Postgres) to itself besides."""
     redis_url: SecretStr | None = None
     """The online store: redis://, rediss://, unix://, redis+sentinel://, redis+cluster://; unset starts a Valkey."""
     offline_url: str | None = None
@@ -98,15 +100,42 @@ class Settings(BaseSettings):
         """Make folders absolute once: jobs run in folders of their own."""
         return path.absolute() if path is not None else None
 
+    @field_validator("project")
+    @classmethod
+    def _named(cls, project: str) -> str:
+        """Refuse a project that would lead somewhere as a folder's name, or out of a schema's."""
+        if _own(project) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,50}", project):
+            raise ValueError(f"{project!r} is no name of an environment: use letters, digits, _ and -")
+        return project
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        """Give an engineer's own environment a folder of its own."""
+        if _own(self.project) and self.home.name != self.project:
+            object.__setattr__(self, "home", self.home / self.project)
+        return self
+
     def offline_root(self) -> str:
         """Return the offline store's folder or URL."""
+        if self.offline_url and _own(self.project):
+            return f"{self.offline_url.rstrip('/')}/{self.project}"
         return self.offline_url or str((self.home / "offline").resolve())
 
     def database(self) -> str:
         """Return the SQLAlchemy URL of catalogue and registry."""
-        if self.database_url is not None:
-            return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.home / 'lineshaft.db').resolve()}"
+        if self.database_url is None:
+            return f"sqlite:///{(self.home / 'lineshaft.db').resolve()}"
+        url = self.database_url.get_secret_value()
+        if not _own(self.project):
+            return url
+        if url.startswith("postgres"):  # a schema of that name, made by the first migration
+            return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D%22{self.project}%22"
+        return f"{url.removesuffix('.db')}.{self.project}.db"
+
+
+def _own(project: str) -> bool:
+    """Tell whether an environment is one engineer's."""
+    return project.startswith("dev-")
 
 
 def misspelt() -> list[str]:

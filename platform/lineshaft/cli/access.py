@@ -1,16 +1,14 @@
-"""Commands about who may ask: tokens, audit."""
+"""Commands about who may ask: tokens."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from lineshaft.access.denials import recorded
 from lineshaft.access.principal import EVERY_TEAM, grant_texts, grants_of
 from lineshaft.access.tokens import Token
 from lineshaft.cli.app import Json, app
@@ -56,18 +54,6 @@ def revoke(id: str, as_json: Json = False) -> None:  # noqa: A002 - what the lis
     with _register() as register:
         token = register.revoke(id, actor=getpass.getuser())
     show([_row(token)], title="revoked", as_json=as_json)
-
-
-@app.command()
-def audit(
-    last: Annotated[int, typer.Option(min=1, help="How many of the newest denials.")] = 50, as_json: Json = False
-) -> None:
-    """List who was denied what by the servers of this home: what came again within ten seconds is counted."""
-    settings = Settings()
-    rows: list[dict[str, Any]] = [asdict(denial) for denial in recorded(settings.home / "audit", most=last)]
-    if not as_json:
-        rows = [{"at": moment(row.pop("at_us")), **row} for row in rows]
-    show(rows, title="denials", as_json=as_json)
 
 
 def _teams() -> set[str]:

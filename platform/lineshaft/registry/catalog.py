@@ -6,22 +6,29 @@ the winner did. Versions are immutable and stay readable, so a model's pins alwa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from lineshaft.clock import Clock, SystemClock
-from lineshaft.errors import ConflictError
+from lineshaft.clock import Clock, SystemClock, moment
+from lineshaft.errors import ConflictError, NotFoundError
+from lineshaft.registry.catalog_audit import AppliedLine, CatalogAccount, Kept, digest_of
+from lineshaft.registry.catalog_history import account_of, add_line
 from lineshaft.registry.catalog_tables import APPLY, CURRENT, DEFINITION, GENERATION
 from lineshaft.registry.catalog_values import Applicable, Applied, Catalog, FixedCatalog, missing
 from lineshaft.registry.engine import connected, open_engine
+from lineshaft.registry.live import live_models
+from lineshaft.registry.notes import HeadNotes
+from lineshaft.registry.records import Head
 from lineshaft.registry.tables import PIN
-from lineshaft.specs import OnDemandView, Service, View
+from lineshaft.specs import LiveModel, OnDemandView, Service, View
 
 Definition = View | OnDemandView | Service
+_MOST_TOLD = 5
+"""How many applies, and objects of each, the loser of a race is told."""
 _KINDS: dict[str, type[Definition]] = {"view": View, "on_demand": OnDemandView, "service": Service}
 
 
@@ -32,6 +39,7 @@ class SqlCatalog:
         self._engine = open_engine(database_url)
         self._project = project
         self._clock = clock or SystemClock()
+        self._noted_as = f"catalogue/{project}"  # no model's name has a stroke in it
 
     def close(self) -> None:
         """Give back the connections."""
@@ -105,6 +113,22 @@ class SqlCatalog:
                 found[ref] = (*found.get(ref, ()), f"{row.model}@{row.number}")
         return found
 
+    def live(self) -> tuple[LiveModel, ...]:
+        """Return the models that hold a slot of this environment."""
+        with connected(self._engine) as connection:
+            return live_models(connection, self._project)
+
+    def computed(self) -> tuple[View, ...]:
+        """Return the views that jobs compute: the current ones, and beside them those that live models pin still."""
+        views = {view.ref: view for view in self.views()}
+        for name, version in sorted({pin for model in self.live() for pin in model.views.items()}):
+            if f"{name}@{version}" not in views:
+                try:
+                    views[f"{name}@{version}"] = self.view(name, version)
+                except NotFoundError:  # pinned in another project, or never applied here
+                    continue
+        return tuple(views.values())
+
     def pinned_versions(self, view: View) -> list[int]:
         """Return the versions of a view's table that registered models pin: what a vacuum must keep."""
         query = select(PIN.c.table_version).where(PIN.c.view == view.name, PIN.c.version == view.version)
@@ -126,8 +150,10 @@ class SqlCatalog:
         with connected(self._engine) as connection:
             return [_applied(row) for row in connection.execute(query)]
 
-    def apply(self, plan: Applicable, *, actor: str) -> int:
+    def apply(self, plan: Applicable, *, actor: str, notes: HeadNotes | None = None) -> int:
         """Write what the plan changes and return the generation it makes; nothing is written if nothing changes.
+
+        The end of the history is noted outside the database too, where `notes` are given.
 
         Raises
         ------
@@ -142,12 +168,14 @@ class SqlCatalog:
             self._swap(connection, plan.generation)
             present = {(row.kind, row.name): row for row in connection.execute(_current(self._project, retired=True))}
             _refuse_foreign(present, wanted, plan.transfers)
-            changed = {key: value for key, value in wanted.items() if _differs(present.get(key), value)}
+            changed = {key: value for key, value in wanted.items() if _differs(present.get(key), key[0], value)}
             gone = [key for key, row in present.items() if key not in wanted and not row.retired]
             if not changed and not gone:
                 connection.rollback()
                 return plan.generation
-            self._write(connection, plan, actor, changed, gone, present)
+            head = self._write(connection, plan, actor, changed, gone, present)
+        if notes is not None:
+            notes.note(self._noted_as, head)
         return plan.generation + 1
 
     def _swap(self, connection: Connection, seen: int) -> None:
@@ -166,11 +194,17 @@ class SqlCatalog:
                 return
         except IntegrityError:
             pass
-        query = select(APPLY).where(APPLY.c.project == self._project).order_by(APPLY.c.generation.desc()).limit(1)
-        last = connection.execute(query).first()
-        other = f": {last.actor} applied generation {last.generation} ({last.summary})" if last else ""
+        since = (APPLY.c.project == self._project) & (APPLY.c.generation > seen)
+        rows = connection.execute(select(APPLY).where(since).order_by(APPLY.c.generation)).all()
+        won = [
+            f"{row.actor} applied generation {row.generation} at {moment(row.at_us)} ({shortened(row.summary)})"
+            for row in (rows if len(rows) <= _MOST_TOLD else [*rows[:1], *rows[-(_MOST_TOLD - 1) :]])
+        ]
+        left_out = len(rows) - len(won)
+        if left_out:
+            won.insert(1, f"{left_out} more")
         raise ConflictError(
-            f"the catalogue changed since generation {seen}, which the plan was made against{other}",
+            f"the catalogue changed since generation {seen}, which the plan was made against: {'; '.join(won)}",
             fix="run `lineshaft plan` again and look at what is left to change",
         )
 
@@ -182,21 +216,55 @@ class SqlCatalog:
         changed: Mapping[tuple[str, str], Definition],
         gone: Sequence[tuple[str, str]],
         present: Mapping[tuple[str, str], Row[Any]],
-    ) -> None:
+    ) -> Head:
         project, generation = self._project, plan.generation + 1
-        entry = {"project": project, "generation": generation, "at_us": self._clock.now_us(), "actor": actor}
-        connection.execute(insert(APPLY).values(summary=plan.summary, **entry))
-        for (kind, name), value in changed.items():
-            named = {"project": project, "kind": kind, "name": name}
-            pointer = {"version": value.version, "generation": generation, "retired": False}
-            row = {**named, "version": value.version, "generation": generation, "spec": value.to_json()}
-            connection.execute(insert(DEFINITION).values(team=value.team, owner=value.owner, **row))
-            if (kind, name) in present:
+        kept = [
+            Kept(
+                kind=kind,
+                name=name,
+                version=value.version,
+                generation=generation,
+                team=value.team,
+                owner=value.owner,
+                spec=value.to_json(),
+            )
+            for (kind, name), value in changed.items()
+        ]
+        line = AppliedLine(
+            project=project,
+            generation=generation,
+            at_us=self._clock.now_us(),
+            actor=actor,
+            summary=plan.summary,
+            wrote=tuple(sorted((one.kind, one.name, one.version, digest_of(one)) for one in kept)),
+            retired=tuple(sorted(gone)),
+            previous_digest="",
+            digest="",
+        )
+        head = add_line(connection, line)
+        if kept:
+            connection.execute(insert(DEFINITION), [{"project": project, **asdict(one)} for one in kept])
+        fresh = []
+        for one in kept:
+            named = {"project": project, "kind": one.kind, "name": one.name}
+            pointer = {"version": one.version, "generation": generation, "retired": False}
+            if (one.kind, one.name) in present:
                 connection.execute(_pointer(named).values(**pointer))
             else:
-                connection.execute(insert(CURRENT).values(**named, **pointer))
+                fresh.append({**named, **pointer})
+        if fresh:
+            connection.execute(insert(CURRENT), fresh)
         for kind, name in gone:
             connection.execute(_pointer({"project": project, "kind": kind, "name": name}).values(retired=True))
+        return head
+
+    def account(self, notes: HeadNotes | None = None) -> CatalogAccount:
+        """Return all that is recorded of this project's catalogue at one moment, to be audited."""
+        with connected(self._engine, writing=True) as connection:
+            same = GENERATION.c.project == self._project  # a write, so that no apply comes between
+            connection.execute(update(GENERATION).where(same).values(generation=GENERATION.c.generation))
+            account = account_of(connection, self._project)
+        return replace(account, noted=notes.read(self._noted_as) if notes is not None else ())
 
     def _specs(self, kind: str) -> list[str]:
         with connected(self._engine) as connection:
@@ -214,6 +282,16 @@ class SqlCatalog:
         if row is None:
             raise missing(kind, name, version)
         return str(row.spec)
+
+
+def shortened(summary: str) -> str:
+    """Return the summary of an apply with as many objects as a message bears.
+
+    >>> shortened(", ".join(f"new view v{number}" for number in range(9)))
+    'new view v0, new view v1, new view v2, new view v3, new view v4 and 4 more'
+    """
+    parts = summary.split(", ")
+    return ", ".join(parts[:_MOST_TOLD]) + (f" and {len(parts) - _MOST_TOLD} more" if len(parts) > _MOST_TOLD else "")
 
 
 def _current(project: str, *, retired: bool = False) -> Any:
@@ -248,13 +326,14 @@ def _wanted(plan: Applicable) -> dict[tuple[str, str], Definition]:
     return {(kind, value.name): value for kind, values in groups.items() for value in values}
 
 
-def _differs(row: Row[Any] | None, value: Definition) -> bool:
-    return row is None or row.retired or _wording(row.spec) != _wording(value.to_json())
-
-
-def _wording(spec: str) -> dict[str, Any]:
-    """Return what a definition says, without the line it stands on: moving it is no change."""
-    return {key: value for key, value in json.loads(spec).items() if key != "where"}
+def _differs(row: Row[Any] | None, kind: str, value: Definition) -> bool:
+    """Tell whether a definition says something new; standing on another line is no change."""
+    if row is None or row.retired:
+        return True
+    old = _KINDS[kind].from_json(row.spec)
+    if isinstance(old, View) and isinstance(value, View):
+        old = replace(old, where=value.where)
+    return old != value
 
 
 def _refuse_foreign(

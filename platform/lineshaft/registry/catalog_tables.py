@@ -26,6 +26,10 @@ APPLY = Table(
     Column("at_us", BigInteger, nullable=False),  # microseconds UTC
     Column("actor", String(200), nullable=False),
     Column("summary", Text, nullable=False),
+    Column("wrote_json", Text, nullable=False, server_default="[]"),  # [kind, name, version, digest]
+    Column("retired_json", Text, nullable=False, server_default="[]"),  # [kind, name]
+    Column("previous_digest", String(64), nullable=False, server_default=""),
+    Column("digest", String(64), nullable=False, server_default=""),
     comment="Who applied what, when: one row per apply.",
 )
 

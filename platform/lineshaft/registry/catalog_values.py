@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from lineshaft.errors import NotFoundError
-from lineshaft.specs import OnDemandView, Service, View
+from lineshaft.specs import LiveModel, OnDemandView, Service, View
 
 Found = TypeVar("Found", View, OnDemandView, Service)
 
@@ -93,6 +93,7 @@ class FixedCatalog:
     all_on_demand: tuple[OnDemandView, ...] = ()
     generation: int = 0
     all_pins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    all_live: tuple[LiveModel, ...] = ()
 
     def view(self, name: str, version: str | None = None) -> View:
         """Return a view; raise `NotFoundError`."""
@@ -121,6 +122,10 @@ class FixedCatalog:
     def pins(self) -> Mapping[str, tuple[str, ...]]:
         """Return which models pin which view, by "view@version"."""
         return self.all_pins
+
+    def live(self) -> tuple[LiveModel, ...]:
+        """Return the models that hold a slot."""
+        return self.all_live
 
 
 def _pick(kind: str, values: Sequence[Found], name: str, version: str | None) -> Found:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateSchema
 
 from lineshaft.errors import CorruptError, UnavailableError
 from lineshaft.registry.engine import open_engine
@@ -24,6 +25,7 @@ def upgrade(database_url: str, *, revision: str = "head") -> str:
     engine = open_engine(database_url)
     try:
         config = _config()
+        _ensure_schema(engine)
         with engine.connect() as connection, _foreign_keys_at_rest(connection), connection.begin():
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
@@ -34,6 +36,18 @@ def upgrade(database_url: str, *, revision: str = "head") -> str:
         raise UnavailableError(what, where="LINESHAFT_DATABASE_URL", fix="check that it runs and is ours") from error
     finally:
         engine.dispose()
+
+
+def _ensure_schema(engine: Engine) -> None:
+    """Make the schema that a URL of Postgres leads to, if there is none: an environment of somebody's own."""
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.begin() as connection:
+        wanted = connection.exec_driver_sql("SELECT current_setting('search_path') WHERE current_schema() IS NULL")
+        path = wanted.scalar()
+        if path:
+            name = str(path).strip('"')
+            connection.execute(CreateSchema(name, if_not_exists=True))
 
 
 def _config() -> Config:

@@ -2,6 +2,7 @@
 
 from lineshaft.specs.blocks import BLOCK_SCHEMA, block_end_us, tile_end_us
 from lineshaft.specs.evidence import Evidence, Figure
+from lineshaft.specs.live import LiveModel
 from lineshaft.specs.recipes import Recipe
 from lineshaft.specs.rows import Status, entity_columns, row_identity, row_schema
 from lineshaft.specs.views import (
@@ -20,6 +21,7 @@ __all__ = [
     "Evidence",
     "Feature",
     "Figure",
+    "LiveModel",
     "OnDemandFeature",
     "OnDemandView",
     "Recipe",

@@ -132,7 +132,7 @@ def test_the_loser_is_told_what_the_winner_did(catalog: SqlCatalog) -> None:
     """A plan made against an older generation is refused, and nothing of it is written."""
     catalog.apply(Given(summary="new view heat"), actor="ada")
 
-    with pytest.raises(ConflictError, match=r"ada applied generation 1 \(new view heat\)"):
+    with pytest.raises(ConflictError, match=r"ada applied generation 1 at 1970-01-01T00:00:01Z \(new view heat\)"):
         catalog.apply(Given(views=(replace(HEAT, ttl_us=1),)), actor="bob")
 
     assert catalog.view("heat").ttl_us == 0
