@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lineshaft.access.teams import read_teams
 from lineshaft.definitions.words import parse_duration
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Gate, Policy
@@ -124,10 +125,10 @@ def _approvals(placed: Placed, teams: Path) -> Asked:
         raise parts["people"].fault("so few cannot approve", "write people: 0, or more")
     among: list[str] = []
     for team in parts["from"].items() if "from" in parts else ():
-        members = _read(teams).get(team.plain(str)) if teams.exists() else None
-        if not isinstance(members, list):
+        able = read_teams(teams).of(team.plain(str)).people
+        if not able:
             raise team.fault(f"there is no team {team.plain(str)!r}", f"name its people in {teams}")
-        among.extend(str(one) for one in members)
+        among.extend(able)
     among = sorted(set(among))
     if among and len(among) < people:
         raise parts["people"].fault(f"of {len(among)} who may approve {people} are asked for", f"see {teams}")

@@ -14,8 +14,9 @@ from lineshaft.errors import EnvironmentFault, InputError, LineshaftError
 
 __all__ = ["main"]
 
-_ALONE = {"serve": "lineshaft.cli.serve"}
-"""Commands that are started without the others: a server should not hold in memory what simulates and trains."""
+_ALONE = {"serve": "lineshaft.cli.serve", "plan": "lineshaft.cli.repo", "apply": "lineshaft.cli.repo"}
+"""Commands that are started without the others: a server should not hold in memory what simulates and trains, and who
+changes one view should not wait for it."""
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import CheckNotRunError, InputError
 from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.ops.jobs import JobResult, Progress, Report
+from lineshaft.ops.pace import note_pace
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.settings import Settings
 from lineshaft.specs import View
@@ -109,7 +110,7 @@ def wanted_views(parts: Parts, names: Sequence[str]) -> list[View]:
     """Return the named views, or every view whose source has blocks."""
     if names:
         return [parts.catalog.view(name) for name in names]
-    views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
+    views = [view for view in parts.catalog.computed() if view.source.kind == "blocks"]
     return [view for view in views if next(parts.offline.read_blocks(view.source), None) is not None]
 
 
@@ -118,7 +119,10 @@ def run_backfill(parts: Parts, views: Sequence[View], *, assets: Sequence[str] =
     if not views:
         return JobResult()
     with gated_target(parts, checked=checked) as target, told() as report:
-        return jobs().backfill(views, target=target, assets=assets, report=report)
+        done = jobs().backfill(views, target=target, assets=assets, report=report)
+    if not assets:
+        note_pace(parts.work, done)
+    return done
 
 
 def result_rows(result: JobResult) -> list[dict[str, object]]:

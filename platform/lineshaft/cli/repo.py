@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lineshaft.access.teams import read_teams
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show, underway
+from lineshaft.ops.account import account
+from lineshaft.ops.pace import Costs
 from lineshaft.settings import Settings
 from lineshaft.specs import View, format_duration
 from lineshaft.tiles.catalogue import entries
@@ -53,32 +59,59 @@ def services(as_json: Json = False) -> None:
         notes.print("`lineshaft apply` puts those of the feature repository into the catalogue")
 
 
+class Format(StrEnum):
+    """How a plan is written: for a terminal, a pull request, or a program."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
 Empty = Annotated[bool, typer.Option("--allow-empty", help="Let a repository without definitions remove all there is.")]
+Transfer = Annotated[
+    list[str] | None, typer.Option(help="Hand this object to the team that declares it now; repeat for more.")
+]
 
 
 @app.command()
-def plan(allow_empty: Empty = False, as_json: Json = False) -> None:
-    """Show what an apply would change; exit code 2 when there is something to apply, 1 when there are faults."""
+def plan(
+    allow_empty: Empty = False,
+    transfer: Transfer = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="text, markdown (for a pull request) or json.")
+    ] = Format.TEXT,
+    as_json: Json = False,
+) -> None:
+    """Show what an apply would change, break and cost; exit code 2 with something to apply, 1 with faults."""
     with connect() as parts:
-        changes = make_plan(parts, allow_empty=allow_empty)
-        if as_json:
-            console.print_json(changes.to_json())
-        else:
-            console.print(changes.text(), markup=False, highlight=False, soft_wrap=True)
+        changes = make_plan(parts, allow_empty=allow_empty, transfers=transfer or ())
+    if as_json or form is Format.JSON:
+        console.print_json(changes.to_json())
+    elif form is Format.MARKDOWN:
+        from lineshaft.definitions.markdown import markdown
+
+        sys.stdout.write(markdown(changes))
+    else:
+        console.print(changes.text(), markup=False, highlight=False, soft_wrap=True)
     if changes.exit_code:
         raise typer.Exit(changes.exit_code)
 
 
 @app.command()
 def apply(
-    actor: Annotated[str, typer.Option(help="Who applies; you unless named.")] = "",
+    actor: Annotated[
+        str, typer.Option(help="For whom, if not for you; what you may do is asked of your account.")
+    ] = "",
     allow_empty: Empty = False,
+    transfer: Transfer = None,
     as_json: Json = False,
 ) -> None:
     """Read the feature repository, check it, and make it current in one transaction."""
+    who = account()
     with connect() as parts:
-        changes = make_plan(parts, allow_empty=allow_empty)
-        generation = parts.catalog.apply(changes, actor=actor or getpass.getuser())
+        changes = make_plan(parts, allow_empty=allow_empty, transfers=transfer or (), who=who)
+        told = f"{actor} (by {who})" if actor and actor != who else who
+        generation = parts.catalog.apply(changes, actor=told, notes=parts.registry.notes)
         rows = [view_row(parts, view) for view in parts.catalog.views()]
     notes.print(changes.text(), markup=False, highlight=False, soft_wrap=True)
     show(rows, title=f"current views, generation {generation}", as_json=as_json)
@@ -104,11 +137,28 @@ def table_version(parts: Parts, view: View) -> int | None:
     return version if version >= 0 else None
 
 
-def make_plan(parts: Parts, *, allow_empty: bool = False) -> Plan:
-    """Read the repository (this imports Feast, some seconds) and hold it against the catalogue."""
+def make_plan(parts: Parts, *, allow_empty: bool = False, transfers: Sequence[str] = (), who: str = "") -> Plan:
+    """Read the repository and hold it against the catalogue, for somebody who would apply it; nobody: to look.
+
+    What changed since the last reading is imported with Feast, some seconds; the rest is known.
+    """
     from lineshaft.definitions.diff import plan_changes
+    from lineshaft.definitions.kept import KeptDefinitions
     from lineshaft.definitions.reader import read_repo
 
     settings: Settings = parts.settings
+    teams = read_teams(settings.policies / "policies" / "teams.yaml")
     with underway(f"reading {settings.repo}"):
-        return plan_changes(read_repo(settings.repo), parts.catalog, allow_empty=allow_empty)
+        found = read_repo(settings.repo, kept=KeptDefinitions(settings.home / "read_definitions"), teams=teams)
+        made = plan_changes(
+            found,
+            parts.catalog,
+            allow_empty=allow_empty,
+            transfers=frozenset(transfers),
+            teams=teams,
+            who=who,
+            now_us=parts.clock.now_us(),
+        )
+    views, costs = {view.name: view for view in made.views}, Costs(offline=parts.offline, folder=parts.work)
+    priced = [replace(one, costs=costs.of(views[one.name])) if one.recomputes else one for one in made.changes]
+    return replace(made, changes=tuple(priced))

@@ -60,7 +60,7 @@ def up(
         stack.enter_context(log_lines(sys.stderr, parts.settings.log_format))
         stack.enter_context(kept_up(parts))
         folder = inbox or parts.inbox
-        views = [view for view in parts.catalog.views() if view.source.kind == "blocks"]
+        views = [view for view in parts.catalog.computed() if view.source.kind == "blocks"]
         answering = handlers(parts, inbox=folder)
         shown = stack.enter_context(exposed(answering.metrics, parts.settings.metrics_address))
         entrance = stack.enter_context(door(parts))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView
-from feast.data_source import DataSource
 
 from lineshaft.definitions.compiler import (
     DTYPES,
@@ -17,16 +15,22 @@ from lineshaft.definitions.compiler import (
     TEAM_TAG,
     inputs_of,
     named,
-    referenced,
-    request_fields,
-    source_of,
 )
+from lineshaft.definitions.conflicts import conflicts
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
 from lineshaft.definitions.tags import check_tags
 from lineshaft.definitions.views import check_batch_view, check_channels, check_stream_view, feature_names
 from lineshaft.definitions.words import nearest, parse_constants, parse_duration
+from lineshaft.definitions.written import (
+    DataSource,
+    Entity,
+    FeatureService,
+    FeatureView,
+    OnDemandFeatureView,
+    StreamFeatureView,
+)
 from lineshaft.errors import LineshaftError
 from lineshaft.tiles import ondemand
 from lineshaft.tiles.request_data import REQUEST_DTYPES
@@ -38,22 +42,52 @@ _TEAMED = (FeatureView, OnDemandFeatureView, FeatureService)
 def check(repository: Repository) -> tuple[tuple[Fault, ...], frozenset[int]]:
     """Return all faults in order of place, and the ids of the objects that cannot be compiled."""
     faults = list(repository.faults)
-    broken: set[int] = set()
-    known = {d.value.name: feature_names(d.value) for d in repository.of(FeatureView)}
+    broken: list[Declared] = []
+    known = _Known.of(repository)
     for declared in repository.declared:
-        own = [*_naming(repository, declared), *_body(repository, declared, known)]
+        own = [*_naming(known, declared), *_body(repository, declared, known)]
         faults += own
         if any(not fault.warning for fault in own):
-            broken.add(id(declared.value))
-    broken |= {id(d.value) for d in repository.of(FeatureView) if _stands_on(repository, d.value) & broken}
-    faults += _duplicates(repository)
-    return tuple(sorted(dict.fromkeys(faults), key=lambda f: (_place(f.where), f.code))), frozenset(broken)
+            broken.append(declared)
+    unsound = [declared.value for declared in broken if isinstance(declared.value, DataSource | Entity)]
+    ids = {id(declared.value) for declared in broken}
+    ids |= {id(one.value) for one in known.twins}  # which of two would count is nobody's to say
+    if unsound:
+        ids |= {id(d.value) for d in repository.of(FeatureView) if _stands_on(repository, d.value, unsound)}
+    faults += conflicts(repository)
+    return tuple(sorted(dict.fromkeys(faults), key=lambda f: (_place(f.where), f.code))), frozenset(ids)
 
 
-def _stands_on(repository: Repository, view: Any) -> set[int]:
-    """Return the ids of the sources and entities a view cannot be compiled without."""
-    entities = {id(repository.keys[name]) for name in view.entities if name in repository.keys}
-    return {id(source_of(view)), *entities}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What one object may ask about all the others."""
+
+    first: Mapping[tuple[str, str], Declared]  # of each kind and name
+    twins: tuple[Declared, ...]  # those that share one
+    views: Mapping[str, list[str]]  # features by view
+    everything: Mapping[str, list[str]]  # on-demand ones too
+    dtypes: Mapping[str, str]  # by "view__feature"
+    asked: Mapping[str, str]  # types of what requests say
+
+    @staticmethod
+    def of(repository: Repository) -> _Known:
+        named: dict[tuple[str, str], list[Declared]] = {}
+        for declared in repository.declared:
+            named.setdefault((_kind(declared), declared.value.name), []).append(declared)
+        first = {key: several[0] for key, several in named.items()}
+        twins = tuple(one for several in named.values() if len(several) > 1 for one in several)
+        demands = repository.of(OnDemandFeatureView)
+        views = {d.value.name: feature_names(d.value) for d in repository.of(FeatureView)}
+        everything = {d.value.name: [f.name for f in d.value.features] for d in demands} | views
+        viewed = (*repository.of(FeatureView), *demands)
+        dtypes = {f"{d.value.name}__{f.name}": DTYPES.get(f.dtype, "") for d in viewed for f in d.value.features}
+        asked = {f.name: f.dtype for d in reversed(demands) for f in d.value.request_fields}  # the first one counts
+        return _Known(first=first, twins=twins, views=views, everything=everything, dtypes=dtypes, asked=asked)
+
+
+def _stands_on(repository: Repository, view: Any, unsound: list[Any]) -> bool:
+    """Tell whether a source or an entity that a view cannot be compiled without is at fault."""
+    return view.source in unsound or any(repository.keys.get(name) in unsound for name in view.entities)
 
 
 def _place(where: str) -> tuple[str, int]:
@@ -61,13 +95,17 @@ def _place(where: str) -> tuple[str, int]:
     return file, int(line) if line.isdigit() else 0
 
 
-def _naming(repository: Repository, declared: Declared) -> Iterator[Fault]:
+def _naming(known: _Known, declared: Declared) -> Iterator[Fault]:
     """Check what every object must have: a name of its own, an owner, a team, tags that somebody reads."""
     value, kind = declared.value, _kind(declared)
-    twins = [d for d in repository.declared if _kind(d) == kind and d.value.name == value.name]
-    if twins[0] is not declared:
+    twin = known.first[kind, value.name]
+    if twin is not declared:
+        theirs, ours = twin.value.tags.get(TEAM_TAG, ""), value.tags.get(TEAM_TAG, "")
+        whose = f", by team {theirs}" if theirs != ours else ""
         yield declared.fault(
-            "LS-DEF-004", f'{kind} "{value.name}" is declared at {twins[0].where} too', fix="rename one, or import it"
+            "LS-DEF-004",
+            f'{kind} "{value.name}" is declared at {twin.where} too{whose}',
+            fix="rename one, or import it",
         )
     if "__" in value.name or not value.name.isidentifier():
         yield declared.fault(
@@ -82,7 +120,7 @@ def _naming(repository: Repository, declared: Declared) -> Iterator[Fault]:
     yield from check_tags(declared, kind)
 
 
-def _body(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+def _body(repository: Repository, declared: Declared, known: _Known) -> Iterator[Fault]:
     """Check what an object of its kind must get right."""
     value = declared.value
     if isinstance(value, Entity):
@@ -96,7 +134,7 @@ def _body(repository: Repository, declared: Declared, known: Mapping[str, list[s
     elif isinstance(value, OnDemandFeatureView):
         yield from _on_demand(repository, declared, known)
     elif isinstance(value, FeatureService):
-        yield from _service(repository, declared, known)
+        yield from _service(declared, known)
 
 
 def _entity(declared: Declared) -> Iterator[Fault]:
@@ -104,16 +142,16 @@ def _entity(declared: Declared) -> Iterator[Fault]:
     if entity.value_type not in KEY_DTYPES:
         yield declared.fault(
             "LS-DEF-008",
-            f'entity "{entity.name}" has value type {entity.value_type.name}, which cannot be a key',
+            f'entity "{entity.name}" has value type {entity.value_type}, which cannot be a key',
             fix="use ValueType.STRING, INT64 or INT32",
             near=mentions("value_type"),
         )
 
 
-def _on_demand(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+def _on_demand(repository: Repository, declared: Declared, known: _Known) -> Iterator[Fault]:
     """Check that an on-demand view names functions and features that exist, and carries no code."""
     view = declared.value
-    if view.feature_transformation is not None or not view.aggregations:
+    if view.carries_code or not view.aggregations:
         yield declared.fault(
             "LS-DEF-024",
             f'on-demand view "{view.name}" carries code instead of naming a function',
@@ -127,23 +165,21 @@ def _on_demand(repository: Repository, declared: Declared, known: Mapping[str, l
             fix="one Field per aggregation",
         )
     for field in view.features:
-        if str(field.dtype) not in DTYPES:
+        if field.dtype not in DTYPES:
             yield declared.fault(
                 "LS-DEF-025", f"type {field.dtype} of {field.name} is not supported", fix="use Float64"
             )
-    yield from _request(repository, declared)
+    yield from _request(repository, declared, known)
     for aggregation in view.aggregations:
-        yield from _on_demand_inputs(declared, aggregation, known)
+        yield from _on_demand_inputs(declared, aggregation, known.views)
         yield from _on_demand_function(declared, aggregation)
 
 
-def _request(repository: Repository, declared: Declared) -> Iterator[Fault]:
+def _request(repository: Repository, declared: Declared, known: _Known) -> Iterator[Fault]:
     """Check what an on-demand view reads of the request: numbers, each meaning one thing in the whole repository."""
-    demands = repository.of(OnDemandFeatureView)
-    types = {f.name: str(f.dtype) for d in reversed(demands) for f in request_fields(d.value)}  # the first one counts
     taken = {entity.join_key for entity in repository.keys.values()} | {"event_time", "known_at"}
-    for field in request_fields(declared.value):
-        dtype, what = str(field.dtype), f'request field "{field.name}" '
+    for field in declared.value.request_fields:
+        dtype, what = field.dtype, f'request field "{field.name}" '
         if DTYPES.get(dtype) not in REQUEST_DTYPES:
             what, fix = f"{what}is {dtype}, and no number", "use Float64 or Int64"
         elif field.name in taken or "__" in field.name:
@@ -151,9 +187,9 @@ def _request(repository: Repository, declared: Declared) -> Iterator[Fault]:
                 f"{what}is called like a key, a time or a feature",
                 "give it a name of its own, with no __ in it",
             )
-        elif types[field.name] != dtype:
+        elif known.asked[field.name] != dtype:
             what, fix = (
-                f"{what}is {dtype} here and {types[field.name]} elsewhere",
+                f"{what}is {dtype} here and {known.asked[field.name]} elsewhere",
                 "declare one RequestSource, and share it",
             )
         else:
@@ -162,7 +198,7 @@ def _request(repository: Repository, declared: Declared) -> Iterator[Fault]:
 
 
 def _on_demand_inputs(declared: Declared, aggregation: Any, known: Mapping[str, list[str]]) -> Iterator[Fault]:
-    given, inputs = {field.name for field in request_fields(declared.value)}, inputs_of(aggregation)
+    given, inputs = {field.name for field in declared.value.request_fields}, inputs_of(aggregation)
     if inputs and all(text in given and "__" not in text for text in inputs):
         what = f'on-demand feature "{aggregation.name}" reads nothing but the request'
         yield declared.fault(
@@ -172,7 +208,7 @@ def _on_demand_inputs(declared: Declared, aggregation: Any, known: Mapping[str, 
         if text in given:
             continue
         view, _, feature = text.partition("__")
-        sources = declared.value.source_feature_view_projections
+        sources = declared.value.sources
         if view not in sources:
             fix = f"add {view} to its sources" if view in known else nearest(view, known)
             if not feature:
@@ -202,11 +238,10 @@ def _on_demand_function(declared: Declared, aggregation: Any) -> Iterator[Fault]
         yield declared.fault("LS-DEF-022", what, fix="list them in `column`, comma separated", near=near)
 
 
-def _service(repository: Repository, declared: Declared, known: Mapping[str, list[str]]) -> Iterator[Fault]:
+def _service(declared: Declared, known: _Known) -> Iterator[Fault]:
     """Check that a service names declared views and features."""
-    everything = {d.value.name: [f.name for f in d.value.features] for d in repository.of(OnDemandFeatureView)}
-    everything.update(known)
-    for name, features in referenced(declared.value):
+    everything = known.everything
+    for name, features in declared.value.references:
         if name not in everything:
             yield declared.fault(
                 "LS-DEF-023",
@@ -223,9 +258,7 @@ def _service(repository: Repository, declared: Declared, known: Mapping[str, lis
                     fix=nearest(feature, everything[name]),
                     near=mentions(feature),
                 )
-    viewed = (*repository.of(FeatureView), *repository.of(OnDemandFeatureView))
-    dtypes = {f"{d.value.name}__{f.name}": DTYPES.get(str(f.dtype), "") for d in viewed for f in d.value.features}
-    yield from _rules(declared, everything, dtypes)
+    yield from _rules(declared, everything, known.dtypes)
 
 
 def _rules(declared: Declared, everything: Mapping[str, list[str]], dtypes: Mapping[str, str]) -> Iterator[Fault]:
@@ -238,7 +271,7 @@ def _rules(declared: Declared, everything: Mapping[str, list[str]], dtypes: Mapp
         yield declared.fault("LS-DEF-018", what, fix="write 10m", near=mentions(MAX_AGE_TAG))
     has = {
         f"{name}__{feature}"
-        for name, features in referenced(service)
+        for name, features in service.references
         for feature in features or everything.get(name, [])
     }
     for column in named(service.tags.get(REQUIRED_TAG, "")):
@@ -269,22 +302,6 @@ def _imputed(declared: Declared, has: Collection[str], dtypes: Mapping[str, str]
         elif column in named(service.tags.get(REQUIRED_TAG, "")):
             fix = "take it out of one of the two tags"
             yield declared.fault("LS-DEF-033", what + "it requires", fix=fix, near=mentions(column))
-
-
-def _duplicates(repository: Repository) -> Iterator[Fault]:
-    """Show views that compute the same from the same source."""
-    seen: dict[tuple[Any, ...], Declared] = {}
-    for declared in repository.of(StreamFeatureView):
-        view = declared.value
-        meaning = sorted((a.column, a.function, str(a.time_window), str(a.slide_interval)) for a in view.aggregations)
-        key = (getattr(view.stream_source, "name", ""), tuple(view.entities), tuple(meaning))
-        first = seen.setdefault(key, declared)
-        if first is not declared:
-            yield declared.fault(
-                "LS-DEF-029",
-                f'view "{view.name}" means the same as "{first.value.name}" of {first.where}',
-                fix="use that one in your services, or say what differs",
-            )
 
 
 def _kind(declared: Declared) -> str:

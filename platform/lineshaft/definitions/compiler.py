@@ -1,7 +1,7 @@
-"""Feast objects to frozen specs: the only place that knows both vocabularies.
+"""What is written down to frozen specs: the only place that knows both vocabularies.
 
-Works on objects fresh from a repository and on the same objects read back from a Feast registry: both compile to the
-same version, so Feast's client and Lineshaft's own name one row.
+Works on what a repository declares and on the same read back from a Feast registry: both compile to the same version,
+so Feast's client and Lineshaft's own name one row.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView, ValueType
-
 from lineshaft.definitions.words import parse_channels, parse_constants, parse_duration
+from lineshaft.definitions.written import Entity, FeatureService, FeatureView, OnDemandFeatureView, StreamFeatureView
 from lineshaft.specs import Feature, OnDemandFeature, OnDemandView, Service, ServiceView, Source, View
 from lineshaft.tiles import catalogue, ondemand
 
@@ -27,11 +26,12 @@ DTYPES = {
 }
 """Feast field types by the dtypes of ours."""
 
-KEY_DTYPES = {ValueType.STRING: "string", ValueType.INT64: "int64", ValueType.INT32: "int32"}
+KEY_DTYPES = {"STRING": "string", "INT64": "int64", "INT32": "int32"}
 """Value types that an entity key may have."""
 
 CHANNELS_TAG, GRACE_TAG, LATENESS_TAG = "lineshaft.channels", "lineshaft.grace", "lineshaft.lateness"
 TEAM_TAG, READERS_TAG = "team", "readers"
+DEPRECATED_TAG, INSTEAD_TAG = "lineshaft.deprecated", "lineshaft.instead"
 MAX_AGE_TAG, REQUIRED_TAG, IMPUTE_TAG = "lineshaft.max_age", "lineshaft.required", "lineshaft.impute"
 DEFAULT_LATENESS = "7d"
 
@@ -66,7 +66,7 @@ def compile_on_demand(view: OnDemandFeatureView, *, units: Mapping[str, str]) ->
 
     `units` are those of the features read, by "view__feature".
     """
-    dtypes = {field.name: DTYPES[str(field.dtype)] for field in view.features}
+    dtypes = {field.name: DTYPES[field.dtype] for field in view.features}
     features = tuple(
         OnDemandFeature(
             name=aggregation.name,
@@ -80,7 +80,7 @@ def compile_on_demand(view: OnDemandFeatureView, *, units: Mapping[str, str]) ->
     return OnDemandView(
         name=view.name,
         features=features,
-        request_fields=tuple((field.name, DTYPES[str(field.dtype)]) for field in request_fields(view)),
+        request_fields=tuple((field.name, DTYPES[field.dtype]) for field in view.request_fields),
         team=view.tags.get(TEAM_TAG, ""),
         owner=view.owner,
         description=view.description,
@@ -96,7 +96,7 @@ def compile_service(
     """
     wanted: dict[str, list[str]] = {}
     demands = []
-    for name, features in referenced(service):
+    for name, features in service.references:
         if name in on_demand:
             whole = on_demand[name]
             demands.append(whole.only(features) if features else whole)
@@ -108,8 +108,8 @@ def compile_service(
             name, feature = reference.split("__", 1)
             if name in views and feature not in wanted.setdefault(name, []):
                 wanted[name].append(feature)
-    dtypes = {f"{view.name}__{f.name}": f.dtype for view in views.values() for f in view.features}
-    dtypes |= {f"{demand.name}__{f.name}": f.dtype for demand in on_demand.values() for f in demand.features}
+    dtypes = {f"{name}__{f.name}": f.dtype for name in wanted for f in views[name].features}
+    dtypes |= {f"{demand.name}__{f.name}": f.dtype for demand in demands for f in demand.features}
     return Service(
         name=service.name,
         views=tuple(ServiceView(view=n, version=views[n].version, features=tuple(f)) for n, f in wanted.items()),
@@ -133,28 +133,9 @@ def named(text: str) -> tuple[str, ...]:
     return tuple(sorted({name.strip() for name in text.split(",")} - {""}))
 
 
-def referenced(service: FeatureService) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the views a service names with the features it picks; none means all."""
-    picked = [(p.name, tuple(f.name for f in p.features)) for p in service.feature_view_projections]
-    for reference in getattr(service, "_pending_feature_refs", ()):
-        name, _, feature = str(reference).partition(":")
-        picked.append((name.partition("@")[0], (feature,) if feature else ()))
-    return picked
-
-
 def inputs_of(aggregation: Any) -> tuple[str, ...]:
     """Return what an on-demand aggregation reads: "view__feature", comma separated in `column`."""
     return tuple(part.strip() for part in aggregation.column.split(",") if part.strip())
-
-
-def request_fields(view: OnDemandFeatureView) -> list[Any]:
-    """Return the fields of the request that an on-demand view reads: those of its `RequestSource`s."""
-    return [field for source in view.source_request_sources.values() for field in source.schema]
-
-
-def source_of(view: FeatureView) -> Any:
-    """Return the stream source of a view, or the batch source of a plain one."""
-    return getattr(view, "stream_source", None) or view.batch_source
 
 
 def _on_demand_unit(aggregation: Any, units: Mapping[str, str]) -> str:
@@ -165,13 +146,13 @@ def _on_demand_unit(aggregation: Any, units: Mapping[str, str]) -> str:
 
 def _keys(view: FeatureView, entities: Mapping[str, Entity] | None) -> tuple[tuple[str, str], ...]:
     if entities is None:
-        return tuple((field.name, DTYPES[str(field.dtype)]) for field in view.entity_columns)
+        return tuple((field.name, DTYPES[field.dtype]) for field in view.entity_columns)
     found = [entities[name] for name in view.entities if name in entities]
     return tuple((entity.join_key, KEY_DTYPES.get(entity.value_type, "string")) for entity in found)
 
 
 def _block_source(view: Any) -> Source:
-    source = source_of(view)
+    source = view.source
     channels = parse_channels(source.tags[CHANNELS_TAG])
     return Source(name=source.name, channels=tuple(n for n, _ in channels), units=tuple(u for _, u in channels))
 
@@ -183,9 +164,9 @@ def _row_source(view: Any) -> Source:
         channels=tuple(field.name for field in view.features),
         units=tuple(field.tags.get("unit", "") for field in view.features),
         kind="rows",
-        path=source.path if hasattr(source, "path") else "",
+        path=source.place,
         timestamp_field=source.timestamp_field,
-        created_field=source.created_timestamp_column or "",
+        created_field=source.created_timestamp_column,
     )
 
 
@@ -212,7 +193,7 @@ def _stored(view: Any) -> tuple[Feature, ...]:
         Feature(
             name=field.name,
             column=columns.get(field.name, field.name),
-            dtype=DTYPES[str(field.dtype)],
+            dtype=DTYPES[field.dtype],
             unit=field.tags.get("unit", ""),
             description=field.description,
         )

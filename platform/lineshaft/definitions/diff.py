@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
+from lineshaft.access.teams import Teams
+from lineshaft.definitions.deprecation import leavings
 from lineshaft.definitions.faults import Fault, refuse
-from lineshaft.definitions.reader import Definitions
-from lineshaft.specs import OnDemandView, Service, View, format_duration
+from lineshaft.definitions.reach import Breaks, Reach, Readers, breaks
+from lineshaft.definitions.reader import NO_TEAMS, Definitions
+from lineshaft.definitions.rights import refused
+from lineshaft.specs import LiveModel, OnDemandView, Service, View, format_duration
 
 Definition = View | OnDemandView | Service
 
@@ -46,6 +50,10 @@ class Snapshots(Protocol):
         """Return which models pin which view, by "view@version"."""
         ...
 
+    def live(self) -> Sequence[LiveModel]:
+        """Return the models that hold a slot."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -59,6 +67,9 @@ class Change:
     details: tuple[str, ...] = ()  # what differs, one line each
     recomputes: str = ""  # what must be backfilled
     pinned_by: tuple[str, ...] = ()  # models that keep the old version
+    breaking: tuple[str, ...] = ()  # what it takes from readers
+    reaches: Reach = field(default_factory=Reach)
+    costs: str = ""  # rows and time of the backfill, as measured here
 
     def __str__(self) -> str:
         """Write the change as `lineshaft plan` prints it."""
@@ -66,8 +77,14 @@ class Change:
         versions = " → ".join(v for v in (self.before, self.after) if v and self.before != self.after)
         lines = [f"{sign} {self.kind} {self.name}  {self.verdict} {versions}".rstrip()]
         lines += [f"    {detail}" for detail in self.details]
+        lines += [f"    breaking: {words}" for words in self.breaking]
+        for who in ("services", "models", "teams"):
+            if getattr(self.reaches, who):
+                lines.append(f"    {who}: {', '.join(getattr(self.reaches, who))}")
         if self.recomputes:
             lines.append(f"    backfill: {self.recomputes}")
+        if self.costs:
+            lines.append(f"    costs: {self.costs}")
         if self.pinned_by:
             lines.append(f"    keep {self.before}: {', '.join(self.pinned_by)}")
         return "\n".join(lines)
@@ -126,18 +143,30 @@ def plan_changes(
     *,
     transfers: frozenset[str] = frozenset(),
     allow_empty: bool = False,
+    teams: Teams = NO_TEAMS,
+    who: str = "",
+    now_us: int = 0,
 ) -> Plan:
-    """Compare definitions with what a catalogue holds.
+    """Compare definitions with what a catalogue holds, for somebody who would apply them.
 
     A name of another team is a fault unless in `transfers`; so is a repository that declares nothing, which is more
-    often the wrong folder than the wish to remove everything, unless with `allow_empty`.
+    often the wrong folder than the wish to remove everything, unless with `allow_empty`; what `who` may not do, by the
+    `teams`; and what would take away something that a live model reads.
     """
-    present, pins = catalog.snapshot(), catalog.pins()
-    changes: list[Change] = []
-    faults = list(definitions.faults)
+    present = catalog.snapshot()
+    comparing = _Comparing(
+        definitions=definitions,
+        pins=catalog.pins(),
+        readers=Readers(services=(*present.services(), *definitions.services), live=catalog.live()),
+        transfers=transfers,
+        teams=teams,
+        who=who,
+    )
+    faults = [*definitions.faults, *leavings(definitions, present.services(), now_us=now_us)]
     if not allow_empty:
         faults += _emptied(definitions, present)
-    whole = all(fault.warning for fault in faults)  # an object with a fault is not read, which is no removal
+    # An object with a fault is not read, which is no removal; nor is what a module that fails may declare.
+    whole = definitions.whole and (bool(definitions.places) or all(fault.warning for fault in faults))
     groups: tuple[tuple[str, Sequence[Definition], Sequence[Definition]], ...] = (
         ("view", definitions.views, present.views()),
         ("on-demand view", definitions.on_demand, present.on_demand_views()),
@@ -147,21 +176,76 @@ def plan_changes(
         before = {value.name: value for value in had}
         for value in wanted:
             old = before.pop(value.name, None)
-            if old is not None and old.team != value.team and value.name not in transfers:
-                faults.append(_foreign(kind, old, value))
-            change = _change(kind, old, value, pins)
-            changes += [change] if change else []
+            if old is None or not _same(old, value):
+                comparing.compare(kind, old, value)
         if whole:
-            changes += [_removed(kind, old, pins) for old in before.values()]
+            for old in before.values():
+                if (kind, old.name) not in definitions.places:
+                    comparing.compare(kind, old, None)
     return Plan(
         generation=present.generation,
         views=definitions.views,
         on_demand=definitions.on_demand,
         services=definitions.services,
-        changes=tuple(changes),
-        faults=tuple(faults),
+        changes=tuple(comparing.changes),
+        faults=(*faults, *comparing.faults),
         transfers=transfers,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparing:
+    """One comparison: what is found goes into `changes` and `faults`."""
+
+    definitions: Definitions
+    pins: Mapping[str, Sequence[str]]
+    readers: Readers
+    transfers: frozenset[str]
+    teams: Teams
+    who: str
+    changes: list[Change] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def compare(self, kind: str, old: Definition | None, new: Definition | None) -> None:
+        """Note what is between the old and the new of one name."""
+        change = _removed(kind, old, self.pins) if new is None and old is not None else None
+        if new is not None:
+            change = _change(kind, old, new, self.pins)
+        if change is None:
+            return
+        taken = breaks(old, new) if old is not None else Breaks()
+        reaches = self.readers.of(old) if old is not None else Reach()
+        self.changes.append(replace(change, breaking=taken.words, reaches=reaches))
+        if old is not None and new is not None and old.team != new.team and new.name not in self.transfers:
+            self.faults.append(_foreign(kind, old, new, self.definitions))
+        breaking = bool(taken.words)
+        self.faults.extend(
+            refused(self.definitions, self.teams, self.who, kind=kind, old=old, new=new, breaking=breaking)
+        )
+        if old is not None:
+            for model, feature in self.readers.bereft(old, taken):
+                self.faults.append(self._bereft(kind, old, model, feature, taken))
+
+    def _bereft(self, kind: str, old: Definition, model: LiveModel, feature: str, taken: Breaks) -> Fault:
+        reads = f"{old.name}__{feature}" if feature else old.name
+        why = next((words for words in taken.words if feature and words.startswith(f"{feature} ")), taken.words[0])
+        return self.definitions.fault(
+            "LS-DEF-036",
+            kind,
+            old.name,
+            f"live model {model} reads {reads}: {why}",
+            fix="declare the new meaning beside it, under a name of its own, and train on that; "
+            f"or take {model.ref} out of its slot first",
+            near=feature,
+            where=getattr(old, "where", ""),
+        )
+
+
+def _same(old: Definition, new: Definition) -> bool:
+    """Tell whether nothing changed but the line it stands on."""
+    if isinstance(old, View) and isinstance(new, View) and old.where != new.where:
+        old = replace(old, where=new.where)
+    return old == new
 
 
 def _change(kind: str, old: Definition | None, new: Definition, pins: Mapping[str, Sequence[str]]) -> Change | None:
@@ -273,10 +357,12 @@ def _emptied(definitions: Definitions, present: Present) -> list[Fault]:
     ]
 
 
-def _foreign(kind: str, old: Definition, new: Definition) -> Fault:
-    return Fault(
-        code="LS-DEF-028",
-        what=f'{kind} "{new.name}" belongs to team {old.team} ({old.owner}), not {new.team}',
-        where=getattr(new, "where", ""),
+def _foreign(kind: str, old: Definition, new: Definition, definitions: Definitions) -> Fault:
+    return definitions.fault(
+        "LS-DEF-028",
+        kind,
+        new.name,
+        f'{kind} "{new.name}" belongs to team {old.team} ({old.owner}), not {new.team}',
         fix=f"choose another name, or let {old.owner} approve the transfer",
+        where=getattr(new, "where", ""),
     )

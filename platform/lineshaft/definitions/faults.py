@@ -41,10 +41,19 @@ CODES: dict[str, str] = {
     "LS-DEF-033": "a service imputes a value that does not fit, or in a column that it requires or does not have",
     "LS-DEF-034": "a field of the request is no number, or its name means something else",
     "LS-DEF-035": "a tag is named like one of ours and is none, or none of this kind of object",
+    "LS-DEF-036": "a change would take away what a live model reads",
+    "LS-DEF-037": "a join key has two types",
+    "LS-DEF-038": "a channel or column of one place is said to be in two units",
+    "LS-DEF-039": "an on-demand feature compares numbers of unlike units",
+    "LS-DEF-040": "a team is not in the teams file",
+    "LS-DEF-041": "whoever applies may not change the object",
+    "LS-DEF-042": "a service reads a view that is deprecated",
+    "LS-DEF-043": "a service begins to read a view after the date of its deprecation",
+    "LS-DEF-044": "the date of a deprecation cannot be read",
 }
 """Every code with its meaning. Codes are never reused; 003 was given up before the first release."""
 
-WARNINGS = frozenset({"LS-DEF-029", "LS-DEF-030"})
+WARNINGS = frozenset({"LS-DEF-029", "LS-DEF-030", "LS-DEF-039", "LS-DEF-042"})
 """Faults that are shown but refuse nothing."""
 
 

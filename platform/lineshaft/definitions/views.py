@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from feast import FeatureView, PushSource, StreamFeatureView
-from feast.data_source import KafkaSource
-
-from lineshaft.definitions.compiler import CHANNELS_TAG, DTYPES, GRACE_TAG, LATENESS_TAG, source_of
+from lineshaft.definitions.compiler import CHANNELS_TAG, DTYPES, GRACE_TAG, LATENESS_TAG
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions, spells
 from lineshaft.definitions.words import UNITS, nearest, parse_channels, parse_duration
+from lineshaft.definitions.written import FeatureView, KafkaSource, PushSource, StreamFeatureView
 from lineshaft.errors import LineshaftError
 from lineshaft.specs import format_duration
 from lineshaft.tiles import catalogue
@@ -59,7 +57,7 @@ def check_batch_view(repository: Repository, declared: Declared) -> Iterator[Fau
     view = declared.value
     yield from _keys(repository, declared)
     source = view.batch_source
-    if source is None or not source.timestamp_field or not getattr(source, "path", ""):
+    if source is None or not source.timestamp_field or not source.place:
         yield declared.fault(
             "LS-DEF-031",
             f'source of view "{view.name}" has no path or no timestamp field',
@@ -67,7 +65,7 @@ def check_batch_view(repository: Repository, declared: Declared) -> Iterator[Fau
         )
     for field in view.features:
         yield from _feature_name(declared, field.name)
-        if str(field.dtype) not in DTYPES:
+        if field.dtype not in DTYPES:
             yield declared.fault(
                 "LS-DEF-025",
                 f'type {field.dtype} of feature "{field.name}" is not supported',
@@ -83,7 +81,7 @@ def check_stream_view(repository: Repository, declared: Declared) -> Iterator[Fa
     """Check a view of computed features."""
     view = declared.value
     yield from _keys(repository, declared)
-    if view.feature_transformation is not None:
+    if view.carries_code:
         yield declared.fault("LS-DEF-024", f'view "{view.name}" carries code', fix=_CARRIES_CODE)
     if not view.aggregations:
         yield declared.fault("LS-DEF-026", f'stream view "{view.name}" has no aggregations', fix="add one Aggregation")
@@ -97,7 +95,7 @@ def check_stream_view(repository: Repository, declared: Declared) -> Iterator[Fa
         if channels is not None and aggregation.column not in channels:
             yield declared.fault(
                 "LS-DEF-012",
-                f'column "{aggregation.column}" is not a channel of source "{source_of(view).name}"',
+                f'column "{aggregation.column}" is not a channel of source "{view.source.name}"',
                 fix=nearest(aggregation.column, channels),
                 near=mentions(aggregation.column),
             )
@@ -106,7 +104,7 @@ def check_stream_view(repository: Repository, declared: Declared) -> Iterator[Fa
 def _channels(view: Any) -> list[str] | None:
     """Return the source's channels, or None where the source itself is at fault (and says so)."""
     try:
-        return [name for name, _ in parse_channels(source_of(view).tags.get(CHANNELS_TAG, ""))]
+        return [name for name, _ in parse_channels(view.source.tags.get(CHANNELS_TAG, ""))]
     except ValueError:
         return None
 
@@ -214,7 +212,7 @@ def _function(declared: Declared, aggregation: Any) -> Iterator[Fault]:
         yield declared.fault("LS-DEF-011", error.what, fix=error.fix, near=near)
         return
     band = _BAND.search(aggregation.function)
-    rate = str(source_of(declared.value).tags.get(RATE_TAG, ""))
+    rate = declared.value.source.tags.get(RATE_TAG, "")
     if band and rate.replace(".", "", 1).isdigit() and float(band["high"]) > float(rate) / 2:
         yield declared.fault(
             "LS-DEF-030",

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lineshaft.definitions.compiler import compile_on_demand, compile_view
+from lineshaft.definitions.feast_objects import read_on_demand, read_view
 from lineshaft.ops.training_set import answer
 from lineshaft.specs import OnDemandView, Service, ServiceView, View
 from lineshaft.specs.rows import ARROW_TYPES
@@ -99,7 +100,7 @@ def resolve(
         for table, features in grouped
         if features
     )
-    compiled = {(d.projection.name_alias or d.name): compile_on_demand(d, units={}) for d in demands}
+    compiled = {(d.projection.name_alias or d.name): compile_on_demand(read_on_demand(d), units={}) for d in demands}
     asked = [_split(ref) for ref in refs]
     dtypes = {f"{p.name}__{f.name}": f.dtype for p in parts for f in p.view.features}
     dtypes |= {f"{name}__{f.name}": f.dtype for name, view in compiled.items() for f in view.features}
@@ -128,7 +129,7 @@ def view_of(table: Any) -> View:
     state = (table.last_updated_timestamp, table.current_version_number, table.projection.version_tag)
     key = (table.name, *state, len(table.features), table.ttl)
     if table.last_updated_timestamp is None or key not in _COMPILED:
-        _COMPILED[key] = compile_view(table)
+        _COMPILED[key] = compile_view(read_view(table))
     return _COMPILED[key]
 
 

@@ -102,6 +102,11 @@ class MemoryOfflineStore:
         for part in _narrow(table, time="event_time", key=key, after_us=start_us, until_us=end_us, assets=assets):
             yield part.select(row_schema(view, features).names)
 
+    def stored(self, what: View | Source) -> int:
+        """Return how many rows or blocks are there."""
+        table = self._rows.get(what.ref) if isinstance(what, View) else self._blocks.get(what.name)
+        return 0 if table is None else int(table.at(None).num_rows)
+
     def latest(self, view: View, *, version: int | None = None) -> Iterator[pa.Table]:
         """Return the newest row of each entity by (event_time, known_at)."""
         newest: dict[tuple[object, ...], dict[str, object]] = {}

@@ -215,6 +215,10 @@ class OfflineStore(Protocol):
         """Return raw blocks whose start lies in [start, end), in batches; no `assets` means all."""
         ...
 
+    def stored(self, what: View | Source) -> int:
+        """Return how many rows of a view, or blocks of a source, are there, by what the tables say of themselves."""
+        ...
+
     def write_rows(self, view: View, rows: pa.Table, *, batch: str) -> int:
         """Append feature rows (`row_schema(view)`) once per `batch` name; return the table version."""
         ...

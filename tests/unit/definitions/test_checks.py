@@ -97,6 +97,7 @@ BREAKS: list[tuple[str, str, str, str]] = [
         'value_type=ValueType.STRING, owner="a@x", tags={"lineshaft.chanels": "x [1]"}',
         "did you mean lineshaft.channels?",
     ),
+    ("LS-DEF-044", '"lineshaft.grace": "30s"', '"lineshaft.deprecated": "soon"', "write 2027-03-31"),
     ("LS-DEF-024", DIFFERENCE, "udf=lambda frame: frame, udf_string=''", "naming a function"),
     ("LS-DEF-025", 'Field(name="grade", dtype=String)', 'Field(name="grade", dtype=Array(String))', "Float64"),
     ("LS-DEF-026", "aggregations=[\n        Agg", "aggregations=[] and [\n        Agg", "one Aggregation"),
@@ -206,7 +207,7 @@ def test_a_band_above_half_the_rate_is_a_warning(tmp_path: Path) -> None:
 
     faults = read_repo(write(tmp_path, text)).faults
 
-    assert [fault.code for fault in faults] == ["LS-DEF-030"]
+    assert [fault.code for fault in faults] == ["LS-DEF-030", "LS-DEF-039"]  # a power has another unit than a maximum
     assert faults[0].warning
 
 
