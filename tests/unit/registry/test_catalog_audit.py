@@ -240,7 +240,7 @@ def test_what_changes_the_database_is_found_there(catalog: SqlCatalog, database_
 
 def test_a_catalogue_of_before_is_sealed_by_the_upgrade(database_url: str, clock: ManualClock) -> None:
     """What was applied before there were seals verifies after the upgrade, removals too, and so does what follows."""
-    upgrade(database_url, revision="0012")
+    upgrade(database_url, revision="0013")
     engine = open_engine(database_url)
     spec = {"version": HEAT.version, "team": "process", "owner": "process@x", "spec": HEAT.to_json()}
     with engine.begin() as connection:
