@@ -16,9 +16,9 @@ from lineshaft.models.gate import Policy
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.records import ModelVersion
-from lineshaft.specs import View, row_schema
+from lineshaft.specs import Source, View, row_schema
 from lineshaft_governance.cards.card import card, render
-from lineshaft_governance.checks.contract import contract_yaml, gaps
+from lineshaft_governance.checks.contract import contract_yaml, gaps, source_yaml
 from lineshaft_governance.checks.gate import Gate, Gated, Subject
 from lineshaft_governance.checks.suites import NOT_FINITE
 from lineshaft_governance.checks.training import training_suite
@@ -61,9 +61,9 @@ class GovernanceParts:
         name = f"training.{model}"
         return _verdict(self.checkpoints.judge(Subject(name=name, version="", ref=name, suite=suite), table, table))
 
-    def contract(self, view: View) -> str:
-        """Return the suite that follows from a view's declaration, as a file to review."""
-        return contract_yaml(view)
+    def contract(self, of: View | Source, *, lateness_us: int = 0) -> str:
+        """Return the suite that follows from a declaration, as a file to review."""
+        return contract_yaml(of) if isinstance(of, View) else source_yaml(of, lateness_us=lateness_us)
 
     def promises(self, view: View) -> list[dict[str, Any]]:
         """Return what a view's suite says, check by check: columns, text and why."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from lineshaft.specs import Feature, View, row_schema
+from lineshaft.specs import Feature, Source, View, row_schema
 from lineshaft_governance.checks.suites import Check, Suite, Suites
 
 ZERO: dict[str, tuple[float, str]] = {
@@ -63,15 +63,40 @@ def contract_checks(view: View) -> tuple[Check, ...]:
     return tuple(dict.fromkeys((*found, *_orders(view.features))))
 
 
+def source_checks(source: Source, *, lateness_us: int) -> tuple[Check, ...]:
+    """Return the checks of blocks that follow from a source's units, and from how late its views take a block."""
+    found = [
+        Check(kind="between", column=f"{channel}_low", low=ZERO[unit][0], unit=unit, why=ZERO[unit][1])
+        for channel, unit in zip(source.channels, source.units, strict=True)
+        if unit in ZERO
+    ]
+    late_s = lateness_us / 1e6
+    found.append(
+        Check(kind="between", column="ahead_s", high=300.0, unit="s", why="a clock kept by NTP is not so far off")
+    )
+    found.append(
+        Check(kind="between", column="delay_s", high=late_s, unit="s", why="later it corrects no row any more")
+    )
+    return tuple(found)
+
+
+def source_yaml(source: Source, *, lateness_us: int) -> str:
+    """Return the suite of a source's declaration as a file to review."""
+    return f"source: {source.name}\nchecks:\n" + _lines(source_checks(source, lateness_us=lateness_us))
+
+
 def contract_yaml(view: View) -> str:
     """Return the suite of a view's declaration as a file to review."""
-    lines = [
-        yaml.safe_dump(_plain(check), default_flow_style=True, width=10_000).strip() for check in contract_checks(view)
-    ]
     head = (
         f"# From the declaration of {view.ref}, owner {view.owner or 'nobody'}. Narrow the ranges to what is in use.\n"
     )
-    return head + f"view: {view.name}\nchecks:\n" + "".join(f"  - {line}\n" for line in lines)
+    return head + f"view: {view.name}\nchecks:\n" + _lines(contract_checks(view))
+
+
+def _lines(checks: Iterable[Check]) -> str:
+    """Return checks as lines of YAML."""
+    said = (yaml.safe_dump(_plain(check), default_flow_style=True, width=10_000).strip() for check in checks)
+    return "".join(f"  - {line}\n" for line in said)
 
 
 def gaps(view: View, suites: Suites) -> Iterator[Gap]:

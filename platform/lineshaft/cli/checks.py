@@ -28,10 +28,14 @@ Hours = Annotated[float, typer.Option(min=0.01, help="How far back from the newe
 
 
 @checks_app.command("generate")
-def generate(name: Annotated[str, typer.Argument(help="A view.")]) -> None:
-    """Print the suite that a view's declaration implies: units, formulas, the order of statistics. A file to review."""
+def generate(name: Annotated[str, typer.Argument(help="A view, or a source.")]) -> None:
+    """Print the suite that a declaration implies: units, formulas, order of statistics, lateness. To be reviewed."""
     with connect() as parts, governance(parts) as checks:
-        text = checks.contract(parts.catalog.view(name))
+        fed = [view for view in parts.catalog.views() if view.source.name == name]
+        if fed:
+            text = checks.contract(fed[0].source, lateness_us=max(view.lateness_us for view in fed))
+        else:
+            text = checks.contract(parts.catalog.view(name))
     console.print(text, markup=False, soft_wrap=True, end="")
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from lineshaft.clock import Clock
 from lineshaft.doctor.checks import Finding
 from lineshaft.doctor.machine import listened_on
-from lineshaft.ops.quarantine import quarantine_folder
+from lineshaft.ops.quarantine import held_batches
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.revisions import standing
 from lineshaft.serving.health import SERVING, health
@@ -102,14 +99,14 @@ class Parts:
         return Finding(state="warn", says=says, fix=f"stale: {', '.join(stale)}; see whether the stream job runs")
 
     def quarantine(self) -> Finding:
-        """Tell how many rows checkpoints hold back, by view."""
-        work = self.settings.home / "work"
-        counts = {view.name: _rows_of(quarantine_folder(work, view).glob("[!.]*.parquet")) for view in self._views()}
-        held = {name: count for name, count in counts.items() if count}
+        """Tell how many rows checkpoints hold back, by view, source, table or model."""
+        held = Counter[str]()
+        for batch in held_batches(self.settings.home / "work"):
+            held[batch.name] += batch.rows
         if not held:
             return Finding(says="no rows")
         says = ", ".join(f"{name} {count} rows" for name, count in held.items())
-        return Finding(state="warn", says=says, fix="read why on the admin page: `lineshaft web`")
+        return Finding(state="warn", says=says, fix="read why, and decide: `lineshaft quarantine list`")
 
     def server(self) -> Finding:
         """Tell whether a server answers at its address, and says that it serves."""
@@ -143,10 +140,6 @@ class Parts:
 def _not_running() -> Finding:
     says = "the embedded online store does not run"
     return Finding(state="warn", says=says, fix="commands that need it start it; or set LINESHAFT_REDIS_URL")
-
-
-def _rows_of(files: Iterable[Path]) -> int:
-    return sum(pq.read_metadata(file).num_rows for file in files)
 
 
 def _span(seconds: float) -> str:

@@ -14,7 +14,7 @@ from lineshaft.errors import DefinitionError
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.records import ModelVersion
-from lineshaft.specs import View
+from lineshaft.specs import Source, View
 
 if TYPE_CHECKING:
     from lineshaft.models.gate import Policy
@@ -40,8 +40,8 @@ class Governance(Protocol):
         """Judge a training set by the suites of the views it was made from, and by its own."""
         ...
 
-    def contract(self, view: View) -> str:
-        """Return the suite that follows from a view's declaration, as a file to review."""
+    def contract(self, of: View | Source, *, lateness_us: int = 0) -> str:
+        """Return the suite that follows from a declaration, as a file to review."""
         ...
 
     def promises(self, view: View) -> list[dict[str, Any]]:

@@ -148,7 +148,10 @@ def test_suites_are_generated_from_declarations_and_held_against_them(own: Path,
     printed = lineshaft("checks", "generate", "pumps", at=own)
     unlike = lineshaft("checks", "diff", "pumps", "--json", at=own)
 
+    of_source = lineshaft("checks", "generate", "vibration_blocks", at=own)
+
     assert printed.out.count("kind: between") == 2
+    assert of_source.out.startswith("source: vibration_blocks")
     assert unlike.code == 2
     assert {row["column"] for row in unlike.rows} == {"rms_1m", "kurtosis_1m"}
 

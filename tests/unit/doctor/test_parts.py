@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
 from lineshaft.clock import ManualClock, SystemClock
 from lineshaft.doctor.checks import examine
 from lineshaft.doctor.parts import Parts
-from lineshaft.ops.quarantine import quarantine_folder
+from lineshaft.ops.quarantine import keep_aside, quarantine_folder
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.migrate import upgrade
@@ -162,11 +161,11 @@ def test_stale_views_views_without_rows_and_rows_held_back_are_named(parts: Part
     stale = replace(parts, clock=ManualClock(time_us=NOW_US + 3 * 60 * MINUTE_US)).freshness()
     bare = replace(parts, settings=parts.settings.model_copy(update={"offline_url": str(tmp_path / "none")}))
     folder = quarantine_folder(parts.settings.home / "work", VIEW)
-    folder.mkdir(parents=True)
-    pq.write_table(row_schema(VIEW).empty_table(), folder / "a.parquet")
     assert parts.quarantine().state == "ok"
     arrays = [pa.array([c] * 3, f.type) for c, f in zip(("a", 1, 1, 4.0), row_schema(VIEW), strict=True)]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=row_schema(VIEW)), folder / "b.parquet")
+    keep_aside(
+        pa.Table.from_arrays(arrays, schema=row_schema(VIEW)).append_column("reason", [["hot"] * 3]), folder, "b"
+    )
 
     assert (stale.state, stale.says) == ("warn", "pumps 3 h")
     assert "pumps" in stale.fix

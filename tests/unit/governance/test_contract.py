@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from lineshaft.specs import Feature, Source, View
-from lineshaft_governance.checks.contract import MAGNITUDES, ORDER, contract_checks, contract_yaml, gaps
+from lineshaft_governance.checks.contract import (
+    MAGNITUDES,
+    ORDER,
+    contract_checks,
+    contract_yaml,
+    gaps,
+    source_checks,
+    source_yaml,
+)
 from lineshaft_governance.checks.suites import Suites
 
 MINUTE_US = 60_000_000
@@ -71,6 +79,21 @@ def test_the_generated_file_is_a_suite_without_gaps(tmp_path: Path) -> None:
     assert "owner ana@x.example" in text
     assert suites.found["view", "v"].checks == contract_checks(declared)
     assert list(gaps(declared, suites)) == []
+
+
+def test_a_source_is_held_to_its_units_and_to_how_late_its_views_take_a_block(tmp_path: Path) -> None:
+    """Nothing is colder than absolute zero; what comes after the lateness corrects nothing."""
+    source = Source(name="s", channels=("x", "heat"), units=("g", "degC"))
+    (tmp_path / "s.yaml").write_text(source_yaml(source, lateness_us=60_000_000))
+
+    suite = Suites.load(tmp_path).found["source", "s"]
+
+    assert suite.checks == source_checks(source, lateness_us=60_000_000)
+    assert [(one.column, one.low, one.high) for one in suite.checks] == [
+        ("heat_low", -273.15, None),
+        ("ahead_s", None, 300.0),
+        ("delay_s", None, 60.0),
+    ]
 
 
 def test_a_file_that_says_less_or_speaks_of_what_is_gone_is_told(tmp_path: Path) -> None:
