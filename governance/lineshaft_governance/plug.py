@@ -13,6 +13,7 @@ from lineshaft.access.guard import Guard
 from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
+from lineshaft.ops.drift_check import Checked
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.records import ModelVersion
@@ -22,8 +23,10 @@ from lineshaft_governance.checks.contract import contract_yaml, gaps, source_yam
 from lineshaft_governance.checks.gate import Gate, Gated, Subject
 from lineshaft_governance.checks.suites import NOT_FINITE
 from lineshaft_governance.checks.training import training_suite
-from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
-from lineshaft_governance.policies import drift_policy, promotion_policies, promotion_policy
+from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker, remember
+from lineshaft_governance.drift.kept import keep
+from lineshaft_governance.drift.policy import DriftPolicies, drift_policies
+from lineshaft_governance.policies import promotion_policies, promotion_policy
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web.app import create_app
 from lineshaft_governance.web.parts import WebParts
@@ -86,7 +89,7 @@ class GovernanceParts:
         self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]
     ) -> tuple[list[dict[str, Any]], Path]:
         """Compare served rows with training rows and draw the report of what moved most."""
-        policy = drift_policy(self.policies / "policies" / "drift.yaml")
+        policy = self.drift_policies(model).check
         old, new = Window(table=reference), Window(table=current)
         check = check_drift(name, old, new, features=features, policy=policy, at_us=self.clock.now_us())
         worker = open_worker()
@@ -97,6 +100,14 @@ class GovernanceParts:
             remember(check, self.results)  # the figures stand, whether or not the report could be drawn
         lines = [{"model": model, **asdict(one)} for one in check.features]
         return lines, self.folder / "drift" / check.report
+
+    def drift_policies(self, model: str = "") -> DriftPolicies:
+        """Return how drift of a model is told, and what follows from it."""
+        return drift_policies(self.policies / "policies", model)
+
+    def keep_drift(self, found: Checked) -> None:
+        """Keep a check for the admin page."""
+        keep(found, self.drift_policies(found.window.model).check, self.results)
 
     def web(self, parts: Any, *, guard: Guard | None, encrypted: bool, alerts: AlertBook) -> Any:
         """Return the admin page over the connected parts (`lineshaft.wiring.Parts`)."""

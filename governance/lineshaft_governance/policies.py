@@ -1,4 +1,4 @@
-"""Policies as data: what a model must show to be promoted, and what counts as drift."""
+"""Policies as data: what a model must show to be promoted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from lineshaft.definitions.words import parse_duration
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Gate, Policy
 from lineshaft.models.spec import TASKS
-from lineshaft_governance.drift import DriftPolicy
 from lineshaft_governance.placed import Placed
 
 DEFAULT = "default"
@@ -88,14 +87,6 @@ def read_policy(path: Path) -> Policy:
         # Who joins a team changes what an approval is worth.
         sha256=hashlib.sha256(path.read_bytes() + "\n".join(asked.among).encode()).hexdigest(),
     )
-
-
-def drift_policy(path: Path) -> DriftPolicy:
-    """Read what counts as drift."""
-    try:
-        return DriftPolicy(**_read(path))
-    except TypeError as error:
-        raise DefinitionError("cannot read the drift policy", where=str(path), fix=str(error)) from error
 
 
 def _gate(placed: Placed) -> Gate:

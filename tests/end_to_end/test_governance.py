@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft_governance.drift import DriftPolicy
-from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker
+from lineshaft.drift.policy import DriftPolicy
+from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker
 
 pytestmark = pytest.mark.heavy
 

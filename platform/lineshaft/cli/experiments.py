@@ -73,7 +73,7 @@ def status(model: str, as_json: Json = False) -> None:
         for one, ended in parts.registry.experiments.all_of(model):
             row = _named(one)
             if ended is None:
-                row |= told_trial(_standing(parts, one))
+                row |= told_trial(trial_of(parts, one))
             else:
                 row |= {"verdict": ended.verdict, "detail": ended.detail}
             rows.append({**row, "until": None if ended is None else moment(ended.ended_us)})
@@ -89,7 +89,7 @@ def stop(model: str, reason: Why, as_json: Json = False) -> None:
         running = parts.registry.experiments.running(model, parts.settings.project)
         if running is None:
             raise NotFoundError(f"no experiment on {model!r} runs", fix="`lineshaft experiments start`")
-        told = told_trial(_standing(parts, running))
+        told = told_trial(trial_of(parts, running))
         kept = {"verdict": str(told["verdict"]), "detail": str(told["detail"])}
         parts.registry.experiments.end(model, parts.settings.project, **kept, actor=acting(reason), reason=reason)
     show([{"experiment": running.salt, **told}], title=f"experiment on {model}", as_json=as_json)
@@ -111,7 +111,7 @@ def _named(one: Experiment) -> dict[str, object]:
     return row | {"share": one.weight_bp / 10_000, "metric": one.metric, "since": moment(one.started_us)}
 
 
-def _standing(parts: Parts, one: Experiment) -> Trial:
+def trial_of(parts: Parts, one: Experiment) -> Trial:
     """Compare the arms by what is known now."""
     rule, log, at_us = judging(parts, one.model)
     return standing_of(one, predictions_of(parts, one.model), log, rule=rule, at_us=at_us)

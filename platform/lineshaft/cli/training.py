@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -99,13 +100,16 @@ def train_if_new(parts: Parts, name: str, *, tuning: Tuning | None = None, due_u
     return reason
 
 
-def run_training(parts: Parts, name: str, *, tuning: Tuning | None = None, due_us: int | None = None) -> Release:
+def run_training(
+    parts: Parts, name: str, *, tuning: Tuning | None = None, due_us: int | None = None, challenge: bool = False
+) -> Release:
     """Train, register and judge a model; the training set is kept, for whoever makes it again.
 
+    One that is to challenge the champion is not promoted, whatever its policy says of itself.
     Raises `ConflictError` where it is being trained already.
     """
     with _recorded(parts, name, due_us) as tracked, told_of(parts, f"train/{name}") as run:
-        outcome, work = _trained(parts, name, tuning)
+        outcome, work = _trained(parts, name, tuning, challenge=challenge)
         made = outcome.version
         views = pinned_views(parts.catalog, work)
         run.inputs = [rows_of(view, work.table_versions.get(view.name, -1)) for view in views]
@@ -145,7 +149,7 @@ def _line(outcome: Release | str) -> Row:
     return {"outcome": "registered", "version": outcome.version.ref, "verdict": verdict, "detail": champion}
 
 
-def _trained(parts: Parts, name: str, tuning: Tuning | None) -> tuple[Release, Lesson]:
+def _trained(parts: Parts, name: str, tuning: Tuning | None, *, challenge: bool) -> tuple[Release, Lesson]:
     declared = model_file(parts.settings.repo, name)
     catalog = parts.catalog.at(parts.catalog.generation())
     work = lesson(declared, catalog=catalog, offline=parts.offline, tables=parts.tables)
@@ -158,14 +162,15 @@ def _trained(parts: Parts, name: str, tuning: Tuning | None) -> tuple[Release, L
         provenance=provenance,
     )
     with governance(parts) as checks:
-        policy = checks.promotion(work.spec.name)
+        policy, drift = checks.promotion(work.spec.name), checks.drift_policies(work.spec.name).check
         accept(work.spec.name, work.table, views=pinned_views(catalog, work), judge=checks.training, work=parts.work)
     released = release(
         parts.registry,
         work.spec,
         work.table,
         origin=origin,
-        policy=policy,
+        policy=replace(policy, auto=policy.auto and not challenge),
+        drift=drift,
         environment=parts.settings.project,
         tuning=tuning,
     )

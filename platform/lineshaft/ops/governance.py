@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lineshaft.access.guard import Guard
 from lineshaft.clock import Clock
+from lineshaft.drift.policy import DriftPolicy, RetrainPolicy
 from lineshaft.errors import DefinitionError
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.alerts import AlertBook
@@ -18,6 +19,21 @@ from lineshaft.specs import Source, View
 
 if TYPE_CHECKING:
     from lineshaft.models.gate import Policy
+    from lineshaft.ops.drift_check import Checked
+
+
+class DriftPolicies(Protocol):
+    """What counts as drift, and what follows from it."""
+
+    @property
+    def check(self) -> DriftPolicy:
+        """Return how it is told."""
+        ...
+
+    @property
+    def retrain(self) -> RetrainPolicy:
+        """Return what is done about it."""
+        ...
 
 
 class Governance(Protocol):
@@ -60,6 +76,14 @@ class Governance(Protocol):
         self, *, name: str, model: str, reference: pa.Table, current: pa.Table, features: tuple[str, ...]
     ) -> tuple[list[dict[str, Any]], Path]:
         """Compare served rows with training rows: one line per feature, and the report a person opens."""
+        ...
+
+    def drift_policies(self, model: str = "") -> DriftPolicies:
+        """Return how drift of a model is told, and what follows from it."""
+        ...
+
+    def keep_drift(self, found: Checked) -> None:
+        """Keep a check for the admin page."""
         ...
 
     def promotion(self, model: str) -> Policy:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 
+from lineshaft.drift.policy import DriftPolicy
 from lineshaft.errors import ConflictError, LineshaftError
 from lineshaft.models.beside import Rival, beside
 from lineshaft.models.gate import Judged, Policy, judge_all
@@ -15,7 +16,9 @@ from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
 from lineshaft.models.tuning import Search, Tuning
+from lineshaft.ops.drift_sketch import sketch_of
 from lineshaft.registry.consents import who
+from lineshaft.registry.drifts import drift_book
 from lineshaft.registry.models import NOBODY, ModelRegistry
 from lineshaft.registry.records import (
     Assignment,
@@ -28,6 +31,9 @@ from lineshaft.registry.records import (
     ViewPin,
 )
 from lineshaft.specs import Evidence, Service
+
+USUAL_DRIFT = DriftPolicy()
+"""How drift is told where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +96,20 @@ def release(
     policy: Policy,
     environment: str,
     tuning: Tuning | None = None,
+    drift: DriftPolicy = USUAL_DRIFT,
 ) -> Release:
     """Train on a point-in-time training set and register the result; promote what passes, where the policy says so.
 
     With `tuning`, parameters are looked for first, and the search is kept among the artifacts.
-    table: entity columns, the label, and the service's `view__feature` columns.
+    table: entity columns, the label, and the service's `view__feature` columns. A sketch of it, as the policy of drift
+    reads it, is kept with the version: what it is asked later is compared with that.
     """
     trained = train(spec, table, tuning=tuning)
     if trained.search is not None:
         registry.artifacts.put(trained.search.content, artifact_format="json")
     version = registry.register(candidate(spec, trained, origin), actor=origin.actor, reason=f"{trained.rows} rows")
+    sketch = sketch_of(spec, table, trained, policy=drift)
+    drift_book(registry, environment).keep_sketch(version.model, version.number, sketch)
     own = evidence_of(trained.metrics, rows=trained.training_set, unseen=trained.unseen.assets)
     registry.attest(version.model, version.number, own, actor=origin.actor)
     rival = _rival(registry, version.model, environment)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -27,12 +28,16 @@ _IDENTITY = re.compile(r"(?P<asked>[0-9a-f]{13})-[0-9a-f]{18}$")
 _SPAN = re.compile(r"(?P<first>[0-9a-f]{13})-(?P<last>[0-9a-f]{13})-[0-9a-f]{16}\.parquet$")
 
 
-def read_predictions(root: Path, model: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_predictions(
+    root: Path, model: str, *, columns: Sequence[str] | None = None, since_us: int | None = None
+) -> pa.Table:
     """Return the remembered predictions of a model, each once, oldest first; an empty table if there are none.
 
-    columns: those to read where a file has them, the id and the time among them; all unless given.
+    columns: those to read where a file has them, the id and the time among them; all unless given. since_us: whole days
+    before the one of this moment are not read.
     """
-    files = sorted((root / f"model={model}").rglob("*.parquet"))
+    first_day = "" if since_us is None else f"date={np.datetime64(since_us, 'us').astype('datetime64[D]')}"
+    files = [file for file in sorted((root / f"model={model}").rglob("*.parquet")) if file.parent.name >= first_day]
     if not files:
         return pa.table({})
     table = together([_part(file, columns) for file in files])

@@ -38,8 +38,8 @@ from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft_governance.cards.card import card, render
 from lineshaft_governance.checks.gate import Gate
 from lineshaft_governance.checks.suites import Suite
-from lineshaft_governance.drift import DriftPolicy
-from lineshaft_governance.drift_check import Window, check_drift, draw_report, open_worker, remember
+from lineshaft.drift.policy import DriftPolicy
+from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker, remember
 from lineshaft_governance.policies import promotion_policy
 from lineshaft_governance.web.app import create_app
 from lineshaft_governance.web.parts import WebParts

@@ -1,4 +1,4 @@
-"""Suites and policies as people write them: read strictly, spelt out fully, refused with the line that is wrong."""
+"""Suites as people write them: read strictly, spelt out fully, refused with the line that is wrong."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 from lineshaft.errors import DefinitionError
 from lineshaft.specs import Feature, Source, View
 from lineshaft_governance.checks.suites import NOT_FINITE, Check, Expectation, Suite, Suites, default_checks
-from lineshaft_governance.drift import DriftPolicy
-from lineshaft_governance.policies import drift_policy
 
 VIEW = View(
     name="v",
@@ -198,44 +196,3 @@ def test_a_spelt_out_check_keeps_everything_it_says() -> None:
         assert (found.kind, found.low, found.high, found.mostly, found.unit, found.why) == (
             *("between", 1.0, 2.0, 0.5, "g", "because"),
         )
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("fdr: [\n", "cannot read a policy"),
-        ("- fdr\n", "a policy is a mapping"),
-        ("", "a policy is a mapping"),
-        ("fdr: 0.1\nminimum: 2\n", "cannot read the drift policy"),
-    ],
-)
-def test_a_policy_that_cannot_be_read_names_its_file(tmp_path: Path, text: str, what: str) -> None:
-    """Broken YAML, no mapping, or a line nobody knows."""
-    (tmp_path / "p.yaml").write_text(text)
-
-    with pytest.raises(DefinitionError, match=what) as caught:
-        drift_policy(tmp_path / "p.yaml")
-
-    assert caught.value.where.endswith("p.yaml")
-
-
-def test_an_absent_policy_is_told_and_a_partial_one_keeps_the_defaults(tmp_path: Path) -> None:
-    """No file is an error; a line left out means what the documentation says."""
-    with pytest.raises(DefinitionError, match="cannot read a policy"):
-        drift_policy(tmp_path / "gone.yaml")
-    (tmp_path / "p.yaml").write_text("fdr: 0.05\n")
-
-    assert drift_policy(tmp_path / "p.yaml") == DriftPolicy(fdr=0.05)
-    assert DriftPolicy() == DriftPolicy(fdr=0.01, min_effect=0.1, bins=10, effective=True, min_effective=8.0)
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["fdr: 0", "fdr: 1", "fdr: often", "min_effect: -0.1", "min_effect: 1.1", "bins: 1", "min_effective: 0"],
-)
-def test_a_drift_policy_that_could_judge_nothing_is_refused(tmp_path: Path, line: str) -> None:
-    """Rates and effects are shares, and a distribution has two bins at least."""
-    (tmp_path / "p.yaml").write_text(line + "\n")
-
-    with pytest.raises(DefinitionError):
-        drift_policy(tmp_path / "p.yaml")

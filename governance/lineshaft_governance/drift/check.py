@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lineshaft.drift.compare import FeatureDrift, Sample, compare
+from lineshaft.drift.policy import DriftPolicy
 from lineshaft.errors import InputError
-from lineshaft_governance.drift import DriftPolicy, FeatureDrift, Sample, compare
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.worker import Worker
 
-MODULE = "lineshaft_governance.drift_report"
+MODULE = "lineshaft_governance.drift.report"
 ENVIRONMENT = {
     "DO_NOT_TRACK": "1",  # Evidently phones home otherwise
     "PYTHONWARNINGS": "ignore",  # it divides by the spread of constant columns, and says so twice a column

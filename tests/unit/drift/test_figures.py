@@ -14,19 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from lineshaft.drift.compare import FeatureDrift, Sample, compare
+from lineshaft.drift.distances import ks_distance, ks_p, psi, psi_limit
+from lineshaft.drift.policy import DriftPolicy
+from lineshaft.drift.worth import effective_size
 from lineshaft.errors import InputError, UnavailableError
-from lineshaft_governance.drift import (
-    DriftPolicy,
-    FeatureDrift,
-    Sample,
-    compare,
-    effective_size,
-    ks_distance,
-    ks_p,
-    psi,
-    psi_limit,
-)
-from lineshaft_governance.drift_check import DriftCheck, Window, check_drift, draw_report, to_sample
+from lineshaft_governance.drift.check import DriftCheck, Window, check_drift, draw_report, to_sample
 
 Floats = NDArray[np.float64]
 PLAIN = DriftPolicy(effective=False)

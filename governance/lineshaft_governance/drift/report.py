@@ -1,4 +1,4 @@
-"""Evidently, in a process of its own: `python -m lineshaft_governance.drift_report`.
+"""Evidently, in a process of its own: `python -m lineshaft_governance.drift.report`.
 
 Asked {"columns", "path", "threshold"} with tables `reference` and `current`, it writes one HTML file and answers
 {"p": {column: p-value}, "library"}.
