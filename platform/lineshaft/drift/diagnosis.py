@@ -16,6 +16,9 @@ from lineshaft.drift.baseline import Baseline
 from lineshaft.drift.findings import NEW, PERFORMANCE, Finding
 from lineshaft.drift.rows import FLEET
 
+_FAR = 3.0
+"""Standard deviations from which on a level that one sensor alone has is no machine's."""
+
 
 class Cause(StrEnum):
     """What a drift is, and so who has to do something about it."""
@@ -96,9 +99,9 @@ def _of_asset(findings: Sequence[Finding], scene: Scene) -> Cause:
     sensors = {scene.sensor_of.get(one.column, one.column) for one in findings}
     several = len(set(scene.sensor_of.values())) > 1
     dead = any(one.method == "missing" or (one.method == "spread" and one.effect < 0.2) for one in findings)
-    stepped = any(one.method == "step" for one in findings)
+    sudden = any(one.method == "step" or (one.method == "level" and abs(one.effect) >= _FAR) for one in findings)
     worn = _alike(findings, scene.baseline) >= scene.alike
-    if dead or (len(sensors) == 1 and several and not worn) or (stepped and len(sensors) == 1 and not worn):
+    if dead or (sudden and len(sensors) == 1 and several and not worn):
         return Cause.SENSOR
     return Cause.DEGRADATION if worn else Cause.ASSET
 

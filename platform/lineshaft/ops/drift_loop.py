@@ -23,6 +23,8 @@ from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Experiment, Slot
 
 TICKET, WAITING, TRAINING, CHALLENGING = "ticket", "waiting", "training", "challenging"
+SINGLE = (Cause.SENSOR, Cause.DEGRADATION, Cause.ASSET)
+"""Causes of single assets: each asset has a ticket, which is over when nothing is found of it any more."""
 TOLD = {
     Cause.SENSOR: "a sensor: nothing is learnt from it until it is mended",
     Cause.DEGRADATION: "wear is drift by design: look at the machines, not at the model",
@@ -72,6 +74,8 @@ class DriftLoop:
         same = [one for one in standing if one.cause == diagnosis.cause]
         if str(diagnosis.cause) in self.policy.causes:
             return None if any(one.state != TICKET for one in standing) or same else diagnosis
+        if same and diagnosis.cause not in SINGLE:
+            return None
         told = {asset for one in same for asset in one.assets}
         fresh = tuple(asset for asset in diagnosis.assets if asset not in told)
         return None if same and not fresh else replace(diagnosis, assets=fresh)
@@ -207,5 +211,8 @@ class DriftLoop:
 
 def _still(one: Trigger, checked: Checked) -> bool:
     """Tell whether a check still finds what a trigger is of, or an alarm of one of its assets stands."""
-    same = any(str(diagnosis.cause) == one.cause for diagnosis in checked.diagnoses)
-    return same or bool({*one.assets} & {*checked.window.standing})
+    found = [diagnosis for diagnosis in checked.diagnoses if str(diagnosis.cause) == one.cause]
+    if one.cause not in SINGLE:
+        return bool(found)
+    now = {asset for diagnosis in found for asset in diagnosis.assets} | {*checked.window.standing}
+    return bool({*one.assets} & now)

@@ -21,6 +21,7 @@ from lineshaft.ops.predictions import read_predictions
 from lineshaft.ops.tables import read_table
 from lineshaft.ops.training_set import training_set
 from lineshaft.ops.trial import asset_values
+from lineshaft.outcomes.states import Rule
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.records import ModelVersion
 from lineshaft.stores.ports import OfflineStore
@@ -98,13 +99,17 @@ class DriftSources:
         pairs = zip(table["asset_id"].to_pylist(), table["site"].to_pylist(), strict=True)
         return {asset: site for asset, site in pairs if asset and site}
 
+    def rule(self, declared: ModelFile, *, at_us: int) -> Rule:
+        """Return by what predictions are judged."""
+        return rule_of(declared, read_table(alerting(declared).log, self.tables), at_us=at_us)
+
     def errors(self, version: ModelVersion, declared: ModelFile, *, at_us: int) -> tuple[float, ...]:
         """Return of each asset how far off predictions were whose outcome is known by now; none where nobody says."""
         try:
             log = read_table(alerting(declared).log, self.tables)
         except (InputError, NotFoundError):
             return ()
-        rule = rule_of(declared, log, at_us=at_us)
+        rule = self.rule(declared, at_us=at_us)
         first_us = at_us - rule.matures_us - OUTCOMES_US
         columns = ("prediction_id", "asset_id", "asked_at", "version", "role", SCORE, "status")
         told = read_predictions(self.predictions, version.model, columns=columns, since_us=first_us)
