@@ -5,14 +5,19 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     """Apply."""
+    _create_checks()
+    _create_triggers()
+
+
+def _create_checks() -> None:
     op.create_table(
         "ls_drift_sketch",
         sa.Column("model", sa.String(length=200), nullable=False),
@@ -62,6 +67,9 @@ def upgrade() -> None:
         comment="What a check found of one column, of whom, by one method; null where it is not known.",
     )
     op.create_index("ix_ls_drift_point_window", "ls_drift_point", ["window_id"])
+
+
+def _create_triggers() -> None:
     op.create_table(
         "ls_drift_trigger",
         sa.Column("id", sa.String(length=32), nullable=False),
