@@ -157,7 +157,7 @@ def factory(root: Path) -> Healthy:
     return Healthy(name="factory, machines idle", was=was, now=now, step_us=900 * SECOND_US)
 
 
-PROMISED = {"nab": (0, 0, 1), "skab": (1, 3, 7), "engines": (0, 3, 14), "factory": (2, 3, 3)}
+PROMISED = {"nab": (0, 0, 1), "skab": (1, 3, 7), "engines": (0, 3, 14), "factory": (2, 3, 2)}
 """Of each set: alarms at most, and of how many columns the two changes are told at least; what falls short is told."""
 SETS: tuple[Callable[[Path], Healthy], ...] = (nab, skab, engines, factory)
 

@@ -19,6 +19,7 @@ from lineshaft.access.guard import Guard
 from lineshaft.access.principal import grants_of
 from lineshaft.access.tokens import Tokens
 from lineshaft.clock import ManualClock
+from lineshaft.drift.policy import DriftPolicy
 from lineshaft.models.columns import numeric_features
 from lineshaft.models.loading import load_model
 from lineshaft.models.matrix import feature_matrix
@@ -38,7 +39,6 @@ from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft_governance.cards.card import card, render
 from lineshaft_governance.checks.gate import Gate
 from lineshaft_governance.checks.suites import Suite
-from lineshaft.drift.policy import DriftPolicy
 from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker, remember
 from lineshaft_governance.policies import promotion_policy
 from lineshaft_governance.web.app import create_app

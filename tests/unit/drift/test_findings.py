@@ -108,7 +108,7 @@ def test_a_slow_signal_is_caught_by_its_step() -> None:
 
     found = drifts(baseline_of(was, window=96), moved(calm, step, column=0))
 
-    assert {one.method for one in found} == {"step"}
+    assert "step" in {one.method for one in found}
     assert not drifts(baseline_of(was, window=96), calm)
 
 
