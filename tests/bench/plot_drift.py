@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
 mpl.use("svg")
 
 from matplotlib import pyplot as plt
-from test_drift_on_real_data import nab
+from test_drift_on_real_data import nab  # type: ignore[import-not-found]
 
 
 def main(out: Path) -> None:
