@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.clock import SystemClock
-from lineshaft.errors import InputError
+from lineshaft.errors import CorruptError, InputError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.detectors import fit, to_bytes
 from lineshaft.registry.alerts import Alert, AlertBook
@@ -29,6 +29,7 @@ from lineshaft.serving.alert_loop import AlertLoop
 from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.serving.predict import Predictor
+from lineshaft.serving.predictions import Predictions, Question
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.online_redis import RedisOnlineStore
@@ -73,11 +74,11 @@ class Plant:
     registry: ModelRegistry
     database: str
 
-    def register(self, rule: AlarmRule | None) -> None:
+    def register(self, rule: AlarmRule | None, model: str = MODEL) -> None:
         """Make a version with this rule champion: its score is how many g a pump is from 2, in tenths."""
         values = np.linspace(1.9, 2.1, 201, dtype=np.float32)[:, None]
         candidate = Candidate(
-            model=MODEL,
+            model=model,
             task="anomaly",
             service=SERVICE.name,
             service_json=SERVICE.to_json(),
@@ -93,8 +94,8 @@ class Plant:
             library="numpy",
         )
         number = self.registry.register(candidate, actor="ana").number
-        self.registry.judge(MODEL, number, Verdict(gate="g", outcome="pass", detail=""), actor="ana")
-        self.registry.promote(MODEL, number, environment="dev", actor="ana", reason="first")
+        self.registry.judge(model, number, Verdict(gate="g", outcome="pass", detail=""), actor="ana")
+        self.registry.promote(model, number, environment="dev", actor="ana", reason="first")
 
     def write(self, rms: float, *assets: str) -> float:
         """Write a row of now for each asset; return when it began."""
@@ -276,6 +277,34 @@ def test_a_new_champions_threshold_holds_at_once(plant: Plant) -> None:
         until(lambda: hands.held)
 
     assert hands.held[0][1].version == f"{MODEL}@2"
+
+
+def test_what_is_wrong_with_one_model_stops_no_other(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One gives no score any more, then its champion declares no rule: it is said once, and the other goes on."""
+    predict = Predictor.predict
+
+    def failing(self: Predictor, question: Question, **more: Any) -> Predictions:
+        if question.model == "a_first":
+            raise CorruptError("no version of 'a_first' gives a score", fix="promote another")
+        return predict(self, question, **more)
+
+    for model in ("a_first", MODEL):
+        plant.register(AlarmRule(threshold=5), model)
+    hands = Hands()
+    with plant.watching(hands, ("a_first", MODEL)):
+        monkeypatch.setattr(Predictor, "predict", failing)
+        for count, asset in enumerate(("p1", "p2"), start=1):
+            plant.write(9.0, asset)
+            until(lambda count=count: len(hands.held) == count)  # type: ignore[misc]
+        plant.register(None, "a_first")
+        until(lambda: "a_first@2 declares no alert" in caplog.text)
+        plant.write(9.0, "p3")
+        until(lambda: len(hands.held) == 3)
+
+    assert [(alert.asset_id, alert.model) for _, alert in hands.held] == [(a, MODEL) for a in ("p1", "p2", "p3")]
+    assert caplog.text.count("no alerts of a_first for now: no version of") == 1
 
 
 def test_a_model_without_a_rule_is_not_watched(plant: Plant) -> None:

@@ -11,8 +11,9 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,6 +67,7 @@ class AlertLoop:
     _watched: dict[str, Watched] = field(default_factory=dict)
     _changes: Changes | None = None
     _looked_s: float = -1e9
+    _faults: dict[tuple[str, str], str] = field(default_factory=dict)  # what is wrong with which model, as it was said
     _sending: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="alerts"))
 
     def run(self, stopping: threading.Event) -> None:
@@ -91,7 +93,8 @@ class AlertLoop:
         now_s = time.monotonic()
         if now_s - self._looked_s >= _ENTITIES_S or any(self._moved(one) for one in self._watched.values()):
             for model in self.models:
-                self._look(model)
+                with self._others_going_on(model, "look"):
+                    self._look(model)
             self._looked_s = now_s
             self._follow()
         self._hear(wait_s)
@@ -99,7 +102,24 @@ class AlertLoop:
             due = sorted(watched.due)
             watched.due.clear()
             for start in range(0, len(due), MAX_ROWS):
-                self._score(watched, due[start : start + MAX_ROWS])
+                with self._others_going_on(watched.model, "score"):
+                    self._score(watched, due[start : start + MAX_ROWS])
+
+    @contextmanager
+    def _others_going_on(self, model: str, doing: str) -> Iterator[None]:
+        """Let what is wrong with one model alone stop no other; what is away is away for all, and raised."""
+        try:
+            yield
+            self._faults.pop((model, doing), None)
+        except UnavailableError:
+            raise
+        except LineshaftError as error:
+            if model not in self._watched:
+                raise
+            if self._faults.get((model, doing)) != error.what:  # once, however long it lasts
+                logger.warning("no alerts of %s for now: %s", model, error.what)
+            self._faults[model, doing] = error.what
+            self._watched[model].standing = self.predictor.champions.of(model)  # looked at again when it changes
 
     def _moved(self, watched: Watched) -> bool:
         """Tell whether others answer by now, or for other assets."""

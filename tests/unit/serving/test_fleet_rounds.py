@@ -21,6 +21,10 @@ from lineshaft.serving.fleet_rounds import FleetRounds, alone
 HOUR_US = 3_600_000_000
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
 @dataclass
 class Scoring:
     """A fleet that is scored in no time, and whose models fail, or kill the process, as they are told to."""
@@ -34,7 +38,7 @@ class Scoring:
         for model in models:
             self.asked.append(model)
             if model == self.deadly:
-                raise KeyboardInterrupt
+                raise Killed
             fault = "it failed" if model in self.faults else ""
             yield FleetScored(model=model, version=f"{model}@1", entities=2, scored=2, seconds=0.0, fault=fault)
 
@@ -82,7 +86,7 @@ def test_a_round_goes_on_where_the_process_died(runs: FleetRuns, clock: ManualCl
     """What was done is not done again; the model under whom it died is tried again, and given up the third time."""
     for _ in range(3):
         dying = Scoring(deadly="bee")
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             once(rounds(dying, runs, clock))
         assert dying.asked[-1] == "bee"
 
