@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from lineshaft.models.events import known_events, usual_delay_us
 from lineshaft.outcomes.episodes import MOMENT, episodes
-from lineshaft.outcomes.events import known_events, usual_delay_us
 from lineshaft.outcomes.figures import RIGHT, Figures, figures
 from lineshaft.outcomes.states import Rule, State
 from lineshaft.settings import Settings

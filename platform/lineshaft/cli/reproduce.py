@@ -93,11 +93,8 @@ def explain_command(
 
 def tell(found: Explanation, *, most: int) -> None:
     """Print an explanation, the most important first."""
-    version, differing = found.version, [one.feature for one in found.inputs if not one.same]
+    version = found.version
     entity = ", ".join(f"{name}={value}" for name, value in found.keys.items())
-    proof = "score and inputs are found again bit for bit"
-    if not found.proven:
-        proof = found.offline_fault or f"{len(differing)} inputs differ from the offline store, first {differing[:1]}"
     decided = found.decided
     limit = (
         "none" if found.rule is None else f"{found.rule.threshold:g}{' or less' if found.rule.below else ' or more'}"
@@ -105,7 +102,7 @@ def tell(found: Explanation, *, most: int) -> None:
     about = {
         "prediction": f"{found.prediction_id} of {entity} at {moment(found.asked_us)}",
         "score": f"{found.score} by {version.ref}; made again {found.again}; alert at {limit}",
-        "proof": proof,
+        "proof": proof(found),
         "let answer": f"{decided['act']} by {decided['by']} at {decided['at']}: {decided['reason']}"
         if decided
         else "nobody",
@@ -125,6 +122,19 @@ def tell(found: Explanation, *, most: int) -> None:
     ]
     title = "nearest otherwise (away: in spreads of the training rows)"
     show(moves, title=title, as_json=False, nothing="no move within the range seen in training crosses the threshold")
+
+
+def proof(found: Explanation) -> str:
+    """Say whether the prediction is what is found again, and where not, why."""
+    if found.proven:
+        return "score and inputs are found again bit for bit"
+    if found.offline_fault or found.late:
+        return found.offline_fault or "; ".join(map(str, found.late))
+    differing = [one.feature for one in found.inputs if not one.same]
+    if not differing:
+        return f"every input is found again, but the score is {found.again}"
+    rest = f", first {differing[0]}" if len(differing) > 1 else f": {differing[0]}"
+    return f"{len(differing)} of {len(found.inputs)} inputs differ from the offline store{rest}"
 
 
 @app.command("lineage")

@@ -173,6 +173,7 @@ def _trained(parts: Parts, name: str, tuning: Tuning | None, *, challenge: bool)
         drift=drift,
         environment=parts.settings.project,
         tuning=tuning,
+        tables=parts.tables,
     )
     return released, work
 

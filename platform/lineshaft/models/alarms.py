@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lineshaft.errors import InputError
 
 DAY_US = 86_400_000_000
@@ -58,6 +61,10 @@ class AlarmRule:
     def passes(self, score: float) -> bool:
         """Tell whether a score is one to be told of."""
         return score <= self.threshold if self.below else score >= self.threshold
+
+    def passed(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell of each of many scores whether it passes."""
+        return scores <= self.threshold if self.below else scores >= self.threshold
 
     def to_params(self) -> dict[str, Any]:
         """Return what is kept with a version."""

@@ -38,7 +38,7 @@ def train_detector(spec: ModelSpec, rows: Examples) -> TrainedModel:
     for part in parts:
         scores[part.judged] = _fit(spec, rows.take(part.learned)).score(rows.values[part.judged]).scores
     truth, scores = rows.take(judged), scores[judged]
-    passed = (scores <= rule.threshold if rule.below else scores >= rule.threshold).astype(np.float64)
+    passed = rule.passed(scores).astype(np.float64)
     low, high = asset_interval(lambda some: float(passed[some].mean()), truth.groups, seed=spec.seed)
     fitted = fit_detector(spec, rows)
     return TrainedModel(

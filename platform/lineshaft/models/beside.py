@@ -1,57 +1,100 @@
-"""A version beside another on the same rows: which neither has learned from."""
+"""A version beside another on the same rows: each row scored, on both sides, by a model that never learned from it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lineshaft.errors import LineshaftError
+from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.loading import load_model
 from lineshaft.models.matrix import feature_matrix
-from lineshaft.models.scores import METRICS, Floats, gain
+from lineshaft.models.scores import Floats, gain
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.specs import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """A rival's bytes and the rows it may be asked about, because it did not learn from them.
+
+    By time, those after `until_us`: the last moment it learned from, its label's reach and the embargo. By asset, all
+    but those it has `seen`, or where it is not known which these were, the `unseen` alone.
+    """
+
+    artifact: bytes
+    seen: frozenset[str] = frozenset()
+    unseen: frozenset[str] | None = None
+    until_us: int | None = None
+
+    def may(self, groups: NDArray[np.str_], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which rows it may be asked about.
+
+        >>> groups, times = np.array(["a", "b"]), np.array([1, 5])
+        >>> Judge(artifact=b"", seen=frozenset("a")).may(groups, times).tolist()
+        [False, True]
+        >>> Judge(artifact=b"", until_us=0).may(groups, times).tolist()
+        [True, True]
+        """
+        if self.until_us is not None:
+            return np.asarray(times > self.until_us)
+        if self.unseen is not None:
+            return np.isin(groups, list(self.unseen))
+        return ~np.isin(groups, list(self.seen))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """A version to be set beside: its bytes, its inputs in order, and the assets it never learned from."""
+    """A version to be set beside: its inputs in order, and its judges, of whom the first that may answers for a row.
+
+    A detector's `rule` says which scores it alarms at. `why_not` says why it has no judges.
+    """
 
     ref: str
-    artifact: bytes
     features: tuple[str, ...]
-    unseen: tuple[str, ...]
+    judges: Sequence[Judge]
+    rule: AlarmRule | None = None
+    why_not: str = ""
 
 
 def beside(spec: ModelSpec, table: pa.Table, trained: TrainedModel, rival: Rival) -> Evidence:
-    """Return what a trained model gains over a rival on held-out rows that the rival did not learn from either.
+    """Return what a trained model gains over a rival on the rows that neither side learned from.
 
-    A rival that knows the answers by heart would look better than it is, so where it saw every asset there is nothing
-    to compare, and `why_not` says so; likewise where its inputs are not in the training set.
+    A rival that knows the answers by heart would look better than it is, so where it saw them all there is nothing to
+    compare, and `why_not` says so; likewise where its inputs are not in the training set.
     """
-    mine = trained.unseen
-    chosen = np.isin(mine.groups, list(rival.unseen))
-    figures, why_not = {}, ""
-    if spec.task not in METRICS:
-        why_not = f"there is no figure by which two models of the task {spec.task!r} could be compared"
-    elif not chosen.any():
-        why_not = f"{rival.ref} learned from every asset held out here: hold the same out again (`split: held_out`)"
-    else:
-        try:
-            name, figure = gain(
-                spec.task,
-                labels=mine.labels[chosen],
-                scores=mine.scores[chosen],
-                rival=_scores(rival, table.take(pa.array(mine.places[chosen]))),
-                groups=mine.groups[chosen],
-                seed=spec.seed,
-            )
-            figures[name] = figure
-        except LineshaftError as error:
-            why_not = f"{rival.ref} cannot be asked about these rows: {error.what}"
+    mine, why_not = trained.unseen, rival.why_not
+    chosen, theirs = np.zeros(len(mine.groups), dtype=bool), np.full(len(mine.groups), np.nan)
+    try:
+        rows = table.take(pa.array(mine.places))
+        times = np.asarray(rows[spec.time].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy())
+        for judge in rival.judges:
+            asked = judge.may(mine.groups, times) & ~chosen
+            if asked.any():
+                theirs[asked] = _scores(judge.artifact, rival.features, rows.filter(pa.array(asked)))
+                chosen |= asked
+        chosen &= np.isfinite(theirs)
+        if not chosen.any():
+            why_not = why_not or f"{rival.ref} learned from every row that is held out here, or can score none"
+    except LineshaftError as error:
+        chosen[:] = False
+        why_not = why_not or f"{rival.ref} cannot be asked about these rows: {error.what}"
+    figures = {}
+    if chosen.any():
+        name, figure = gain(
+            spec.task,
+            labels=mine.labels[chosen],
+            scores=_said(mine.scores[chosen], spec.alert, spec.task),
+            rival=_said(theirs[chosen], rival.rule, spec.task),
+            groups=mine.groups[chosen],
+            seed=spec.seed,
+        )
+        figures[name] = figure
     positive = mine.labels[chosen] > 0
     binary = spec.task == "binary"
     return Evidence(
@@ -66,6 +109,13 @@ def beside(spec: ModelSpec, table: pa.Table, trained: TrainedModel, rival: Rival
     )
 
 
-def _scores(rival: Rival, rows: pa.Table) -> Floats:
-    """Return what the rival says of rows."""
-    return load_model(rival.artifact, features=rival.features).predict(feature_matrix(rows, rival.features))
+def _scores(artifact: bytes, features: tuple[str, ...], rows: pa.Table) -> Floats:
+    """Return what a model says of rows."""
+    return load_model(artifact, features=features).predict(feature_matrix(rows, features))
+
+
+def _said(scores: Floats, rule: AlarmRule | None, task: str) -> Floats:
+    """Return what is compared: scores, or of detectors, whose scores have no common unit, where each would alarm."""
+    if task != "anomaly" or rule is None:
+        return scores
+    return rule.passed(scores).astype(np.float64)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-from lineshaft.models.labels import FAILURE, FAR, Labelled, first_after
+from lineshaft.models.events import FAR, known_events
+from lineshaft.models.labels import Labelled
 
 Floats = NDArray[np.float64]
 _MOST_PAIRED = 1500
@@ -23,16 +23,12 @@ _MOST_PAIRED = 1500
 def life_left(rows: pa.Table, log: pa.Table, *, unit_us: int, followed_until_us: int) -> Labelled:
     """Label rows with the life left in units of `unit_us`: positive to a failure, negative to where sight was lost.
 
-    rows: `asset_id`, `event_time`; log: `asset_id`, `event_time`, `kind`. Any event that is no failure ends what is
-    known of a life (a preventive replacement), and so does the end of the record. Rows at that end are dropped.
+    rows: `asset_id`, `event_time`; log: as `known_events` reads it. Any event that changes the asset's fate and is no
+    failure ends what is known of a life (a preventive replacement, not an inspection), and so does the end of the
+    record. Rows at that end are dropped.
     """
     times = _us(rows["event_time"])
-    log = log.filter(pc.is_valid(log["event_time"]))
-    failures = pc.fill_null(pc.equal(log["kind"], FAILURE), fill_value=False)
-    failure_us, other_us = (
-        first_after(rows["asset_id"], times, part["asset_id"], _us(part["event_time"]))
-        for part in (log.filter(failures), log.filter(pc.invert(failures)))
-    )
+    failure_us, other_us = known_events(log, at_us=FAR).next_turn(rows["asset_id"], times)
     failed = (failure_us <= other_us) & (failure_us < FAR)
     end_us = np.where(failed, failure_us, np.minimum(other_us, followed_until_us))
     left = (end_us - times) / unit_us

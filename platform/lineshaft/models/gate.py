@@ -28,8 +28,8 @@ CONFIDENCE = 0.05
 class Gate:
     """One thing a version must show: a figure beyond a bar, by an end of its interval, on enough evidence.
 
-    The bar is `value`, or `vs` something by a margin: above it by `margin`, or below it by that share of it. A negative
-    margin, against the champion only, is what a version may be worse by.
+    The bar is `value`, or `vs` something by a margin: above it by `margin`, or below it by that share of it (a share of
+    false alarms: by `margin` itself). A negative margin, against the champion only, is what it may be worse by.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Policy:
     gates: tuple[Gate, ...]
     approvals: int = 0  # other people than who registered the version and who promotes it
     approvers: tuple[str, ...] = ()  # who may approve; anybody else unless said
+    services_approve: bool = False  # people alone unless said
     approvals_last_us: int = 0
     auto: bool = False
     sha256: str = ""

@@ -10,15 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
-
-FAILURE = "failure"
-"""In a maintenance log, the kind of an event that is a failure. Any other kind changed the machine's fate: censored."""
+from lineshaft.models.events import FAR, known_events
 
 LIFE = ("cycles", "rul")
 """In a table of ends of life: the units that a life was followed for, and those left after them."""
-
-FAR = np.iinfo(np.int64).max
-"""A time that never comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,25 +61,19 @@ def ends_of_life(truth: pa.Table, *, epoch_us: int, unit_us: int) -> pa.Table:
 def fails_within(
     rows: pa.Table, log: pa.Table, *, horizon_us: int, followed_until_us: int, known_us: int | None = None
 ) -> Labelled:
-    """Label rows 1 when the asset's next event is a failure within the horizon, 0 when none came in all of it.
+    """Label rows 1 when the asset's fate is next changed by a failure within the horizon, 0 when nothing changed it.
 
-    rows: `asset_id`, `event_time`; log: `asset_id`, `event_time`, `kind`, and optionally `known_at` (when the entry
-    was written: entries later than `known_us` are not seen, so an old training set can be made again).
-    Dropped, and counted: rows whose next event within the horizon is no failure (the part was replaced in time; what
-    would have been is unknown), and rows whose horizon was not followed to its end.
+    rows: `asset_id`, `event_time`; log: as `known_events` reads it, as of `known_us` where that is given, so an old
+    training set can be made again. What changes a fate is what outcomes are judged by: an inspection does not.
+    Dropped, and counted: rows whose fate was changed within the horizon by what is no failure (the part was replaced in
+    time; what would have been is unknown), and rows whose horizon was not followed to its end.
     """
     if horizon_us <= 0:
         raise InputError(f"a horizon of {horizon_us} us is none", fix="give microseconds, more than 0")
-    if known_us is not None and "known_at" in log.column_names:
-        log = log.filter(pc.less_equal(log["known_at"].cast(pa.int64()), known_us))
     until = followed_until_us if known_us is None else min(followed_until_us, known_us)
     times = np.array(_us(rows["event_time"]), dtype=np.int64)
-    log = log.filter(pc.is_valid(log["event_time"]))
-    is_failure = pc.fill_null(pc.equal(log["kind"], FAILURE), fill_value=False)
-    failure_us, other_us = (
-        first_after(rows["asset_id"], times, part["asset_id"], np.array(_us(part["event_time"]), dtype=np.int64))
-        for part in (log.filter(is_failure), log.filter(pc.invert(is_failure)))
-    )
+    events = known_events(log, at_us=FAR if known_us is None else known_us)
+    failure_us, other_us = events.next_turn(rows["asset_id"], times)
     next_us, failed = np.minimum(failure_us, other_us), failure_us <= other_us
     within = next_us <= times + horizon_us
     replaced = within & ~failed
@@ -93,25 +82,6 @@ def fails_within(
     label = (within & failed)[kept].astype(np.int8)
     table = rows.filter(pa.array(kept)).append_column("label", pa.array(label))
     return Labelled(table=table, dropped=_reasons(replaced_in_time=replaced, horizon_not_over=unfollowed))
-
-
-def first_after(
-    assets: pa.ChunkedArray, times: NDArray[np.int64], event_assets: pa.ChunkedArray, event_us: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return for each row the time of its asset's first event after it; FAR where there is none."""
-    if not len(event_us):
-        return np.full(len(times), FAR)
-    names = pc.unique(event_assets)
-    row_codes = np.asarray(pc.fill_null(pc.index_in(assets, value_set=names), -1).to_numpy(), dtype=np.int64)
-    codes = np.asarray(pc.index_in(event_assets, value_set=names).to_numpy(), dtype=np.int64)
-    # An asset and the rank of a time make one number, so that one search finds all.
-    instants, rank = np.unique(np.concatenate([event_us, times]), return_inverse=True)
-    order = np.lexsort((event_us, codes))
-    places = (codes * len(instants) + rank[: len(event_us)])[order]
-    found = np.searchsorted(places, row_codes * len(instants) + rank[len(event_us) :], side="right")
-    nearest = order[np.minimum(found, len(order) - 1)]
-    is_own = (found < len(order)) & (codes[nearest] == row_codes)
-    return np.where(is_own, event_us[nearest], FAR)
 
 
 def _us(column: pa.ChunkedArray) -> list[int]:

@@ -113,13 +113,19 @@ def curve(task: str, *, labels: Floats, scores: Floats, points: int = 60) -> tup
     return tuple((round(float(x), 4), round(float(y), 4)) for x, y in pairs)
 
 
+def _share(_labels: Floats, passed: Floats) -> float:
+    """Return the share of healthy rows at which a detector would alarm, of 1 where it does and 0 where not."""
+    return float(np.mean(passed))
+
+
 METRICS: dict[str, tuple[str, Callable[[Floats, Floats], float]]] = {
     "binary": ("pr_auc", average_precision),
     "regression": ("rmse", rmse),
     "rul": ("rmse", rmse),
     "survival": ("c_index", concordance),
+    "anomaly": ("false_alarm_share", _share),
 }
-"""The figure a task is judged by."""
+"""The figure by which two models of a task are compared; of all tasks but `anomaly`, the one it is judged by."""
 
 FIGURES = {
     "pr_auc": True,
@@ -207,9 +213,11 @@ def evidence_of(figures: Mapping[str, float], *, rows: str = "", unseen: tuple[s
 def gain(
     task: str, *, labels: Floats, scores: Floats, rival: Floats, groups: NDArray[np.str_], seed: int
 ) -> tuple[str, Figure]:
-    """Return what scores gain over a rival's on the same rows: by how much, or by which share of its error.
+    """Return what scores gain over a rival's on the same rows: by how much, or of an error in units, by which share.
 
-    The interval resamples assets and compares on each sample, so what is hard for both is no difference.
+    The interval resamples assets and compares on each sample, so what is hard for both is no difference. Of false
+    alarms, the scores are 1 where a detector would alarm and 0 where not, and what is gained is a difference: of a
+    rival without any, no share can be told.
 
     >>> truth, groups = np.array([1.0, 2.0, 3.0, 4.0]), np.array(["a", "a", "b", "b"])
     >>> name, found = gain("rul", labels=truth, scores=truth + 1, rival=truth + 2, groups=groups, seed=1)
@@ -221,6 +229,8 @@ def gain(
     def over(own: float, other: float) -> float:
         if FIGURES[name]:
             return own - other
+        if name == "false_alarm_share":
+            return other - own
         return 1 - own / other if other else float("nan")
 
     low, high = asset_interval(

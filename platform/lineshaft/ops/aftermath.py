@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.models.events import known_events, usual_delay_us
 from lineshaft.ops.model_file import ModelFile
 from lineshaft.outcomes.episodes import EPISODE_SCHEMA, MOMENT, episodes
-from lineshaft.outcomes.events import known_events, usual_delay_us
 from lineshaft.outcomes.figures import changes
 from lineshaft.outcomes.states import Rule
 from lineshaft.stores.whole_files import write_whole

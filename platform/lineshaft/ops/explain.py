@@ -15,18 +15,19 @@ from lineshaft.clock import Clock, moment
 from lineshaft.errors import LineshaftError
 from lineshaft.models.alarms import AlarmRule
 from lineshaft.models.counterfactual import Move, nearest, ranges, stops
+from lineshaft.models.events import known_events
 from lineshaft.models.loading import load_model
 from lineshaft.models.matrix import feature_matrix
+from lineshaft.ops.aftermath import rule_of
+from lineshaft.ops.inputs_then import LateRow, inputs_then
 from lineshaft.ops.model_file import parse_model
 from lineshaft.ops.predictions import find_prediction, last_before
 from lineshaft.ops.reproduce import kept_training_set
 from lineshaft.ops.tables import read_table
-from lineshaft.ops.training_set import AT_COLUMN, training_set
-from lineshaft.outcomes.events import known_events
 from lineshaft.outcomes.findings import with_findings
-from lineshaft.outcomes.states import ORDER, Rule, judge
+from lineshaft.outcomes.states import ORDER, judge
 from lineshaft.registry.alerts import AlertFinding
-from lineshaft.registry.catalog_values import Catalog, FixedCatalog
+from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import Service
@@ -74,6 +75,7 @@ class Explanation:
     base: float
     inputs: tuple[Input, ...]  # those that moved the score most come first
     offline_fault: str  # why the offline store could not be asked; empty where it was
+    late: tuple[LateRow, ...]  # where inputs differ only because these rows were received after the moment asked about
     decided: Mapping[str, str]  # who gave the version its slot: by, at, reason, act
     recent: tuple[Mapping[str, Any], ...]
     outcome: str
@@ -97,7 +99,7 @@ def explain(prediction_id: str, records: Records, *, threshold: float | None = N
     scored = scorer.score(seen)
     asked_us = int(row["asked_at"].cast(pa.int64())[0].as_py())
     service = Service.from_json(version.service_json)
-    found, fault = _offline(records, service, row, version)
+    then = inputs_then(records.catalog, records.offline, row, version, seen=seen[0])
     rule = AlarmRule.of(version.params, task=version.task)
     if threshold is not None:
         rule = replace(rule or AlarmRule(below=version.task == "rul"), threshold=threshold)
@@ -114,13 +116,12 @@ def explain(prediction_id: str, records: Records, *, threshold: float | None = N
         again=again,
         degraded=row["degraded"][0].as_py(),
         base=scored.base,
-        inputs=_inputs(version, seen[0], found, scored.reasons[0]),
-        offline_fault=fault,
+        inputs=_inputs(version, seen[0], then.values, scored.reasons[0]),
+        offline_fault=then.fault,
+        late=then.late,
         decided=_decided(records, version, asked_us),
         recent=_recent(records, model, _keys(row, records.catalog, service), asked_us),
-        outcome=_outcome(
-            records, version, row, asked_us, alert=again is not None and bool(rule and rule.passes(again))
-        ),
+        outcome=_outcome(records, version, row, asked_us, score=again, alarm=rule),
         rule=rule,
         moves=() if refused or rule is None else tuple(_moves(records, version, artifact, scorer, seen[0], rule)),
     )
@@ -130,22 +131,6 @@ def _keys(row: pa.Table, catalog: Catalog, service: Service) -> dict[str, Any]:
     """Return the entity that was asked about."""
     names = {name for used in service.views for name, _ in catalog.view(used.view, used.version).entity_keys}
     return {name: row[name][0].as_py() for name in row.column_names if name in names}
-
-
-def _offline(
-    records: Records, service: Service, row: pa.Table, version: ModelVersion
-) -> tuple[NDArray[np.float32] | None, str]:
-    """Return the inputs as the offline store gives them for the moment asked about, or why it could not."""
-    try:
-        views = tuple(records.catalog.view(used.view, used.version) for used in service.views)
-        pinned = FixedCatalog(all_views=views, all_services=(service,))
-        asked = row.drop_columns([name for name in row.column_names if name in version.features])
-        asked = asked.append_column(AT_COLUMN, asked["asked_at"])
-        table = pa.concat_tables([part.table() for part in training_set(pinned, records.offline, service.name, asked)])
-    except LineshaftError as error:
-        return None, error.what
-    values: NDArray[np.float32] = feature_matrix(table, version.features)[0]
-    return values, ""
 
 
 def _inputs(
@@ -188,23 +173,31 @@ def _recent(records: Records, model: str, keys: Mapping[str, Any], asked_us: int
     return tuple({"at": moment(one["at_us"]), "version": one["version"], "score": one["score"]} for one in lines)
 
 
-def _outcome(records: Records, version: ModelVersion, row: pa.Table, asked_us: int, *, alert: bool) -> str:
-    """Say what became of it, as far as the log of today knows."""
+def _outcome(
+    records: Records,
+    version: ModelVersion,
+    row: pa.Table,
+    asked_us: int,
+    *,
+    score: float | None,
+    alarm: AlarmRule | None,
+) -> str:
+    """Say what became of it, as far as the log of today knows, by the rule that judges every prediction."""
     told = version.provenance
     if told is None or not told.label_table or "asset_id" not in row.column_names:
         return "not known: the version names no log of outcomes"
     declared = parse_model(version.model, told.model_file, where=version.ref)
-    if not declared.log:
-        return "not known: ends of life are counted, not logged"
+    if not declared.log or not declared.horizon_us:
+        return "not known: a life left is counted, and no failure within a horizon was foretold"
+    now_us = records.clock.now_us()
     try:
-        now_us = records.clock.now_us()
         log = with_findings(read_table(declared.log, records.tables), records.findings, model=version.model)
+        rule = rule_of(declared, log, at_us=now_us)
         events = known_events(log, at_us=now_us)
     except LineshaftError as error:
         return f"not known: {error.what}"
-    asked = np.array([asked_us], np.int64)
-    rule = Rule(horizon_us=declared.horizon_us)
-    found = judge(row["asset_id"], asked, np.array([alert]), events=events, rule=rule, at_us=now_us)
+    alert = np.array([score is not None and (alarm or rule.alarm).passes(score)])
+    found = judge(row["asset_id"], np.array([asked_us], np.int64), alert, events=events, rule=rule, at_us=now_us)
     return str(ORDER[int(found.states[0])])
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
 from lineshaft.drift.policy import DriftPolicy
-from lineshaft.errors import ConflictError, LineshaftError
-from lineshaft.models.beside import Rival, beside
+from lineshaft.errors import ConflictError
+from lineshaft.models.beside import beside
 from lineshaft.models.gate import Judged, Policy, judge_all
 from lineshaft.models.scores import evidence_of
 from lineshaft.models.spec import ModelSpec
@@ -17,6 +18,7 @@ from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
 from lineshaft.models.tuning import Search, Tuning
 from lineshaft.ops.drift_sketch import sketch_of
+from lineshaft.ops.rivals import Rivals
 from lineshaft.registry.consents import who
 from lineshaft.registry.drifts import drift_book
 from lineshaft.registry.models import NOBODY, ModelRegistry
@@ -97,12 +99,14 @@ def release(
     environment: str,
     tuning: Tuning | None = None,
     drift: DriftPolicy = USUAL_DRIFT,
+    tables: Path | None = None,
 ) -> Release:
     """Train on a point-in-time training set and register the result; promote what passes, where the policy says so.
 
     With `tuning`, parameters are looked for first, and the search is kept among the artifacts.
     table: entity columns, the label, and the service's `view__feature` columns. A sketch of it, as the policy of drift
-    reads it, is kept with the version: what it is asked later is compared with that.
+    reads it, is kept with the version: what it is asked later is compared with that. tables: where training sets are
+    kept, so that a champion judged by folds can be set beside.
     """
     trained = train(spec, table, tuning=tuning)
     if trained.search is not None:
@@ -112,7 +116,7 @@ def release(
     drift_book(registry, environment).keep_sketch(version.model, version.number, sketch)
     own = evidence_of(trained.metrics, rows=trained.training_set, unseen=trained.unseen.assets)
     registry.attest(version.model, version.number, own, actor=origin.actor)
-    rival = _rival(registry, version.model, environment)
+    rival = Rivals(registry=registry, environment=environment, tables=tables).champion(version.model)
     if rival is not None:
         compared = beside(spec, table, trained, rival)
         registry.attest(version.model, version.number, compared, actor=origin.actor)
@@ -184,7 +188,12 @@ def promote_judged(  # noqa: PLR0913 - as `ModelRegistry.promote`
 
 def consent(policy: Policy) -> Consent:
     """Return whose approval the registry has to find before it promotes."""
-    return Consent(people=policy.approvals, among=policy.approvers, policy_sha256=policy.sha256)
+    return Consent(
+        people=policy.approvals,
+        among=policy.approvers,
+        services=policy.services_approve,
+        policy_sha256=policy.sha256,
+    )
 
 
 def evidence_for(registry: ModelRegistry, version: ModelVersion) -> list[Evidence]:
@@ -206,26 +215,3 @@ def _judged(
     )
     verdicts = [Verdict(**asdict(one), policy_sha256=policy.sha256) for one in judged.gates]
     return registry.judge(version.model, version.number, *verdicts, actor=actor), judged
-
-
-def _rival(registry: ModelRegistry, model: str, environment: str) -> Rival | None:
-    """Return the champion as somebody to be set beside."""
-    held = registry.held(model, environment, Slot.CHAMPION)
-    if held is None:
-        return None
-    version = registry.get(model, held.number)
-    own = [one for one in registry.evidence(model, held.number) if not one.against]
-    return Rival(
-        ref=version.ref,
-        artifact=_artifact(registry, version),
-        features=version.features,
-        unseen=own[0].unseen if own else (),
-    )
-
-
-def _artifact(registry: ModelRegistry, version: ModelVersion) -> bytes:
-    """Return a version's bytes; none where they cannot be read, which is told when they are asked."""
-    try:
-        return registry.load(version)
-    except LineshaftError:
-        return b""

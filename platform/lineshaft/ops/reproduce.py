@@ -105,6 +105,12 @@ def _kept(tables: Path, digest: str) -> Path:
     return tables / "trained_on" / f"{digest}.parquet"
 
 
+def search_of(version: ModelVersion, artifacts: ArtifactStore) -> Search | None:
+    """Return the search by which a version's parameters were found, if they were looked for."""
+    study = version.params.get("study")
+    return None if study is None else Search.of(artifacts.get(str(study), artifact_format="json"))
+
+
 def reproduce(version: ModelVersion, sources: Sources, *, threads: int = 1) -> Reproduction:
     """Make a version again and compare it stage by stage."""
     if version.provenance is None:
@@ -199,10 +205,9 @@ class _Again:
 
     def _tuned(self, spec: ModelSpec) -> tuple[ModelSpec, str]:
         """Return the declaration with the parameters that were found, and where: nothing is looked for again."""
-        study = self.version.params.get("study")
-        if study is None:
+        kept = search_of(self.version, self.sources.artifacts)
+        if kept is None:
             return spec, ""
-        kept = Search.of(self.sources.artifacts.get(str(study), artifact_format="json"))
         names = ", ".join(sorted(kept.own.found))
         trial = f"trial {kept.own.best} of {len(kept.own.trials) - 1} by {kept.library} had them"
         return kept.applied(spec), f"; {names} as found: {trial}, study {kept.sha256[:12]}…"

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
+from lineshaft.models.events import known_events
 from lineshaft.outcomes.arms import challenged
 from lineshaft.outcomes.episodes import MOMENT, episodes
-from lineshaft.outcomes.events import known_events
 from lineshaft.outcomes.states import ORDER, Rule, State, judge
 from lineshaft.outcomes.trials import Comparison, TrialRule, compare
 from lineshaft.registry.records import Experiment, Slot

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule, Watch
-from lineshaft.models.labels import FAR
-from lineshaft.outcomes.events import FATE, Events, Finding, Ints
+from lineshaft.models.events import FAR, FATE, Events, Finding, Ints
 from lineshaft.outcomes.states import ORDER, Rule, State, judge
 
 MOMENT = pa.timestamp("us", tz="UTC")

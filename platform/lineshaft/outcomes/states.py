@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
-from lineshaft.models.labels import FAR
-from lineshaft.outcomes.events import FATE, Events, Finding, Ints
+from lineshaft.models.events import FAR, FATE, Events, Finding, Ints
 
 
 class State(StrEnum):

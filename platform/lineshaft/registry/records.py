@@ -146,10 +146,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """Who must have agreed to a promotion: so many others than who registered and who promotes, to this policy."""
+    """Who must have agreed to a promotion under a policy: so many people other than who registered and who promotes."""
 
     people: int = 0
     among: tuple[str, ...] = ()  # nobody named: anybody else
+    services: bool = False  # whether a service may agree, in the name of who answers for it
     policy_sha256: str = ""
 
 

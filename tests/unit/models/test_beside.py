@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lineshaft.models.beside import Rival, beside
+from lineshaft.models.beside import Judge, Rival, beside
 from lineshaft.models.spec import ModelSpec
 from lineshaft.models.trained import TrainedModel
 from lineshaft.models.training import train
@@ -39,10 +39,13 @@ def champion(rows: pa.Table) -> TrainedModel:
     return train(replace(SPEC, features=("a",)), rows)
 
 
-def rival(trained: TrainedModel, **changes: object) -> Rival:
+def rival(trained: TrainedModel, *, unseen: tuple[str, ...] | None = None, artifact: bytes | None = None) -> Rival:
     """Return a trained model as somebody to be set beside."""
-    plain = {"artifact": trained.artifact, "features": trained.features, "unseen": trained.unseen.assets}
-    return Rival(ref="wear@1", **{**plain, **changes})  # type: ignore[arg-type]
+    judge = Judge(
+        artifact=trained.artifact if artifact is None else artifact,
+        unseen=frozenset(trained.unseen.assets if unseen is None else unseen),
+    )
+    return Rival(ref="wear@1", features=trained.features, judges=(judge,))
 
 
 def test_a_gain_is_of_the_rows_that_neither_has_seen(rows: pa.Table, champion: TrainedModel) -> None:
@@ -59,7 +62,7 @@ def test_a_gain_is_of_the_rows_that_neither_has_seen(rows: pa.Table, champion: T
 
 
 def test_a_rival_that_saw_the_answers_is_no_measure(rows: pa.Table, champion: TrainedModel) -> None:
-    """By folds it learned from all; of those it saw some, only the others count."""
+    """By folds it learned from all, itself; of those it saw some, only the others count."""
     folded = train(replace(SPEC, folds=4), rows)
     better = train(SPEC, rows)
 
@@ -68,7 +71,7 @@ def test_a_rival_that_saw_the_answers_is_no_measure(rows: pa.Table, champion: Tr
 
     assert folded.unseen.assets == ()
     assert (known.n, known.figures) == (0, {})
-    assert known.why_not.startswith("wear@1 learned from every asset held out here")
+    assert known.why_not.startswith("wear@1 learned from every row that is held out here")
     assert (partly.n, partly.groups) == (40, 2)
 
 

@@ -7,7 +7,10 @@ import pyarrow as pa
 import pytest
 
 from lineshaft.errors import InputError
+from lineshaft.models.censored import life_left
+from lineshaft.models.events import FATE, KINDS, SAYS_NOTHING, Finding, known_events
 from lineshaft.models.labels import ends_of_life, fails_within, remaining_life
+from lineshaft.outcomes.states import ORDER, Rule, State, judge
 
 HOUR_US = 3_600_000_000
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -60,6 +63,37 @@ def test_preventive_replacement_is_censored_not_healthy() -> None:
     assert labelled.table["event_time"].cast(pa.int64()).to_pylist() == [2 * HOUR_US, 11 * HOUR_US]
     assert labelled.table["label"].to_pylist() == [0, 1]
     assert labelled.dropped == {"replaced_in_time": 1}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *SAYS_NOTHING, "word nobody knows"])
+def test_labels_and_outcomes_read_a_log_by_one_rule(kind: str) -> None:
+    """What ends an alert as right, as wrong or untold labels its row 1, 0 or not at all; a look alone does nothing."""
+    events, horizon = log((10, kind)), 5 * HOUR_US
+    rows, rule, at_us = entities(8), Rule(horizon_us=horizon), 99 * HOUR_US
+    claim = np.array([8 * HOUR_US])
+
+    labels = fails_within(rows, events, horizon_us=horizon, followed_until_us=at_us).table["label"].to_pylist()
+    life = life_left(rows, events, unit_us=HOUR_US, followed_until_us=at_us).table["label"].to_pylist()
+    judged = judge(
+        rows["asset_id"], claim, np.array([True]), events=known_events(events, at_us=at_us), rule=rule, at_us=at_us
+    )
+
+    finding = Finding.SOUND if kind in SAYS_NOTHING else KINDS.get(kind, Finding.PLANNED)
+    state = ORDER[int(judged.states[0])]
+    assert labels == {State.TRUE_POSITIVE: [1], State.FALSE_POSITIVE: [0]}.get(state, [])
+    assert (labels == [0]) == (finding not in FATE)
+    assert life == [2 if kind == "failure" else -2 if finding in FATE else -91]
+
+
+def test_a_record_that_was_taken_back_labels_nothing() -> None:
+    """Of the versions of one work order the last counts, and an entry without a time of writing was known at once."""
+    events = log((10, "failure"), (10, "void"), (20, "failure"))
+    events = events.append_column("known_at", hours(11, 30, None))
+    events = events.append_column("work_order", pa.array(["w1", "w1", None]))
+
+    labelled = fails_within(entities(8, 18), events, horizon_us=5 * HOUR_US, followed_until_us=99 * HOUR_US)
+
+    assert labelled.table["label"].to_pylist() == [0, 1]
 
 
 def test_a_horizon_not_over_has_no_label() -> None:

@@ -197,7 +197,45 @@ def test_inputs_that_are_not_what_is_stored_are_named(world: World, capsys: pyte
     tell(found, most=1)
 
     assert [(one.feature, one.offline) for one in found.inputs if not one.same] == [("vibration__rms_1h", 9.0)]
-    assert "1 inputs differ from the offline store" in capsys.readouterr().out
+    assert "1 of 2 inputs differ from the offline store: vibration__rms_1h" in capsys.readouterr().out
+
+
+def test_a_row_received_late_is_named_and_not_taken_for_skew(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked about a recording, a server answers from rows received since: both row times are told, and no skew."""
+    known = rows()
+    own = np.asarray(known["event_time"].cast(pa.int64()).to_numpy())
+    received = np.where(own == HOURS * HOUR_US, own + 5 * HOUR_US, own)
+    held_up = replace(world.records, offline=MemoryOfflineStore())
+    table = known.set_column(2, known.schema.field(2), pa.array(received).cast(TIME))
+    held_up.offline.write_rows(VIEW, table, batch="a")
+
+    found = explain(world.ids["pump-00"], held_up)
+    tell(found, most=1)
+
+    assert not found.proven
+    (late,) = found.late
+    assert (late.view, late.used_us, late.then_us) == ("vibration", HOURS * HOUR_US, (HOURS - 1) * HOUR_US)
+    assert late.known_us == (HOURS + 5) * HOUR_US
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "inputs differ" not in printed
+    assert "1970-01-03T12:00:00Z" in printed
+    assert "1970-01-03T11:00:00Z" in printed
+
+
+def test_an_outcome_waits_for_reports_as_outcomes_does(world: World) -> None:
+    """Failures here are written down two days late: what has no report yet is pending, not a true negative."""
+    failed = NAMES[::2]
+    at = (HOURS + 1) * HOUR_US
+    told = {"asset_id": failed, "event_time": pa.array([at] * 6).cast(TIME), "kind": ["failure"] * 6}
+    told["known_at"] = pa.array([at + 48 * HOUR_US] * 6).cast(TIME)
+    keep_tables({"maintenance": pa.table(told)}, world.records.tables)
+
+    outcomes = []
+    for hours in (50, 24):
+        world.clock.advance(seconds=hours * 3600)
+        outcomes.append([explain(world.ids[name], world.records).outcome for name in ("pump-00", "pump-01")])
+
+    assert outcomes == [["pending", "pending"], ["true_positive", "true_negative"]]
 
 
 def test_an_unknown_prediction_is_not_found(world: World) -> None:

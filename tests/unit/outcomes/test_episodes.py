@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lineshaft.errors import InputError
 from lineshaft.models.alarms import AlarmRule
+from lineshaft.models.events import KINDS, SAYS_NOTHING, Finding, known_events, usual_delay_us
 from lineshaft.outcomes.episodes import EPISODE_SCHEMA, MOMENT, episodes
-from lineshaft.outcomes.events import KINDS, SAYS_NOTHING, Finding, known_events, usual_delay_us
 from lineshaft.outcomes.states import Rule, State
 
 RULE = Rule(horizon_us=5, lag_us=2, alarm=AlarmRule(threshold=0.5))

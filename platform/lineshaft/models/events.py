@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lineshaft.models.labels import first_after
-
 Ints = NDArray[np.int64]
+FAR = np.iinfo(np.int64).max
+"""A time that never comes."""
 
 
 class Finding(IntEnum):
@@ -64,6 +64,14 @@ class Events:
         mine = self.findings == finding
         return first_after(assets, times, self.assets.filter(pa.array(mine)), self.occurred_us[mine])
 
+    def next_turn(self, assets: pa.ChunkedArray, times: Ints) -> tuple[Ints, Ints]:
+        """Return for each asset and time when it next failed, and when all else next changed its fate; FAR for never.
+
+        This is what labels are made of: only a failure is one, and all that renews an asset before it is censoring.
+        """
+        others = [self.next_of(one, assets, times) for one in FATE if one is not Finding.FAILED]
+        return self.next_of(Finding.FAILED, assets, times), np.minimum.reduce(others)
+
     def times_by_asset(self, findings: Sequence[Finding]) -> dict[str, Ints]:
         """Return when any of these was found of each asset, in order, each time once."""
         mine = np.isin(self.findings, findings)
@@ -86,11 +94,11 @@ class Events:
 def known_events(log: pa.Table, *, at_us: int) -> Events:
     """Return what a maintenance log said at a moment.
 
-    log: `asset_id`, `event_time`, `kind`; `known_at` (when the entry was written; when it happened, unless given) and
-    `work_order` (entries of one are versions of one record: the last that was known counts) where it has them.
+    log: `asset_id`, `event_time`, `kind`; where it has them `known_at` (when the entry was written; when it happened,
+    where that is null) and `work_order` (entries of one are versions of one record: the last that was known counts).
     """
     occurred = _us(log["event_time"])
-    known = _us(log["known_at"]) if "known_at" in log.column_names else occurred
+    known = pc.coalesce(_us(log["known_at"]), occurred) if "known_at" in log.column_names else occurred
     seen = pc.fill_null(pc.and_(pc.less_equal(known, at_us), pc.less_equal(occurred, at_us)), fill_value=False)
     log, occurred, known = log.filter(seen), occurred.filter(seen), known.filter(seen)
     told = np.ones(len(log), dtype=bool)
@@ -122,6 +130,25 @@ def usual_delay_us(log: pa.Table, *, at_us: int, share: float = 0.95) -> int:
     failed = events.findings == Finding.FAILED
     delays = (events.known_us - events.occurred_us)[failed]
     return int(np.quantile(delays, share, method="inverted_cdf")) if len(delays) else 0
+
+
+def first_after(
+    assets: pa.ChunkedArray, times: NDArray[np.int64], event_assets: pa.ChunkedArray, event_us: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return for each row the time of its asset's first event after it; FAR where there is none."""
+    if not len(event_us):
+        return np.full(len(times), FAR)
+    names = pc.unique(event_assets)
+    row_codes = np.asarray(pc.fill_null(pc.index_in(assets, value_set=names), -1).to_numpy(), dtype=np.int64)
+    codes = np.asarray(pc.index_in(event_assets, value_set=names).to_numpy(), dtype=np.int64)
+    # An asset and the rank of a time make one number, so that one search finds all.
+    instants, rank = np.unique(np.concatenate([event_us, times]), return_inverse=True)
+    order = np.lexsort((event_us, codes))
+    places = (codes * len(instants) + rank[: len(event_us)])[order]
+    found = np.searchsorted(places, row_codes * len(instants) + rank[len(event_us) :], side="right")
+    nearest = order[np.minimum(found, len(order) - 1)]
+    is_own = (found < len(order)) & (codes[nearest] == row_codes)
+    return np.where(is_own, event_us[nearest], FAR)
 
 
 def _us(column: pa.ChunkedArray) -> pa.ChunkedArray:
