@@ -34,6 +34,7 @@ class Asked:
 
     people: int = 0
     among: tuple[str, ...] = ()
+    services: bool = False
     lasts_us: int = LASTS_US
 
 
@@ -82,6 +83,7 @@ def read_policy(path: Path) -> Policy:
         gates=tuple(gates),
         approvals=asked.people,
         approvers=asked.among,
+        services_approve=asked.services,
         approvals_last_us=asked.lasts_us,
         auto=auto,
         # Who joins a team changes what an approval is worth.
@@ -110,7 +112,7 @@ def _gate(placed: Placed) -> Gate:
 
 def _approvals(placed: Placed, teams: Path) -> Asked:
     """Read who must agree."""
-    parts = placed.mapping(known={"people", "from", "last"}, needed={"people"})
+    parts = placed.mapping(known={"people", "from", "last", "services"}, needed={"people"})
     people = parts["people"].plain(int)
     if people < 0:
         raise parts["people"].fault("so few cannot approve", "write people: 0, or more")
@@ -129,7 +131,8 @@ def _approvals(placed: Placed, teams: Path) -> Asked:
             lasts_us = parse_duration(parts["last"].plain(str))
         except ValueError as error:
             raise parts["last"].fault(str(error), "write a duration such as 7d") from error
-    return Asked(people=people, among=tuple(among), lasts_us=lasts_us)
+    services = "services" in parts and parts["services"].plain(bool)
+    return Asked(people=people, among=tuple(among), services=services, lasts_us=lasts_us)
 
 
 def _files(folder: Path) -> list[str]:

@@ -85,8 +85,10 @@ class OpenId:
         if believed is not None and now_us < believed[0]:
             return believed[1]
         claims = self._claims(secret, now_us)
+        # Where no human logged in, the subject is the client itself (RFC 9068, section 2.2).
+        kind = "oidc service" if claims["sub"] == claims.get("client_id", claims.get("azp")) else "oidc"
         principal = Principal(
-            name=f"oidc {str(claims['sub'])[:_MOST_SUBJECT]}", grants=_grants(claims.get(self._provider.claim))
+            name=f"{kind} {str(claims['sub'])[:_MOST_SUBJECT]}", grants=_grants(claims.get(self._provider.claim))
         )
         if len(self._believed) >= _MOST_BELIEVED:
             self._believed.clear()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from lineshaft.access.actors import MACHINE
 from lineshaft.errors import InputError
 
 EVERY_TEAM = "*"
@@ -76,7 +77,7 @@ class Principal:
 
 STRANGER = Principal(name="", grants={})
 """Whoever shows nothing."""
-HOST = Principal(name="this machine", grants={EVERY_TEAM: Role.ADMIN})
+HOST = Principal(name=MACHINE, grants={EVERY_TEAM: Role.ADMIN})
 """Whoever asks a server without a guard: it listens for its own machine alone."""
 
 

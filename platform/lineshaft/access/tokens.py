@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lineshaft.access.actors import token_name
 from lineshaft.access.kept import Kept
 from lineshaft.access.principal import Principal, Role
 from lineshaft.clock import Clock
@@ -22,7 +23,7 @@ _NEW = "ask an administrator of Lineshaft for a new one"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What is kept of a token. Times are int64 microseconds UTC."""
+    """What is kept of a token; `person` is the human it belongs to, if it does. Times are int64 microseconds UTC."""
 
     id: str
     name: str
@@ -33,11 +34,13 @@ class Token:
     expires_us: int
     revoked_us: int | None = None
     revoked_by: str = ""
+    person: str = ""
     principal: Principal = field(init=False, repr=False, compare=False)  # whom it stands for, made once
 
     def __post_init__(self) -> None:
         """Make the principal: every call asks for it."""
-        known = Principal(name=f"token {self.name} ({self.id})", grants=self.grants)
+        told = token_name(person=self.person, made_by=self.created_by, token=self.id, name=self.name)
+        known = Principal(name=told, grants=self.grants)
         object.__setattr__(self, "principal", known)
 
     def state(self, now_us: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from lineshaft.access.principal import EVERY_TEAM, grant_texts, grants_of
 from lineshaft.access.tokens import Token
+from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.clock import SystemClock, moment
@@ -29,12 +29,13 @@ def create(
     name: Annotated[str, typer.Argument(help="Who is to use it, in a few words.")],
     grant: Annotated[list[str], typer.Option(help="team:role; repeat for more teams. Roles: reader, writer, admin.")],
     days: Annotated[float, typer.Option(help="How long it lives.")] = 90.0,
+    person: Annotated[str, typer.Option(help="The account of the human it belongs to; a service's unless said.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make a token and show it, this once."""
     grants = grants_of(grant)
     with _register() as register:
-        token, secret = register.create(name, grants, lives_us=round(days * DAY_US), actor=getpass.getuser())
+        token, secret = register.create(name, grants, lives_us=round(days * DAY_US), actor=account(), person=person)
     show([{"token": secret, **_row(token)}], title="a new token: it is not shown again", as_json=as_json)
     for team in sorted(grants.keys() - {EVERY_TEAM} - _teams()):
         notes.print(f"nothing in the catalogue is of team {team}: is it spelt so?", markup=False, soft_wrap=True)
@@ -52,7 +53,7 @@ def list_tokens(as_json: Json = False) -> None:
 def revoke(id: str, as_json: Json = False) -> None:  # noqa: A002 - what the list calls it
     """Revoke a token for good; servers refuse it within two seconds."""
     with _register() as register:
-        token = register.revoke(id, actor=getpass.getuser())
+        token = register.revoke(id, actor=account())
     show([_row(token)], title="revoked", as_json=as_json)
 
 
@@ -84,6 +85,7 @@ def _row(token: Token) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,
+        "person": token.person,
         "grants": ", ".join(grant_texts(token.grants)),
         "state": token.state(SystemClock().now_us()),
         "created": moment(token.created_us),

@@ -18,6 +18,7 @@ TOKEN = Table(
     Column("expires_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
     Column("revoked_by", String(200), nullable=False),
+    Column("person", String(200), nullable=False, server_default=""),  # the human it belongs to; a service's: nobody
     UniqueConstraint("digest"),
     comment="API tokens, by what is kept of their secrets.",
 )

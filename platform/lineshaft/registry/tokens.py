@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
+from lineshaft.access.actors import is_person
 from lineshaft.access.principal import Role
 from lineshaft.access.tokens import Token, digest_of, mint
 from lineshaft.clock import Clock
@@ -30,8 +31,15 @@ class TokenRegister:
         """Give back the connections."""
         self._engine.dispose()
 
-    def create(self, name: str, grants: Mapping[str, Role], *, lives_us: int, actor: str) -> tuple[Token, str]:
-        """Make a token; return what is kept of it, and the secret, which nobody can show again."""
+    def create(
+        self, name: str, grants: Mapping[str, Role], *, lives_us: int, actor: str, person: str = ""
+    ) -> tuple[Token, str]:
+        """Make a token; return what is kept of it, and the secret, which nobody can show again.
+
+        person: the human whom it belongs to, who then stands for what is done with it; else it is a service's.
+        """
+        if person and not is_person(person):
+            raise InputError(f"{person!r} names no person", fix="give the account in one word, as `id -un` tells it")
         if not 0 < len(name) <= _MOST_NAME or not name.isprintable():
             raise InputError(f"{name!r} is no name of a token", fix="say in a few words who is to use it")
         if not grants:
@@ -47,8 +55,9 @@ class TokenRegister:
             created_us=now_us,
             created_by=actor,
             expires_us=now_us + lives_us,
+            person=person,
         )
-        names = ("id", "name", "digest", "created_us", "created_by", "expires_us", "revoked_us", "revoked_by")
+        names = ("id", "name", "digest", "created_us", "created_by", "expires_us", "revoked_us", "revoked_by", "person")
         row = {column: getattr(token, column) for column in names}
         rows = [{"token": token.id, "team": team, "role": role.name.lower()} for team, role in grants.items()]
         with connected(self._engine, writing=True) as connection:

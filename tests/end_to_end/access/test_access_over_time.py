@@ -165,8 +165,9 @@ def test_denials_are_written_down_without_what_was_shown(place: Place) -> None:
     assert not [secret for secret in (revoked, unknown, stranger) if secret in text or secret[4:] in text]
     assert ("", "ipv4:127.0.0.1", "GetFeatures", "LS-AUT nobody knows this token") in told
     assert ("", "ipv4:127.0.0.1", "GetFeatures", f"LS-AUT token {gone} is revoked") in told
-    why = f"LS-FOR token t ({known}) may not read 'ours', which belongs to team 'vibration'"
-    assert (f"token t ({known})", "ipv4:127.0.0.1", "GetFeatures", why) in told
+    who = f"service token {known}, made by test (t)"
+    why = f"LS-FOR {who} may not read 'ours', which belongs to team 'vibration'"
+    assert (who, "ipv4:127.0.0.1", "GetFeatures", why) in told
 
 
 class Two:

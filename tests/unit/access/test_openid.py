@@ -16,6 +16,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lineshaft.access.actors import actor_of
 from lineshaft.access.openid import BELIEVED_US, OpenId, Provider, read_keys
 from lineshaft.access.principal import Role
 from lineshaft.clock import ManualClock, SystemClock
@@ -105,6 +106,12 @@ def test_what_was_checked_is_believed_for_a_while(openid: OpenId, file: Path, cl
     clock.advance(seconds=BELIEVED_US / 1e6)
     with pytest.raises(UnauthenticatedError, match="a key that the provider does not publish"):
         openid.principal(token)
+
+
+@pytest.mark.parametrize(("claims", "person"), [({}, "oidc ana"), ({"azp": "app"}, "oidc ana"), ({"azp": "ana"}, "")])
+def test_a_client_that_logs_in_for_itself_is_no_person(openid: OpenId, claims: dict[str, str], person: str) -> None:
+    """Where the subject is the client, no human logged in: it cannot be the other person of an approval."""
+    assert actor_of(openid.principal(signed(**claims)).name).person == person
 
 
 def test_what_was_checked_is_not_believed_beyond_its_end(openid: OpenId, clock: ManualClock) -> None:

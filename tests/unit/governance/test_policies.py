@@ -24,7 +24,7 @@ gates:
     use: low
     min_positives: 20
   - {name: no_worse, metric: pr_auc, op: ">=", vs: champion, margin: -0.02, tasks: [binary]}
-approvals: {people: 2, from: [reliability, shift], last: 36h}
+approvals: {people: 2, from: [reliability, shift], last: 36h, services: true}
 promote: {auto: false}
 """
 TEAMS = "reliability: [ana, ben]\nshift: [ben, eve]\n"
@@ -62,6 +62,7 @@ def test_a_model_has_its_own_policy_or_the_default(folder: Path) -> None:
     )
     assert (strict.name, strict.approvals, strict.approvers) == ("stop", 2, ("ana", "ben", "eve"))
     assert (strict.approvals_last_us, strict.auto) == (36 * 3_600_000_000, False)
+    assert (strict.services_approve, other.services_approve) == (True, False)
     assert (other.name, other.approvals, other.auto) == ("default", 0, True)
     assert promotion_policy(folder, "../teams") == other
 

@@ -137,6 +137,60 @@ def test_who_may_not_approve_is_told_who_may(three: ModelRegistry) -> None:
         assert len(connection.execute(select(APPROVAL)).all()) == 1
 
 
+ANAS_TOKEN = "ana, by token 0123456789ab (laptop)"
+ANAS_SERVICE = "service token 0123456789ac, made by ana (nightly)"
+EVES_SERVICE = "service token 0123456789ad, made by eve (checks)"
+
+
+@pytest.mark.parametrize("author", ["ana", ANAS_TOKEN, ANAS_SERVICE])
+@pytest.mark.parametrize("approver", ["ana", ANAS_TOKEN])
+def test_who_stands_behind_an_author_is_no_other_person(
+    registry: ModelRegistry, candidate: Candidate, author: str, approver: str
+) -> None:
+    """By account, by a token of one's own, or by a service whose token one made: one person, who cannot approve."""
+    registry.register(candidate, actor=author)
+    registry.judge("rul", 1, PASS, actor="gate")
+
+    with pytest.raises(ForbiddenError, match=r"registered rul@1.*cannot approve it"):
+        approve(registry, approver)
+    with pytest.raises(ForbiddenError, match=r"registered rul@1.*cannot approve it"):
+        approve(registry, ANAS_SERVICE, replace(ASKED, services=True))
+    assert registry.approvals("rul", 1) == []
+
+
+@pytest.mark.parametrize(
+    "service", [EVES_SERVICE, "this machine", "oidc service 7", "token old (0123456789ae)", "uid 7"]
+)
+def test_services_approve_only_where_the_policy_says_so(three: ModelRegistry, service: str) -> None:
+    """No service is a person; one that may approve stands for who made its token, and that one counts once."""
+    with pytest.raises(ForbiddenError, match="is a service: only people approve rul@1") as refused:
+        approve(three, service)
+    assert "services: true" in refused.value.fix
+
+    let = replace(ASKED, services=True)
+    approve(three, service, let)
+    with pytest.raises(ForbiddenError, match="has that of 0"):
+        three.promote("rul", 1, actor="ben", consent=ASKED, **PROD)
+    with pytest.raises(ForbiddenError, match="has that of 1"):
+        three.promote("rul", 1, actor="ben", consent=let, **PROD)
+
+
+def test_one_person_with_many_names_is_one(three: ModelRegistry) -> None:
+    """Eve's account, her token and her service are one approval, and none where she promotes; the history says eve."""
+    let = replace(ASKED, services=True)
+    approve(three, "eve, by token 0123456789af (phone)", let)
+    for again in ("eve", EVES_SERVICE):
+        with pytest.raises(ConflictError, match="eve has approved rul@1 already"):
+            approve(three, again, let)
+    approve(three, "joe", let)
+    with pytest.raises(ForbiddenError, match="has that of 1"):
+        three.promote("rul", 1, actor=EVES_SERVICE, consent=let, **PROD)
+
+    three.promote("rul", 1, actor="ben", consent=let, **PROD)
+
+    assert three.history("rul")[-1].reason == "it is better; approved by eve, joe"
+
+
 def test_a_quarantined_champion_is_followed_by_the_last_good_one_at_once(three: ModelRegistry) -> None:
     """In every environment, in one step; its other slots are left, and it can never be assigned again."""
     for number, environment in ((1, "prod"), (2, "prod"), (3, "prod"), (2, "dev"), (3, "dev")):

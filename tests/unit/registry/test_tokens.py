@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
+from lineshaft.access.actors import Actor, actor_of
 from lineshaft.access.principal import Role
 from lineshaft.access.tokens import digest_of
 from lineshaft.clock import ManualClock
@@ -38,6 +39,23 @@ def test_a_token_comes_back_as_it_was_made(register: TokenRegister) -> None:
     assert (token.created_us, token.expires_us, token.created_by) == (1_000_000, 1_000_000 + HOUR_US, "ann")
     assert token.grants == grants
     assert register.by_digest()[digest_of(secret)] == token
+
+
+def test_a_token_acts_in_the_name_of_its_person(register: TokenRegister) -> None:
+    """One that belongs to a human acts as that human; another is a service, which whoever made it answers for."""
+    words = "of ben, by token 0123456789ab (x)"
+    own, _ = register.create(words, READER, lives_us=HOUR_US, actor="root", person="ana")
+    service, _ = register.create(words, READER, lives_us=HOUR_US, actor="ben")
+
+    found = {one.id: actor_of(one.principal.name) for one in register.all()}
+
+    assert found == {
+        own.id: Actor(person="ana", behind="ana"),
+        service.id: Actor(person="", behind="ben"),
+    }
+    for wrong in ("ana b", "ana,", "this machine", "a" * 81):
+        with pytest.raises(InputError, match="names no person"):
+            register.create("t", READER, lives_us=HOUR_US, actor="root", person=wrong)
 
 
 def test_the_secret_is_nowhere_in_the_database(register: TokenRegister, database_url: str) -> None:
