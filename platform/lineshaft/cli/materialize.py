@@ -9,13 +9,12 @@ from typing import Annotated
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.output import notes, show, underway
 from lineshaft.cli.repo import table_version
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import CheckNotRunError, InputError
-from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.ops.jobs import JobResult, Progress, Report
+from lineshaft.ops.openlineage import materializing
 from lineshaft.ops.pace import note_pace
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.settings import Settings
@@ -42,10 +41,7 @@ def backfill(
     """
     with connect() as parts:
         views = wanted_views(parts, names or [])
-        with told_of(parts, "backfill") as run:
-            result = run_backfill(parts, views, assets=asset or [], checked=gate)
-            run.inputs = [Dataset(name=f"blocks/{name}") for name in sorted({view.source.name for view in views})]
-            run.outputs = [rows_of(view, parts.offline.version(view)) for view in views]
+        result = run_backfill(parts, views, assets=asset or [], checked=gate)
     show(result_rows(result), title=f"backfill, {result.seconds:.0f} s", as_json=as_json)
     if result.unchecked:
         raise typer.Exit(CheckNotRunError.exit_code)
@@ -118,7 +114,8 @@ def run_backfill(parts: Parts, views: Sequence[View], *, assets: Sequence[str] =
     """Backfill views with progress on standard error."""
     if not views:
         return JobResult()
-    with gated_target(parts, checked=checked) as target, told() as report:
+    telling = materializing(parts.settings, "backfill", views, offline=parts.offline, clock=parts.clock)
+    with telling, gated_target(parts, checked=checked) as target, told() as report:
         done = jobs().backfill(views, target=target, assets=assets, report=report)
     if not assets:
         note_pace(parts.work, done)

@@ -9,14 +9,13 @@ import typer
 
 from lineshaft.cli.actor import acting
 from lineshaft.cli.app import Json
-from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.models import models
 from lineshaft.cli.output import show
 from lineshaft.clock import moment
 from lineshaft.errors import CorruptError, InputError, NotFoundError
-from lineshaft.interop.openlineage import Dataset
 from lineshaft.ops.followers import followers
 from lineshaft.ops.model_release import promote_judged
+from lineshaft.ops.openlineage import Dataset, told_of
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Assignment, Slot, answering
@@ -51,7 +50,7 @@ def promote(
     with connect() as parts:
         registry, environment = parts.registry, parts.settings.project
         expected = _expected(registry.held(model, environment, slot, site=site), instead_of)
-        with told_of(parts, f"promote/{model}") as run:
+        with told_of(parts.settings, f"promote/{model}", clock=parts.clock) as run:
             run.inputs = [Dataset(name=f"models/{model}", version=str(number))]
             made = promote_judged(
                 registry,

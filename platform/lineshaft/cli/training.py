@@ -12,19 +12,18 @@ from typing import Annotated
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.lineage_runs import told_of
 from lineshaft.cli.nightly import Row, nightly
 from lineshaft.cli.output import notes, show, show_line, underway
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.clock import moment
 from lineshaft.errors import InputError
-from lineshaft.interop.openlineage import Dataset, rows_of
 from lineshaft.models.tuning import Tuning
 from lineshaft.ops.account import account
 from lineshaft.ops.environment import packages_sha256
 from lineshaft.ops.learning import Lesson, lesson
 from lineshaft.ops.model_file import model_file
 from lineshaft.ops.model_release import Origin, Release, release
+from lineshaft.ops.openlineage import Dataset, rows_of, told_of
 from lineshaft.ops.reproduce import keep_provenance
 from lineshaft.ops.schedule import Schedule, nothing_new
 from lineshaft.ops.tracking import Tracked, run_files, under_way
@@ -108,7 +107,8 @@ def run_training(
     One that is to challenge the champion is not promoted, whatever its policy says of itself.
     Raises `ConflictError` where it is being trained already.
     """
-    with _recorded(parts, name, due_us) as tracked, told_of(parts, f"train/{name}") as run:
+    telling = told_of(parts.settings, f"train/{name}", clock=parts.clock)
+    with _recorded(parts, name, due_us) as tracked, telling as run:
         outcome, work = _trained(parts, name, tuning, challenge=challenge)
         made = outcome.version
         views = pinned_views(parts.catalog, work)

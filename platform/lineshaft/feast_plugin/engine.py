@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 from feast.infra.common.materialization_job import MaterializationJob, MaterializationJobStatus, MaterializationTask
 from feast.infra.compute_engines.base import ComputeEngine
 
+from lineshaft.clock import SystemClock
 from lineshaft.errors import EnvironmentFault
 from lineshaft.feast_plugin.parts import PluginParts, parts_of
 from lineshaft.feast_plugin.requests import view_of
 from lineshaft.feast_plugin.row_files import read_file
 from lineshaft.feast_plugin.values import microseconds
 from lineshaft.ops.jobs import Jobs, Target
+from lineshaft.ops.openlineage import materializing
 from lineshaft.ops.training_set import fingerprint
 from lineshaft.specs import View
 
@@ -86,11 +88,15 @@ class LineshaftEngine(ComputeEngine):
         alone. A plain view gets the file's rows with event time in [start, end].
         """
         view, parts = view_of(task.feature_view), parts_of(self.repo_config)
+        telling = materializing(
+            parts.settings, f"materialize/{view.name}", [view], offline=parts.offline, clock=SystemClock()
+        )
         try:
-            if view.source.kind == "rows":
-                rows = copy_rows(view, parts, microseconds(task.start_time), microseconds(task.end_time))
-            else:
-                rows = self._compute(view, parts, microseconds(task.end_time))
+            with telling:
+                if view.source.kind == "rows":
+                    rows = copy_rows(view, parts, microseconds(task.start_time), microseconds(task.end_time))
+                else:
+                    rows = self._compute(view, parts, microseconds(task.end_time))
         except Exception as error:  # noqa: BLE001 - Feast raises it again from the job it is handed
             return FinishedJob(task=task, failure=error)
         _LOG.info("materialized %d rows of %s", rows, view.ref)

@@ -6,17 +6,21 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyarrow as pa
 import pytest
 
 from lineshaft.clock import ManualClock
 from lineshaft.errors import InputError
-from lineshaft.interop.openlineage import Dataset, Lineage, rows_of
-from lineshaft.specs import Feature, Source, View
+from lineshaft.ops.openlineage import Dataset, Lineage, materializing, rows_of
+from lineshaft.settings import Settings
+from lineshaft.specs import Feature, Source, View, row_schema
+from lineshaft.stores.memory_offline import MemoryOfflineStore
 
 TEXT = {"type": "string", "minLength": 1}
 FACETS = {
@@ -95,6 +99,30 @@ def test_a_run_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
 
     assert told(tmp_path / "e")[-1]["eventType"] == "FAIL"
     assert "no rows" in told(tmp_path / "e")[-1]["run"]["facets"]["errorMessage"]["message"]
+
+
+@pytest.mark.parametrize(("kind", "read"), [("blocks", "blocks/s"), ("rows", "files/s")])
+def test_a_job_that_makes_rows_tells_its_sources_and_tables(tmp_path: Path, kind: str, read: str) -> None:
+    """As it ends well with the versions of the tables, and as it fails with what it was reading."""
+    view, offline = replace(VIEW, source=replace(VIEW.source, kind=kind)), MemoryOfflineStore()
+    settings = Settings(home=tmp_path, project="plant", openlineage=str(tmp_path / "e"))
+
+    with materializing(settings, "materialize/pumps", [view], offline=offline, clock=ManualClock()):
+        row = {"asset_id": ["p"], "event_time": [1], "known_at": [2], "rms": [3.0]}
+        offline.write_rows(view, pa.table(row, schema=row_schema(view)), batch="b")
+    with (
+        pytest.raises(InputError),
+        materializing(settings, "backfill", [view], offline=offline, clock=ManualClock()),
+    ):
+        raise InputError("no rows")
+
+    _, done, _, failed = told(tmp_path / "e")
+    assert [one["name"] for one in done["inputs"]] == [one["name"] for one in failed["inputs"]] == [read]
+    assert done["job"] == {"namespace": "lineshaft/plant", "name": "materialize/pumps"}
+    (made,) = done["outputs"]
+    version = f"{view.version}/{offline.version(view)}"
+    assert (made["name"], made["facets"]["version"]["datasetVersion"]) == ("rows/pumps", version)
+    assert (failed["eventType"], failed["outputs"]) == ("FAIL", [])
 
 
 @pytest.fixture

@@ -7,17 +7,19 @@ import logging
 import queue
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lineshaft import __version__
 from lineshaft.clock import Clock
 from lineshaft.errors import InputError
+from lineshaft.settings import Settings
 from lineshaft.specs import View, row_schema
+from lineshaft.stores.ports import OfflineStore
 
 _LOG = logging.getLogger(__name__)
 _SPEC = "https://openlineage.io/spec"
@@ -27,7 +29,8 @@ _FACETS = {
     "version": f"{_SPEC}/facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",
     "errorMessage": f"{_SPEC}/facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet",
 }
-_PRODUCER = f"urn:lineshaft:{__version__}"
+_PRODUCER = f"urn:lineshaft:{version('lineshaft')}"
+_READ = {"rows": "files"}  # rows that another job made come as files; `rows/` are those that we make
 _MOST_WAITING, _PATIENCE_S = 1000, 2.0
 
 
@@ -54,6 +57,29 @@ def rows_of(view: View, version: int = -1) -> Dataset:
     columns = tuple((column.name, str(column.type)) for column in row_schema(view))
     told = view.version if version < 0 else f"{view.version}/{version}"
     return Dataset(name=f"rows/{view.name}", version=told, fields=columns)
+
+
+@contextmanager
+def told_of(settings: Settings, job: str, *, clock: Clock) -> Iterator[Run]:
+    """Tell of a job, and how it ended, where the settings say."""
+    lineage = Lineage(settings.openlineage, namespace=f"lineshaft/{settings.project}", clock=clock)
+    try:
+        with lineage.run(job) as run:
+            yield run
+    finally:
+        lineage.close()
+
+
+@contextmanager
+def materializing(
+    settings: Settings, job: str, views: Sequence[View], *, offline: OfflineStore, clock: Clock
+) -> Iterator[None]:
+    """Tell of a job that makes feature rows: from which sources, and as which versions of their tables."""
+    with told_of(settings, job, clock=clock) as run:
+        read = {f"{_READ.get(view.source.kind, view.source.kind)}/{view.source.name}" for view in views}
+        run.inputs = [Dataset(name=name) for name in sorted(read)]
+        yield
+        run.outputs = [rows_of(view, offline.version(view)) for view in views]
 
 
 class Lineage:
@@ -132,7 +158,7 @@ class Lineage:
             with path.open("ab") as file:
                 file.write(line + b"\n")
             return
-        from lineshaft.interop.lineage_post import post
+        from lineshaft.ops.lineage_post import post
 
         post(self._destination, line, timeout_s=_PATIENCE_S)
 
