@@ -70,7 +70,7 @@ def generate(root: Path, *, assets: int, minutes: int) -> None:
             rows = [pa.array(c, f.type) for c, f in zip(columns, row_schema(each), strict=True)]
             store.write_rows(each, pa.table(rows, schema=row_schema(each)), batch=f"m{first}")
         store.compact(each)
-        store.vacuum(each, retention_hours=0)
+        store.vacuum(each, retention_hours=0, keep_versions=[], delete=True)
 
 
 def asks(count: int, *, assets: int, minutes: int) -> tuple[pa.Table, np.ndarray[Any, Any]]:

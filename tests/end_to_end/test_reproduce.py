@@ -21,6 +21,7 @@ from lineshaft.errors import NotFoundError
 from lineshaft.models.tuning import Tuning
 from lineshaft.ops.reproduce import STAGES, Reproduction, Sources, difference, kept_training_set, reproduce
 from lineshaft.ops.tables import keep_tables
+from lineshaft.ops.vacuum import sweep
 from lineshaft.registry.records import ModelVersion
 from lineshaft.settings import Settings
 from lineshaft.sources.cmapss import EPOCH
@@ -341,9 +342,10 @@ def test_another_process_later_with_other_threads_makes_the_same_bits(home: Path
         keep_tables({"maintenance": maintenance(without=3), "truth": truth().slice(1)}, parts.tables)
         parts.catalog.apply(Repository(views=(replace(VIEW, ttl_us=1),), generation=1), actor="bo")
         for name, text in KINDS.items():
-            (home / "repo" / "models" / f"{name}.yaml").write_text(text + "seed: 8\n" * ("seed" not in text))
-        kept = parts.catalog.pinned_versions(VIEW)
-        assert parts.offline.vacuum(VIEW, retention_hours=0, keep_versions=kept) > 0
+            (home / "repo" / "models" / f"{name}.yaml").write_text(text + "seed: 8
+" * ("seed" not in text))
+        (swept, *_) = sweep(parts.catalog, parts.offline, retention_hours=0, delete=True)
+        assert (swept.table, swept.files > 0, swept.refused) == (f"rows of {VIEW.ref}", True, "")
         registered = {name: parts.registry.get(name, 1).artifact_sha256 for name in KINDS}
 
     told = {"LINESHAFT_HOME": str(home), "LINESHAFT_REDIS_URL": "redis://127.0.0.1:1", "OMP_NUM_THREADS": "2"}
@@ -362,12 +364,15 @@ def test_a_vacuum_that_forgot_a_pin_is_named(home: Path) -> None:
     """The files of the pinned version are gone: the stage that needs them says so, and how it is avoided."""
     with connected(home) as parts:
         parts.offline.compact(VIEW)
-        parts.offline.vacuum(VIEW, retention_hours=0)
+        parts.offline.vacuum(VIEW, retention_hours=0, keep_versions=[], delete=True)
         made = reproduce(parts.registry.get("wear", 1), sources(parts))
 
     assert made.first is not None
     assert made.first.name == "moments"
     assert "is gone" in made.first.detail
+    with connected(home) as parts:
+        refused = sweep(parts.catalog, parts.offline, retention_hours=0, delete=True)[0].refused
+    assert "is pinned, and has files that are gone" in refused
 
 
 def test_what_was_not_recorded_is_said(parts: Parts) -> None:

@@ -87,7 +87,7 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path: Path) -> None:
         assert set(seen.values()) == {ROWS}
         assert set(seen) - {f"b{acked + 1}"} == {f"b{n}" for n in range(acked + 1)}
 
-    store.vacuum(VIEW, retention_hours=0)
+    store.vacuum(VIEW, retention_hours=0, keep_versions=[], delete=True)
     rows = pa.concat_tables(list(store.read_rows(VIEW, assets=["b7"]))).sort_by("event_time")
     assert rows.equals(batch(7))
     assert counts(store) == seen

@@ -21,7 +21,7 @@ from lineshaft.stores.newest import newest
 from lineshaft.stores.parquet_read import Snapshot
 from lineshaft.stores.parquet_write import conform, write_files
 from lineshaft.stores.point_in_time import join
-from lineshaft.stores.ports import Found, Wanted
+from lineshaft.stores.ports import Found, Unneeded, Wanted
 from lineshaft.stores.scan import scan
 
 if TYPE_CHECKING:
@@ -146,9 +146,15 @@ class DeltaOfflineStore:
         """Merge small files of each day into sorted ones; return the version. Older versions stay readable."""
         return compact_folder(self._table(what))
 
-    def vacuum(self, what: View | Source, *, retention_hours: int = 168, keep_versions: Sequence[int] = ()) -> int:
-        """Delete files no current or kept version needs, once older than the retention; return how many."""
-        return self._table(what).vacuum(retention_hours=retention_hours, keep_versions=keep_versions)
+    def vacuum(
+        self, what: View | Source, *, retention_hours: int, keep_versions: Sequence[int], delete: bool = False
+    ) -> list[Unneeded]:
+        """Return the files that neither the current version nor a kept one needs, once older than the retention.
+
+        With `delete` they are gone then. Raises `ConflictError`, and deletes nothing, where a kept version is broken.
+        """
+        folder = self._table(what)
+        return folder.vacuum(retention_hours=retention_hours, keep_versions=keep_versions, delete=delete)
 
     def _table(self, what: View | Source) -> DeltaFolder:
         return self._rows(what) if isinstance(what, View) else self._blocks(what)

@@ -8,6 +8,7 @@ the second of two racing commits of one batch, and a batch that is already there
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from pyarrow import fs
 from lineshaft.clock import Clock
 from lineshaft.errors import ConflictError, NotFoundError
 from lineshaft.stores.data_files import DataFile, Layout, NewFile, reaching
+from lineshaft.stores.ports import Unneeded
 
 _RETRIES = 200  # rival appends do not conflict; they only take version numbers from one another
 _RIVALRY = ("oncurrent", "attempts", "changed since last commit")  # as the log's reader words a lost race
@@ -187,20 +189,50 @@ class DeltaFolder:
             )
         return self.version()
 
-    def vacuum(self, *, retention_hours: int, keep_versions: Sequence[int] = ()) -> int:
-        """Delete files that no version needs and that are older than the retention; return how many."""
+    def vacuum(self, *, retention_hours: int, keep_versions: Sequence[int], delete: bool) -> list[Unneeded]:
+        """Return the files that neither the current version nor a kept one needs, once older than the retention.
+
+        With `delete` they are gone then.
+
+        Raises
+        ------
+        ConflictError
+            If a kept version is not whole, or would not be without these files; then nothing is deleted.
+        """
         table = self.open()
         if table is None:
-            return 0
+            return []
+        kept = {path: version for version in keep_versions for path in self._paths(version)}
+        sweep = partial(
+            table.vacuum,
+            retention_hours=retention_hours,
+            enforce_retention_duration=False,
+            full=True,
+            keep_versions=list(keep_versions) or None,
+        )
         with reaching(self.uri):
-            gone = table.vacuum(
-                retention_hours=retention_hours,
-                dry_run=False,
-                enforce_retention_duration=False,
-                full=True,
-                keep_versions=list(keep_versions) or None,
-            )
-        return len(gone)
+            names = [unquote(path) for path in sweep(dry_run=True)]
+            found = self.filesystem.get_file_info(names)
+            gone = [Unneeded(path=one.path, size=one.size) for one in found if one.type == fs.FileType.File]
+            missing = {path for path in kept if self.filesystem.get_file_info(path).type != fs.FileType.File}
+            broken = sorted({kept[path] for path in missing | (kept.keys() & {one.path for one in gone})})
+            if broken:
+                raise ConflictError(
+                    f"version {broken[0]} is pinned, and has files that are gone or would go: nothing is deleted",
+                    where=self.uri,
+                    fix="restore them from a backup",
+                )
+            if delete and gone:
+                sweep(dry_run=False)
+        return gone
+
+    def _paths(self, version: int) -> list[str]:
+        """Return the files of a version; `ConflictError` where there is no such version."""
+        try:
+            return [file.path for file in self.files(version)]
+        except NotFoundError as error:
+            what = f"version {version} is pinned, and the table has none: nothing is deleted"
+            raise ConflictError(what, where=self.uri, fix="restore the table from a backup") from error
 
     def _commit(self, table: DeltaTable, actions: Sequence[AddAction | RemoveAction], *turns: Transaction) -> bool:
         """Commit; return False where a rival with the same application transaction, or too many others, won."""

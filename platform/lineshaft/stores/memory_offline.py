@@ -15,7 +15,7 @@ from lineshaft.specs import BLOCK_SCHEMA, Source, Status, View, row_identity, ro
 from lineshaft.stores.amendment import without
 from lineshaft.stores.parquet_write import conform
 from lineshaft.stores.point_in_time import answer_schema, request_keys
-from lineshaft.stores.ports import Found, Wanted
+from lineshaft.stores.ports import Found, Unneeded, Wanted
 
 Ints = NDArray[np.int64]
 
@@ -145,6 +145,12 @@ class MemoryOfflineStore:
     def version(self, view: View) -> int:
         """Return the current version of a view's rows; -1 when nothing was written."""
         return self._rows.get(view.ref, _Table(row_schema(view))).version
+
+    def vacuum(
+        self, what: View | Source, *, retention_hours: int, keep_versions: Sequence[int], delete: bool = False
+    ) -> list[Unneeded]:
+        """Return nothing: there are no files."""
+        return []
 
     def _at(self, view: View, version: int | None) -> pa.Table:
         return self._rows.get(view.ref, _Table(row_schema(view))).at(version)

@@ -81,6 +81,14 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unneeded:
+    """A file of a table that nothing needs any more."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
     """What became of a view's rows: `before` were held, `rows` are now.
 
@@ -263,4 +271,13 @@ class OfflineStore(Protocol):
 
     def version(self, view: View) -> int:
         """Return the current table version of a view's rows; -1 when nothing was written."""
+        ...
+
+    def vacuum(
+        self, what: View | Source, *, retention_hours: int, keep_versions: Sequence[int], delete: bool = False
+    ) -> list[Unneeded]:
+        """Return the files that neither the current version nor a kept one needs; with `delete`, they are gone then.
+
+        Raises `ConflictError`, and deletes nothing, where a kept version is not whole or would not be.
+        """
         ...

@@ -81,14 +81,46 @@ def test_vacuum_takes_old_versions_unless_they_are_kept(store: DeltaOfflineStore
     pin, before = store.version(VIEW), everything(store)
     store.compact(VIEW)
 
-    store.vacuum(VIEW, retention_hours=0, keep_versions=[pin])
+    assert store.vacuum(VIEW, retention_hours=0, keep_versions=[pin], delete=True) == []
 
     assert everything(store, version=pin).equals(before)
-    assert store.vacuum(VIEW) == 0
-    assert store.vacuum(VIEW, retention_hours=0) == 12
+    assert store.vacuum(VIEW, retention_hours=168, keep_versions=[]) == []
+    assert len(store.vacuum(VIEW, retention_hours=0, keep_versions=[], delete=True)) == 12
     assert everything(store).equals(before)
     with pytest.raises(NotFoundError, match="gone"):
         everything(store, version=pin)
+
+
+def test_vacuum_looks_first_and_tells_what_would_go(store: DeltaOfflineStore, tmp_path: Path) -> None:
+    """Without being told to delete it deletes nothing; what it names is what goes, to the byte."""
+    pin, before = store.version(VIEW), everything(store)
+    store.compact(VIEW)
+    sizes = {
+        str(path.relative_to(folder(tmp_path))): path.stat().st_size for path in folder(tmp_path).rglob("*.parquet")
+    }
+
+    seen = store.vacuum(VIEW, retention_hours=0, keep_versions=[])
+    assert everything(store, version=pin).equals(before)
+    gone = store.vacuum(VIEW, retention_hours=0, keep_versions=[], delete=True)
+
+    left = {str(path.relative_to(folder(tmp_path))) for path in folder(tmp_path).rglob("*.parquet")}
+    assert sorted(one.path for one in seen) == sorted(one.path for one in gone) == sorted(sizes.keys() - left)
+    assert all(one.size == sizes[one.path] for one in seen)
+
+
+def test_vacuum_refuses_where_a_kept_version_is_not_whole(store: DeltaOfflineStore, tmp_path: Path) -> None:
+    """A file of the pin is gone already, or the table never had it: nothing more is deleted."""
+    pin = store.version(VIEW)
+    store.compact(VIEW)
+    with pytest.raises(ConflictError, match="version 999 is pinned, and the table has none"):
+        store.vacuum(VIEW, retention_hours=0, keep_versions=[999], delete=True)
+    store._table(VIEW).filesystem.delete_file(store._table(VIEW).files(pin)[0].path)  # noqa: SLF001 - by accident
+    left = sorted(folder(tmp_path).rglob("*.parquet"))
+
+    with pytest.raises(ConflictError, match=f"version {pin} is pinned, and has files that are gone"):
+        store.vacuum(VIEW, retention_hours=0, keep_versions=[pin], delete=True)
+
+    assert sorted(folder(tmp_path).rglob("*.parquet")) == left
 
 
 def test_the_second_of_two_compactions_is_refused(store: DeltaOfflineStore) -> None:
