@@ -74,6 +74,12 @@ RULES: Mapping[str, Role] = {
     "WEB POST /alerts/{ident}/finding": Role.WRITER,  # of the team that the model is of
     "WEB POST /models/{name}/versions/{number:int}/approve": Role.ADMIN,  # of that team too
     "WEB GET /healthz": Role.ANYONE,
+    "GET /v2": Role.READER,
+    "GET /v2/health/live": Role.ANYONE,
+    "GET /v2/health/ready": Role.ANYONE,
+    **{f"GET /v2/models/{place}": Role.READER for place in ("{model}", "{model}/versions/{version}")},
+    **{f"GET /v2/models/{place}/ready": Role.READER for place in ("{model}", "{model}/versions/{version}")},
+    **{f"POST /v2/models/{place}/infer": Role.READER for place in ("{model}", "{model}/versions/{version}")},
     "GET /health": Role.ANYONE,  # probes of a cluster show nothing
     "/grpc.health.v1.Health/Check": Role.ANYONE,
     "/grpc.health.v1.Health/Watch": Role.ANYONE,

@@ -1,4 +1,4 @@
-"""Feast's HTTP contract: JSON in, JSON out, the answers of every other contract."""
+"""The HTTP port: Feast's contract, JSON in, JSON out, the answers of every other; and the Open Inference Protocol's."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from lineshaft.serving.door import Door
 from lineshaft.serving.feast_answers import feast_columns
 from lineshaft.serving.feast_json import answer_json, pushed, question
 from lineshaft.serving.features import Served
-from lineshaft.serving.http_app import HttpApp, Reply, Request, Routes
+from lineshaft.serving.http_app import HttpApp, Refused, Reply, Request, Routes, plain_words
 from lineshaft.serving.http_port import http_port
+from lineshaft.serving.inference_http import ROOT, InferenceHttp, error_words
+from lineshaft.serving.predicting import Predicting
 from lineshaft.serving.server import Handlers, Limits
 
 SETTING = "LINESHAFT_HTTP_ADDRESS"
@@ -70,11 +72,18 @@ class FeastHttp:
         return Reply(content={"status": "SERVING"})
 
 
+def words(refused: Refused) -> dict[str, str]:
+    """Return a refusal in the words of the contract that its path belongs to."""
+    return error_words(refused) if f"{refused.path}/".startswith(f"{ROOT}/") else plain_words(refused)
+
+
 @contextmanager
 def feast_http(
     handlers: Handlers, address: str, *, limits: Limits | None = None, door: Door | None = None
 ) -> Iterator[str]:
-    """Answer Feast's HTTP contract; yield the address, its port filled in. Nothing for an empty one.
+    """Answer Feast's HTTP contract, and the Open Inference Protocol where something predicts; yield the address.
+
+    Its port is filled in; for an empty one there is nothing.
 
     Raises `InputError` for an address that other machines can reach, unless the door is encrypted and guarded.
     """
@@ -88,7 +97,11 @@ def feast_http(
             features=handlers.features, pool=pool, timeout_s=bounds.store_timeout_s, metrics=handlers.metrics
         )
         feast = FeastHttp(answers=answers, pushes=handlers.pushes, row_pushes=handlers.row_pushes)
-        app = HttpApp(feast.routes, limits=bounds, door=entrance, told=told_to(handlers.listeners))
+        routes = dict(feast.routes)
+        if handlers.predictor is not None:
+            predicting = Predicting(predictor=handlers.predictor, plans=handlers.plans, answers=answers)
+            routes |= InferenceHttp(predicting=predicting).routes
+        app = HttpApp(routes, limits=bounds, door=entrance, told=told_to(handlers.listeners), words=words)
         if handlers.metrics is not None:
             handlers.metrics.watch_limit("http_calls", lambda: app.running, most=bounds.max_concurrent_calls)
             handlers.metrics.watch_waiting("http", pool)

@@ -35,6 +35,8 @@ HTTP_OF: Mapping[grpc.StatusCode, int] = {
     _CODE.UNAVAILABLE: 503,
 }
 """HTTP's numbers for gRPC's statuses; what is not listed is 500."""
+NOT_FOUND = _CODE.NOT_FOUND
+"""The status of what is not there, for contracts that do not speak gRPC otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class Refused:
     where: str = ""
     fix: str = ""
     status: grpc.StatusCode = _CODE.INTERNAL
+    path: str = ""
     error: LineshaftError | None = None
 
 
@@ -114,7 +117,7 @@ class HttpApp:
         name, route, given = self._found(scope["method"], path)
         call = begin(name.partition(" ")[2] or path, headers)
         if route is None:
-            refused = Refused(what=f"there is no {scope['method']} {path}", status=_CODE.NOT_FOUND)
+            refused = Refused(what=f"there is no {scope['method']} {path}", status=NOT_FOUND, path=path)
             known = any(_fits(place, path) is not None for _, place in self._routes)
             await _send(send, 405 if known else 404, self._words(refused))
             return
@@ -139,7 +142,8 @@ class HttpApp:
     ) -> Reply:
         if self.running >= self._limits.max_concurrent_calls:
             call.error = RateError.code
-            busy = Refused(what="too many calls at once", fix="ask again later", status=_CODE.RESOURCE_EXHAUSTED)
+            what, fix = "too many calls at once", "ask again later"
+            busy = Refused(what=what, fix=fix, status=_CODE.RESOURCE_EXHAUSTED, path=scope["path"])
             return Reply(code=busy.status, content=self._words(busy))
         self.running += 1
         try:
@@ -155,12 +159,13 @@ class HttpApp:
                 where=error.where,
                 fix=error.fix,
                 status=status_of(error),
+                path=scope["path"],
                 error=error,
             )
             return Reply(code=told.status, content=self._words(told), headers=_hints(error))
         except Exception as error:  # noqa: BLE001 - noted, and told as an id
             call.error = UNEXPECTED
-            told = Refused(what=f"unexpected error {noted(error, scope['path'])}")
+            told = Refused(what=f"unexpected error {noted(error, scope['path'])}", path=scope["path"])
             return Reply(code=_CODE.INTERNAL, content=self._words(told))
         finally:
             self.running -= 1

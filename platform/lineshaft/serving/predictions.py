@@ -20,12 +20,17 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of a model: about whom, as of when (now unless said), and whether to say why."""
+    """What is asked of a model: about whom, as of when (now unless said), and whether to say why.
+
+    `vectors` (n x features, in the model's order) stand in the place of features that would be looked up. Whose they
+    are is not known, so they are not remembered.
+    """
 
     model: str
     keys: pa.Table | Keys
     at_us: NDArray[np.int64] | None = None
     why: bool = True
+    vectors: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ class OneModel:
 
     def ready(self, model: str) -> Any:
         """Return the first version, which reads `ours`."""
-        return SimpleNamespace(service=OURS, version=SimpleNamespace(number=1, model=model))
+        return SimpleNamespace(service=OURS, version=SimpleNamespace(number=1, model=model, features=("pumps__rms",)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, p
 from lineshaft.serving.convert import arrow_to, entities_to
 from lineshaft.serving.door import Door
 from lineshaft.serving.feast_http import FeastHttp
+from lineshaft.serving.inference_http import InferenceHttp
 from lineshaft.serving.server import add_services
 
 NOW = datetime.fromtimestamp(SystemClock().now_us() / 1e6 - 60, tz=UTC).isoformat()
@@ -196,6 +197,8 @@ GRPC: dict[str, tuple[str, Callable[[Any, Any], str | None]]] = {
 }
 """Every call there is; GetFeatures twice, since few entities and many go different ways."""
 KEYS = {"asset_id": ["p0"]}
+V2 = "/v2/models/{model}"
+ASKED = {"inputs": [{"name": "asset_id", "datatype": "BYTES", "shape": [1], "data": ["p0"]}]}
 HTTP: dict[str, tuple[str, Any]] = {
     "http": ("POST /get-online-features", {"feature_service": "ours", "entities": KEYS}),
     "http by reference": ("POST /get-online-features", {"features": ["pumps:rms"], "entities": KEYS}),
@@ -205,9 +208,18 @@ HTTP: dict[str, tuple[str, Any]] = {
         {"feature_view_name": "lab", "df": {**KEYS, "event_time": [NOW], "level": [1.0]}},
     ),
     "http health": ("GET /health", None),
+    "v2": ("GET /v2", None),
+    "v2 live": ("GET /v2/health/live", None),
+    "v2 ready": ("GET /v2/health/ready", None),
+    "v2 model": (f"GET {V2}", None),
+    "v2 version": (f"GET {V2}/versions/{{version}}", None),
+    "v2 model ready": (f"GET {V2}/ready", None),
+    "v2 version ready": (f"GET {V2}/versions/{{version}}/ready", None),
+    "v2 infer": (f"POST {V2}/infer", ASKED),
+    "v2 infer version": (f"POST {V2}/versions/{{version}}/infer", ASKED),
 }
 """Every route there is, with what is sent."""
-ABOUT_NO_TEAM = ("reflect", "feast info", "server")
+ABOUT_NO_TEAM = ("reflect", "feast info", "server", "v2")
 """Calls that tell nothing of any team: for whoever has a role in one."""
 WRITERS = ("writer", "admin", "oidc admin among other groups")
 """Who may push, of those who may read."""
@@ -264,7 +276,7 @@ def asked_grpc(place: Any, call: Callable[[Any, Any], str | None], header: str |
 
 def asked_http(place: Any, route: str, sent: Any, header: str | None) -> str:
     """Return the status of a request by the name that gRPC has for it."""
-    method, path = route.split(" ")
+    method, path = route.format(model="m", version="1").split(" ")
     headers = {"authorization": header} if header is not None else {}
     reply = httpx.request(method, f"http://{place.http}{path}", json=sent, headers=headers)
     assert (reply.status_code == 401) == ("www-authenticate" in reply.headers)
@@ -315,6 +327,7 @@ def test_everything_that_is_served_has_a_rule_and_a_row_in_the_matrix(place: Any
         alive=health_aio.HealthServicer(),
     )
     served = recorder.methods | set(FeastHttp(answers=nothing).routes)
+    served |= set(InferenceHttp(predicting=nothing).routes)
 
     elsewhere = ("/api/2.0/mlflow", "WEB ")  # in test_mlflow_access.py, and in test_web_access.py of governance
     ours = {name for name in RULES if not any(part in name for part in elsewhere)}

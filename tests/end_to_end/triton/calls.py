@@ -43,6 +43,11 @@ def main() -> None:
     metadata = client.get_model_metadata("wear", as_json=True)
     vector = triton.InferInput("rms", [1, 1], "FP32")
     vector.set_data_from_numpy(np.zeros((1, 1), np.float32))
+    whole_vectors = []
+    for kind, dtype in (("FP32", np.float32), ("FP64", np.float64)):
+        given = triton.InferInput("features", [3, 1], kind)
+        given.set_data_from_numpy(np.array([[0.5], [np.nan], [-2]], dtype))
+        whole_vectors.append([str(score) for score in client.infer("wear", [given]).as_numpy("score")])
     found = {
         "live": client.is_server_live(),
         "ready": client.is_server_ready(),
@@ -56,6 +61,7 @@ def main() -> None:
         "only": [only.as_numpy("score").tolist()[:2], only.as_numpy("status") is None],
         "no model": refusal(lambda: client.infer("no", entities)),
         "other version": refusal(lambda: client.infer("wear", entities, model_version="2")),
+        "vectors": whole_vectors,
         "vector": refusal(lambda: client.infer("wear", [vector])),
         "output": refusal(lambda: client.infer("wear", entities, outputs=[triton.InferRequestedOutput("x")])),
         "insides": refusal(lambda: client.get_model_config("wear")),

@@ -12,7 +12,9 @@ import pytest
 from lineshaft.clock import ManualClock
 from lineshaft.errors import NotFoundError
 from lineshaft.registry.catalog import FixedCatalog
+from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
+from lineshaft.serving.given import given
 from lineshaft.serving.predictions import Predictions, Question
 from lineshaft.serving.server import Handlers, background_server
 from lineshaft.specs import Feature, Service, ServiceView, Source, Status, View
@@ -35,18 +37,26 @@ class OneModel:
         """Return its champion."""
         if model != "wear":
             raise NotFoundError(f"model {model!r} has no champion")
-        return SimpleNamespace(service=SERVICE, version=SimpleNamespace(number=3, model=model))
+        version = SimpleNamespace(number=3, model=model, ref="wear@3", features=("pumps__rms",))
+        return SimpleNamespace(service=SERVICE, version=version, columns=(0,))
 
     def predict_at_once(self, question: Question, *, allows: Any = None, budget_s: float) -> None:
         """Have it asked on a thread."""
 
     def predict(self, question: Question, *, allows: Any = None) -> Predictions:
-        """Score."""
-        self.ready(question.model)
+        """Score; of vectors, each row by its one feature."""
+        ready = self.ready(question.model)
+        if question.vectors is not None:
+            values = given(ready, question.vectors).answer.sheet.floats(0)
+            return self._told(table_of(question.keys), values, np.isfinite(values))
         keys = table_of(question.keys)
         names, stages = keys["asset_id"].to_pylist(), keys["stage"].to_pylist()
-        n = len(names)
         known = np.array([bool(name) for name in names])
+        return self._told(keys, [len(name) + stage / 8 for name, stage in zip(names, stages, strict=True)], known)
+
+    def _told(self, keys: Any, scores: Any, known: Any) -> Predictions:
+        """Return scores where something is known."""
+        n = len(scores)
         return Predictions(
             model="wear",
             number=3,
@@ -55,7 +65,7 @@ class OneModel:
             pins=(),
             entities=keys,
             at_us=np.zeros(n, np.int64),
-            scores=np.where(known, [len(name) + stage / 8 for name, stage in zip(names, stages, strict=True)], np.nan),
+            scores=np.where(known, scores, np.nan),
             statuses=np.where(known, np.int8(Status.PRESENT), np.int8(Status.NOT_FOUND)),
             features=("pumps__rms",),
             values=np.zeros((n, 1), np.float32),
@@ -65,8 +75,8 @@ class OneModel:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Serve the model."""
+def ports() -> Iterator[tuple[str, str]]:
+    """Serve the model over gRPC and HTTP."""
     nothing: Any = None
     plans = Plans(catalog=FixedCatalog(all_views=(VIEW,), all_services=(SERVICE,)))
     handlers = Handlers(
@@ -75,5 +85,17 @@ def address() -> Iterator[str]:
         training=TrainingSetHandler(plans=plans, offline=nothing),
         predictor=OneModel(),
     )
-    with background_server(handlers) as bound:
-        yield bound
+    with background_server(handlers) as bound, feast_http(handlers, "127.0.0.1:0") as http:
+        yield bound, http
+
+
+@pytest.fixture(scope="module")
+def address(ports: tuple[str, str]) -> str:
+    """Return the address of gRPC."""
+    return ports[0]
+
+
+@pytest.fixture(scope="module")
+def http(ports: tuple[str, str]) -> str:
+    """Return the address of HTTP."""
+    return f"http://{ports[1]}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from lineshaft.rpc.inference.v1 import inference_pb2
@@ -49,7 +50,9 @@ def test_tritons_client_is_answered_right(address: str, triton_python: Path) -> 
     assert {one["name"]: one["datatype"] for one in found["metadata"]["inputs"]} == {
         "asset_id": "BYTES",
         "stage": "INT64",
+        "features": "FP32",
     }
+    assert found["vectors"] == [["0.5", "nan", "-2.0"]] * 2
     assert [one["name"] for one in found["metadata"]["outputs"]] == ["score", "status", "version"]
     assert found["scores"] == ["7.0", "0.0", "nan"]
     assert found["statuses"] == ["PRESENT", "PRESENT", "NOT_FOUND"]
@@ -59,7 +62,7 @@ def test_tritons_client_is_answered_right(address: str, triton_python: Path) -> 
     for refused, status, why in (
         ("no model", "NOT_FOUND", "has no champion"),
         ("other version", "NOT_FOUND", "is not champion"),
-        ("vector", "INVALID_ARGUMENT", "features are looked up"),
+        ("vector", "INVALID_ARGUMENT", "features are looked up by join keys, or all given"),
         ("output", "INVALID_ARGUMENT", "there is no output 'x'"),
         ("insides", "UNIMPLEMENTED", ""),
     ):
@@ -90,6 +93,27 @@ def request(*, contents: dict[str, Any] | None = None, raw: bytes | None = None,
     return asked
 
 
+def vectors(values: list[float], *, shape: list[int], raw: bytes | None = None, kind: str = "FP32") -> Any:
+    """Return a question that gives the model's inputs whole."""
+    asked = inference_pb2.ModelInferRequest(model_name="wear")
+    field = {"FP32": "fp32_contents", "FP64": "fp64_contents"}[kind]
+    asked.inputs.add(name="features", datatype=kind, shape=shape, contents=None if raw else {field: values})
+    if raw is not None:
+        asked.raw_input_contents.append(raw)
+    return asked
+
+
+@pytest.mark.parametrize(("kind", "code"), [("FP32", "<f"), ("FP64", "<d")])
+def test_inputs_may_be_given_whole(address: str, kind: str, code: str) -> None:
+    """In either precision and either way: a row of which nothing is known has no score."""
+    typed = infer(address, vectors([0.5, float("nan")], shape=[2, 1], kind=kind))
+    packed = infer(address, vectors([], shape=[1, 1], raw=struct.pack(code, -2.5), kind=kind))
+
+    assert struct.unpack("<d", typed.raw_output_contents[0][:8]) == (0.5,)
+    assert np.isnan(np.frombuffer(typed.raw_output_contents[0], "<f8")).tolist() == [False, True]
+    assert packed.raw_output_contents[0] == struct.pack("<d", -2.5)
+
+
 def test_values_may_stand_in_the_tensor_or_behind_it(address: str) -> None:
     """Both ways of the protocol give the same answer; a column of one is a column too."""
     typed = infer(address, request(contents={"bytes_contents": [b"pump"]}))
@@ -114,6 +138,13 @@ def test_values_may_stand_in_the_tensor_or_behind_it(address: str) -> None:
         request(contents={"bytes_contents": [b"a"]}, shape=[-1]),
         request(contents={"bytes_contents": [b"a"]}, name="stage"),
         request(contents={"fp32_contents": [1.0]}, datatype="FP32"),
+        request(contents={"fp32_contents": [1.0]}, datatype="FP32", name="features"),
+        request(contents={"bool_contents": [True]}, datatype="BOOL"),
+        vectors([1.0, 2.0], shape=[1, 2]),
+        vectors([1.0, 2.0], shape=[2]),
+        vectors([1.0], shape=[2, 1]),
+        vectors([], shape=[0, 1]),
+        vectors([], shape=[1, 1], raw=b"\0\0\0"),
         inference_pb2.ModelInferRequest(model_name="wear"),
         inference_pb2.ModelInferRequest(model_name="wear", raw_input_contents=[b"a"]),
     ],

@@ -78,6 +78,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "training-set, ragged": (("training-set", "pump_health", "ragged.csv", "o"), "LS-INP", "ragged.csv"),
     "training-set, no Parquet": (("training-set", "pump_health", "not.parquet", "o"), "LS-INP", "not.parquet"),
     "training-set, no folder": (("training-set", "pump_health", "whole.csv", "no/o.parquet"), "LS-ENV", "no/o.parquet"),
+    "vacuum": (("vacuum", "--older-than", "5m"), "LS-INP", "files that no table names yet"),
     "verify views": (("verify", "pump"), "LS-NOF", "no view 'pump'"),
     "verify views, named": (("verify", "views", "pump"), "LS-NOF", "no view 'pump'"),
     "verify served": (("verify", "served"), "LS-INP", "no served answers are logged"),
