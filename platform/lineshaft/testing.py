@@ -1,7 +1,46 @@
-"""What users need to test their own features: the oracle, comparisons and a clock moved by hand."""
+"""What users need to test features and models of their own: the oracle, comparisons, a clock moved by hand, a model."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from lineshaft.clock import ManualClock
+from lineshaft.registry.records import Candidate, ViewPin
 from lineshaft.tiles.comparison import Comparison, compare_rows, differing_values, sort_rows
 from lineshaft.tiles.oracle import oracle_rows
 
-__all__ = ["Comparison", "ManualClock", "compare_rows", "differing_values", "oracle_rows", "sort_rows"]
+__all__ = [
+    "Comparison",
+    "ManualClock",
+    "compare_rows",
+    "differing_values",
+    "oracle_rows",
+    "small_candidate",
+    "sort_rows",
+]
+
+
+def small_candidate(**changes: Any) -> Candidate:
+    """Return a model that may be registered, as small as one can be, but for what is said of it.
+
+    >>> made = small_candidate(model="wear", artifact=b"[]")
+    >>> made.model, made.task, made.artifact, made.artifact_format
+    ('wear', 'regression', b'[]', 'json')
+    """
+    plain: dict[str, Any] = {
+        "model": "rul",
+        "task": "regression",
+        "service": "turbofan",
+        "service_json": "{}",
+        "features": ("a",),
+        "pins": (ViewPin(view="ant", version="1" * 12),),
+        "training_set": "e" * 64,
+        "rows": 7,
+        "artifact": b"{}",
+        "artifact_format": "json",
+        "params": {},
+        "metrics": {},
+        "seed": 11,
+        "library": "xgboost 3.2.0",
+    }
+    return Candidate(**{**plain, **changes})

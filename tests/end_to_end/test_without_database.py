@@ -16,11 +16,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lineshaft.registry.records import Candidate, Verdict, ViewPin
+from lineshaft.registry.records import Verdict, ViewPin
 from lineshaft.serving.client import Client
 from lineshaft.settings import Settings
 from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.testing import small_candidate
 from lineshaft.wiring import connect
 
 VIEW = View(
@@ -52,21 +53,14 @@ class Given:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """Return a home with a row online, and a champion over it."""
-    candidate = Candidate(
+    candidate = small_candidate(
         model="wear",
         task="anomaly",
         service=SERVICE.name,
         service_json=SERVICE.to_json(),
         features=("pumps__rms",),
         pins=(ViewPin(view="pumps", version=VIEW.version),),
-        training_set="",
-        rows=40,
         artifact=DETECTOR,
-        artifact_format="json",
-        params={},
-        metrics={},
-        seed=1,
-        library="numpy",
     )
     times = pa.array([50_000_000]).cast(pa.timestamp("us", tz="UTC"))
     with EmbeddedValkey(tmp_path / "online"):

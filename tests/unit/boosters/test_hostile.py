@@ -27,26 +27,11 @@ from lineshaft.boosters.forest import read_forest
 from lineshaft.errors import CorruptError, InputError, NotFoundError
 from lineshaft.models.scoring import Scorer
 from lineshaft.registry.artifacts import ArtifactStore
-from lineshaft.registry.records import Candidate
+from lineshaft.testing import small_candidate
 
 Document = dict[str, Any]
 MARKER = Path(tempfile.gettempdir()) / f"lineshaft-executed-{os.getpid()}"
-CANDIDATE = Candidate(
-    model="wear",
-    task="binary",
-    service="health",
-    service_json="{}",
-    features=(),
-    pins=(),
-    training_set="",
-    rows=0,
-    artifact=b"",
-    artifact_format="ubj",
-    params={},
-    metrics={},
-    seed=0,
-    library="",
-)
+CANDIDATE = small_candidate()
 FLIPS = int(os.environ.get("FLIPS", "400"))  # noqa: TID251  the length of a run is no setting of the product
 NAMES = ("view__rms", "view__kurtosis", "view__noise")
 

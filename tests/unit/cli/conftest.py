@@ -24,6 +24,7 @@ from lineshaft.sources.reading import Reading
 from lineshaft.sources.tabular import utc_us
 from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, View
 from lineshaft.stores.embedded import EmbeddedValkey
+from lineshaft.testing import small_candidate
 from lineshaft.tiles.engine import Engine
 from lineshaft.wiring import connect
 
@@ -108,21 +109,11 @@ def filled(folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def grinder() -> Candidate:
     """Return a model that may be registered, with figures that a gate passes."""
-    return Candidate(
+    return small_candidate(
         model="grinder",
-        task="regression",
         service="pump_health",
-        service_json="{}",
-        features=("a",),
         pins=(ViewPin(view="pumps", version="1" * 12),),
-        training_set="e" * 64,
-        rows=7,
-        artifact=b"{}",
-        artifact_format="json",
-        params={},
         metrics={"rmse": 9.0, "rmse_low": 8.0, "rmse_high": 10.0, "baseline_rmse": 40.0, "test_groups": 30.0},
-        seed=11,
-        library="xgboost 3.2.0",
     )
 
 

@@ -13,8 +13,9 @@ from lineshaft.clock import ManualClock
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import Candidate, Provenance, Verdict, ViewPin
+from lineshaft.registry.records import Provenance, Verdict, ViewPin
 from lineshaft.specs import Feature, Source, View
+from lineshaft.testing import small_candidate
 from lineshaft_governance.cards.card import card, figures, render
 from lineshaft_governance.cards.plots import Bar, intervals, line
 from lineshaft_governance.results import ResultFolder
@@ -35,17 +36,14 @@ PROVENANCE = Provenance(
     environment={"python": "3.11"},
     curve=tuple((step / 20, 1 - (step / 20) ** 3 / 2) for step in range(1, 21)),
 )
-CANDIDATE = Candidate(
+CANDIDATE = small_candidate(
     model="bearing_failure",
     task="binary",
     service="bearing_health",
-    service_json="{}",
     features=("vibration__rms_1h", "gone__x"),
     pins=(ViewPin(view="vibration", version=VIEW.version, table_version=12), ViewPin(view="gone", version="1" * 12)),
     training_set="f" * 64,
     rows=12_345,
-    artifact=b"{}",
-    artifact_format="json",
     params={"max_depth": 3, "eta": 0.05, "alert": {"threshold": 0.7}},
     metrics={
         "pr_auc": 0.93,
@@ -59,7 +57,6 @@ CANDIDATE = Candidate(
         "half_width_90": float("inf"),
     },
     seed=7,
-    library="xgboost 3.2.0",
     provenance=PROVENANCE,
     owner="ana <script>alert(1)</script>",
     team="rotating",

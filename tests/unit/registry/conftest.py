@@ -14,7 +14,8 @@ from lineshaft.clock import ManualClock
 from lineshaft.registry.engine import open_engine
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import Candidate, ViewPin
+from lineshaft.registry.records import Candidate
+from lineshaft.testing import small_candidate
 
 
 @pytest.fixture(scope="session")
@@ -62,19 +63,4 @@ def registry(database_url: str, tmp_path: Path, clock: ManualClock) -> Iterator[
 @pytest.fixture
 def candidate() -> Candidate:
     """Return a model that may be registered, as small as one can be."""
-    return Candidate(
-        model="rul",
-        task="regression",
-        service="turbofan",
-        service_json="{}",
-        features=("a",),
-        pins=(ViewPin(view="ant", version="1" * 12),),
-        training_set="e" * 64,
-        rows=7,
-        artifact=b"{}",
-        artifact_format="json",
-        params={},
-        metrics={},
-        seed=11,
-        library="xgboost 3.2.0",
-    )
+    return small_candidate()

@@ -13,24 +13,17 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from lineshaft.registry.history import genesis, seal, verify
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import MOVES, Candidate, Head, State, Transition, Verdict, ViewPin
+from lineshaft.registry.records import MOVES, Head, State, Transition, Verdict, ViewPin
 from lineshaft.registry.tables import MODEL, TRANSITION, VERSION
+from lineshaft.testing import small_candidate
 
-CANDIDATE = Candidate(
-    model="rul",
-    task="regression",
-    service="turbofan",
+CANDIDATE = small_candidate(
     service_json='{"name": "turbofan"}',
     features=("z__last", "a__first"),
     pins=(ViewPin(view="zebra", version="2" * 12, table_version=9), ViewPin(view="ant", version="1" * 12)),
-    training_set="e" * 64,
-    rows=7,
     artifact=b'{"a": 1}',
-    artifact_format="json",
     params={"eta": 0.1, "depth": 3},
     metrics={"rmse": 4.5, "mae": 3.0},
-    seed=11,
-    library="xgboost 3.2.0",
     lock_sha256="c" * 64,
     team="engines",
     owner="eve@x",

@@ -21,26 +21,18 @@ from lineshaft.registry.history import genesis, seal
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.notes import HeadNotes
-from lineshaft.registry.records import Candidate, Consent, Head, Slot, State, Transition, Verdict, ViewPin
+from lineshaft.registry.records import Consent, Head, Slot, State, Transition, Verdict, ViewPin
 from lineshaft.registry.tables import APPROVAL, ASSIGNMENT, EVIDENCE, HEAD, TRANSITION, VERDICT, VERSION
 from lineshaft.specs import Evidence, Figure
+from lineshaft.testing import small_candidate
 
 TAMPERINGS = 1_000
-CANDIDATE = Candidate(
-    model="rul",
-    task="regression",
-    service="turbofan",
-    service_json="{}",
+CANDIDATE = small_candidate(
     features=("a", "b"),
     pins=(ViewPin(view="ant", version="1" * 12, table_version=3),),
-    training_set="e" * 64,
-    rows=7,
     artifact=b'{"a": 1}',
-    artifact_format="json",
     params={"eta": 0.1},
     metrics={"rmse": 4.5},
-    seed=11,
-    library="xgboost 3.2.0",
 )
 PASS = Verdict(
     gate="bar", outcome="pass", detail="good enough", policy_sha256="d" * 64, figures={"metric": "rmse", "value": 4.5}

@@ -15,24 +15,22 @@ from lineshaft.clock import ManualClock
 from lineshaft.errors import ConflictError, CorruptError, InputError, NotFoundError
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Candidate, Provenance, State, Verdict, ViewPin
+from lineshaft.registry.records import Provenance, State, Verdict, ViewPin
 from lineshaft.registry.tables import ASSIGNMENT, TRANSITION, VERSION
+from lineshaft.testing import small_candidate
 
-CANDIDATE = Candidate(
+CANDIDATE = small_candidate(
     model="bearing_failure",
     task="binary",
     service="bearing_failure",
-    service_json="{}",
     features=("vibration__rms", "vibration__kurtosis"),
     pins=(ViewPin(view="vibration", version="0123456789ab", table_version=4),),
     training_set="f" * 64,
     rows=120,
     artifact=b'{"trees": []}',
-    artifact_format="json",
     params={"max_depth": 3},
     metrics={"pr_auc": 0.9},
     seed=7,
-    library="xgboost 3.2.0",
 )
 PASS = Verdict(gate="better_than_baseline", outcome="pass", detail="0.9 > 0.1")
 

@@ -18,24 +18,13 @@ from lineshaft.ops.followers import followers
 from lineshaft.registry.acks import FORGOTTEN_US, LIVE_US
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import Ack, Assignment, Candidate, Slot, Verdict, ViewPin
+from lineshaft.registry.records import Ack, Assignment, Slot, Verdict, ViewPin
 from lineshaft.serving.acknowledging import Acknowledging
+from lineshaft.testing import small_candidate
 
-CANDIDATE = Candidate(
-    model="rul",
-    task="regression",
+CANDIDATE = small_candidate(
     service="s",
-    service_json="{}",
-    features=("a",),
     pins=(ViewPin(view="v", version="1" * 12),),
-    training_set="e",
-    rows=7,
-    artifact=b"{}",
-    artifact_format="json",
-    params={},
-    metrics={},
-    seed=1,
-    library="none",
 )
 
 

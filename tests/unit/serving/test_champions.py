@@ -21,9 +21,14 @@ from lineshaft.models.scored import Scored
 from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
+<<<<<<< HEAD
 from lineshaft.registry.records import Candidate, ModelVersion, Slot, Verdict, ViewPin
 from lineshaft.serving.champions import Champions, read_version
 from lineshaft.serving.failures import Failed, Failure
+=======
+from lineshaft.registry.records import ModelVersion, Slot, Verdict, ViewPin
+from lineshaft.serving.champions import Champions, Ready, Standing, read_version
+>>>>>>> 016f883 (Let tests share one small candidate: a dozen had written it out)
 from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
@@ -31,6 +36,7 @@ from lineshaft.serving.predictions import Question
 from lineshaft.serving.standing import Ready, Standing
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_online import MemoryOnlineStore
+from lineshaft.testing import small_candidate
 
 VIEW = View(
     name="pumps",
@@ -60,21 +66,15 @@ class Shop:
 
     def register(self, level: float, name: str = "wear") -> int:
         """Register a version that passed its gate; return its number."""
-        candidate = Candidate(
+        candidate = small_candidate(
             model=name,
-            task="regression",
             service=SERVICE.name,
             service_json=SERVICE.to_json(),
             features=NAMES,
             pins=(ViewPin(view=VIEW.name, version=VIEW.version),),
-            training_set="",
-            rows=40,
             artifact=model(level),
             artifact_format="ubj",
-            params={},
             metrics={"half_width_90": 2.0},
-            seed=1,
-            library="xgboost",
         )
         version = self.registry.register(candidate, actor="ann")
         self.registry.judge(name, version.number, Verdict(gate="bar", outcome="pass", detail=""), actor="gate")

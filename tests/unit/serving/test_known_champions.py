@@ -16,7 +16,7 @@ from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.kept import KeptCatalog, KeptTexts
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import Candidate, Provenance, Verdict, ViewPin
+from lineshaft.registry.records import Provenance, Verdict, ViewPin
 from lineshaft.serving.champions import Champions
 from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.serving.following import followed
@@ -25,6 +25,7 @@ from lineshaft.serving.predict import Predictor
 from lineshaft.serving.predictions import Question
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_online import MemoryOnlineStore
+from lineshaft.testing import small_candidate
 
 VIEW = View(
     name="pumps",
@@ -54,21 +55,16 @@ def detector(centre: float) -> bytes:
 
 def register(registry: ModelRegistry, centre: float) -> None:
     """Register a version that passed its gate, and promote it."""
-    candidate = Candidate(
+    candidate = small_candidate(
         model="wear",
         task="anomaly",
         service=SERVICE.name,
         service_json=SERVICE.to_json(),
         features=("pumps__rms",),
         pins=(ViewPin(view="pumps", version=VIEW.version, table_version=4),),
-        training_set="",
-        rows=40,
         artifact=detector(centre),
-        artifact_format="json",
         params={"detector": "distance"},
         metrics={"false_alarm_share": 0.01},
-        seed=1,
-        library="numpy",
         provenance=PROVENANCE,
     )
     number = registry.register(candidate, actor="ann").number
