@@ -21,14 +21,9 @@ from lineshaft.models.scored import Scored
 from lineshaft.registry.catalog import FixedCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
-<<<<<<< HEAD
-from lineshaft.registry.records import Candidate, ModelVersion, Slot, Verdict, ViewPin
+from lineshaft.registry.records import ModelVersion, Slot, Verdict, ViewPin
 from lineshaft.serving.champions import Champions, read_version
 from lineshaft.serving.failures import Failed, Failure
-=======
-from lineshaft.registry.records import ModelVersion, Slot, Verdict, ViewPin
-from lineshaft.serving.champions import Champions, Ready, Standing, read_version
->>>>>>> 016f883 (Let tests share one small candidate: a dozen had written it out)
 from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.serving.metrics import Metrics
 from lineshaft.serving.predict import Predictor
