@@ -342,8 +342,7 @@ def test_another_process_later_with_other_threads_makes_the_same_bits(home: Path
         keep_tables({"maintenance": maintenance(without=3), "truth": truth().slice(1)}, parts.tables)
         parts.catalog.apply(Repository(views=(replace(VIEW, ttl_us=1),), generation=1), actor="bo")
         for name, text in KINDS.items():
-            (home / "repo" / "models" / f"{name}.yaml").write_text(text + "seed: 8
-" * ("seed" not in text))
+            (home / "repo" / "models" / f"{name}.yaml").write_text(text + "seed: 8\n" * ("seed" not in text))
         (swept, *_) = sweep(parts.catalog, parts.offline, retention_hours=0, delete=True)
         assert (swept.table, swept.files > 0, swept.refused) == (f"rows of {VIEW.ref}", True, "")
         registered = {name: parts.registry.get(name, 1).artifact_sha256 for name in KINDS}

@@ -302,7 +302,7 @@ def served(parts: WebParts, folder: Path) -> Iterator[Site]:
         grants = {"ada": ["*:admin"], "wim": ["vibration:writer"], "rita": ["other:reader"]}
         tokens = {}
         for name, granted in grants.items():
-            _, tokens[name] = register.create(name, grants_of(granted), lives_us=DAY_US, actor="test")
+            _, tokens[name] = register.create(name, grants_of(granted), lives_us=DAY_US, actor="test", person=name)
         known = Tokens(register, clock=parts.clock)
         stack.callback(known.close)
         parts.guard = Guard(tokens=known, denials=Denials(folder / "audit", clock=parts.clock))

@@ -23,7 +23,7 @@ def test_a_stranger_is_led_to_signing_in_and_back(site: Any, stranger: Page) -> 
 
     assert refused == "nobody knows this token"
     assert stranger.url == f"{site.url}/models?q=bearing"
-    assert "token rita" in stranger.locator("header").inner_text()
+    assert "rita, by token" in stranger.locator("header").inner_text()
     stranger.get_by_role("button", name="Sign out").click()
     stranger.wait_for_url("**/sign-in")
     stranger.goto(f"{site.url}/models")
@@ -93,7 +93,7 @@ def test_a_second_person_agrees_and_the_page_says_who(site: Any, page: Page) -> 
 
     assert "held out assets agree" in text
     assert page.get_by_role("button", name="Approve version 2").count() == 0
-    assert site.parts.registry.approvals("bearing_failure", 2)[0].actor.startswith("token ada")
+    assert site.parts.registry.approvals("bearing_failure", 2)[0].actor.startswith("ada, by token")
 
 
 def test_a_person_walks_from_a_machine_to_its_prediction_and_to_its_sensor(site: Any, page: Page) -> None:
