@@ -10,10 +10,10 @@ import typer
 
 from lineshaft.access.principal import EVERY_TEAM, grant_texts, grants_of
 from lineshaft.access.tokens import Token
-from lineshaft.cli.actor import account
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
 from lineshaft.clock import SystemClock, moment
+from lineshaft.ops.account import account
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.tokens import TokenRegister

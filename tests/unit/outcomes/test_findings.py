@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lineshaft.models.events import known_events
 from lineshaft.outcomes.episodes import MOMENT
-from lineshaft.outcomes.events import known_events
 from lineshaft.outcomes.findings import with_findings
 from lineshaft.outcomes.states import ORDER, Rule, judge
 from lineshaft.registry.alerts import AlertFinding, Answer
