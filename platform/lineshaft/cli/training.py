@@ -160,6 +160,7 @@ def _trained(parts: Parts, name: str, tuning: Tuning | None, *, challenge: bool)
         actor=account(),
         lock_sha256=packages_sha256(),
         provenance=provenance,
+        tables=parts.tables,
     )
     with governance(parts) as checks:
         policy, drift = checks.promotion(work.spec.name), checks.drift_policies(work.spec.name).check
@@ -173,7 +174,6 @@ def _trained(parts: Parts, name: str, tuning: Tuning | None, *, challenge: bool)
         drift=drift,
         environment=parts.settings.project,
         tuning=tuning,
-        tables=parts.tables,
     )
     return released, work
 

@@ -58,6 +58,7 @@ class Origin:
     actor: str
     lock_sha256: str = ""
     provenance: Provenance | None = None
+    tables: Path | None = None  # where training sets are kept: a champion judged by folds is set beside from there
 
 
 def candidate(spec: ModelSpec, trained: TrainedModel, origin: Origin) -> Candidate:
@@ -99,14 +100,12 @@ def release(
     environment: str,
     tuning: Tuning | None = None,
     drift: DriftPolicy = USUAL_DRIFT,
-    tables: Path | None = None,
 ) -> Release:
     """Train on a point-in-time training set and register the result; promote what passes, where the policy says so.
 
     With `tuning`, parameters are looked for first, and the search is kept among the artifacts.
     table: entity columns, the label, and the service's `view__feature` columns. A sketch of it, as the policy of drift
-    reads it, is kept with the version: what it is asked later is compared with that. tables: where training sets are
-    kept, so that a champion judged by folds can be set beside.
+    reads it, is kept with the version: what it is asked later is compared with that.
     """
     trained = train(spec, table, tuning=tuning)
     if trained.search is not None:
@@ -116,7 +115,7 @@ def release(
     drift_book(registry, environment).keep_sketch(version.model, version.number, sketch)
     own = evidence_of(trained.metrics, rows=trained.training_set, unseen=trained.unseen.assets)
     registry.attest(version.model, version.number, own, actor=origin.actor)
-    rival = Rivals(registry=registry, environment=environment, tables=tables).champion(version.model)
+    rival = Rivals(registry=registry, environment=environment, tables=origin.tables).champion(version.model)
     if rival is not None:
         compared = beside(spec, table, trained, rival)
         registry.attest(version.model, version.number, compared, actor=origin.actor)

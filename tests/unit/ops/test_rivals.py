@@ -55,9 +55,9 @@ class Bench:
             features_sha256=digest,
             environment={},
         )
-        origin = Origin(service=SERVICE, table_versions={}, actor="ann", provenance=told)
+        origin = Origin(service=SERVICE, table_versions={}, actor="ann", provenance=told, tables=self.tables)
         policy = Policy(name="beside", gates=(gate,), auto=True)
-        return release(self.registry, spec, table, origin=origin, policy=policy, environment="prod", tables=self.tables)
+        return release(self.registry, spec, table, origin=origin, policy=policy, environment="prod")
 
     def beside(self, number: int) -> Evidence:
         """Return what was found of a version beside the champion."""
