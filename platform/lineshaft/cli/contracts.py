@@ -8,17 +8,15 @@ from typing import Annotated
 import typer
 import yaml
 
-from lineshaft.cli.app import Json, app
+from lineshaft.cli.app import Json
 from lineshaft.cli.materialize import Names
 from lineshaft.cli.output import show
+from lineshaft.cli.ownership import export
 from lineshaft.interop.odcs import API, data_contract
 from lineshaft.wiring import connect, governance
 
-export_app = typer.Typer(no_args_is_help=True, help="What we promise, in the words of others.")
-app.add_typer(export_app, name="export")
 
-
-@export_app.command("odcs")
+@export.command("odcs")
 def odcs(
     names: Names = None,
     to: Annotated[Path, typer.Option(help="The folder to write to, a file a view.")] = Path("contracts"),

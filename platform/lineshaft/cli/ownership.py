@@ -12,7 +12,7 @@ from lineshaft.cli.app import app
 from lineshaft.errors import ConflictError
 from lineshaft.settings import Settings
 
-export = typer.Typer(no_args_is_help=True, help="Write who owns what for a forge or a developer portal.")
+export = typer.Typer(no_args_is_help=True, help="Write who owns what, and what is promised, for others to read.")
 app.add_typer(export, name="export")
 To = Annotated[Path | None, typer.Option(help="The file to write; standard output unless named.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing: exit with 1 where the file is out of date.")]

@@ -121,13 +121,15 @@ def ingest(
             tables.setdefault(name, []).append(table)
     whole = {name: pa.concat_tables(parts) for name, parts in tables.items()}
     if door is not None:
-        whole = {name: account.told(name, door.table(name, table)) for name, table in whole.items()}
+        judged = {name: door.table(name, table) for name, table in whole.items()}
+        good = {name: account.told(name, admitted) for name, admitted in judged.items()}
+        whole = {name: table for name, table in good.items() if not judged[name].held.num_rows}
     return Ingested(
         blocks=dict(account.blocks),
         samples=dict(account.samples),
         rejected=dict(sorted(account.rejected.items())),
         notes=dict(sorted(account.notes.items())),
-        tables={name: table for name, table in whole.items() if table.num_rows},
+        tables=whole,
         held=dict(account.held.most_common()),
         unchecked=dict(account.unchecked),
     )
