@@ -23,10 +23,9 @@ VIEW = View(
 
 def rows(count: int) -> pa.Table:
     """Return rows of one asset."""
-    columns = (["p"] * count, range(count), range(count), [1.0] * count)
-    return pa.table(
-        [pa.array(list(c), f.type) for c, f in zip(columns, row_schema(VIEW), strict=True)], row_schema(VIEW)
-    )
+    times = list(range(count))
+    arrays = [pa.array(["p"] * count), *(pa.array(times, row_schema(VIEW).field(n).type) for n in (1, 2))]
+    return pa.table([*arrays, pa.array([1.0] * count)], schema=row_schema(VIEW))
 
 
 @pytest.mark.parametrize(("outcome", "unchecked"), [(FAILED, 0), (COULD_NOT_RUN, 2)])
