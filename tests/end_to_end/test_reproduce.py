@@ -44,6 +44,8 @@ VIEW = View(
     team="rotating",
     owner="ana",
 )
+AREA = replace(VIEW, name="area")
+"""A second view, which stands behind the first in the service and before it in the alphabet."""
 DECLARED = """\
 description: Whether a pump fails within a day.
 task: binary
@@ -104,7 +106,7 @@ for version in sys.argv[1:]:
 class Repository:
     """All that is applied, as a plan hands it over."""
 
-    views: tuple[View, ...] = (VIEW,)
+    views: tuple[View, ...] = (VIEW, AREA)
     generation: int = 0
     summary: str = "by hand"
     on_demand: tuple[OnDemandView, ...] = ()
@@ -112,10 +114,13 @@ class Repository:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        """Read the first view."""
-        view = self.views[0]
-        used = ServiceView(view=view.name, version=view.version, features=("rms_1h", "kurtosis_1h"))
-        return (Service(name="bearing_health", views=(used,), team="rotating", owner="ana"),)
+        """Read both views."""
+        wanted = (("rms_1h", "kurtosis_1h"), ("rms_1h",))
+        used = [
+            ServiceView(view=view.name, version=view.version, features=some)
+            for view, some in zip(self.views, wanted, strict=True)
+        ]
+        return (Service(name="bearing_health", views=tuple(used), team="rotating", owner="ana"),)
 
     def checked(self) -> None:
         """Find no fault."""
@@ -157,7 +162,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with connected(folder) as parts:
         parts.catalog.apply(Repository(), actor="ana")
         for start in range(1, HOURS, 20):
-            parts.offline.write_rows(VIEW, rows(range(start, start + 20)), batch=f"day {start}")
+            for view in (VIEW, AREA):
+                parts.offline.write_rows(view, rows(range(start, start + 20)), batch=f"day {start}")
         keep_tables({"maintenance": maintenance(), "truth": truth()}, parts.tables)
         for name in KINDS:
             run_training(parts, name, tuning=Tuning(trials=4) if name == "sought" else None)
@@ -291,7 +297,9 @@ def of_features(parts: Parts, model: str) -> Reproduction:
     """Slip in a row that claims to have been known in time."""
     slipped = rows(range(5, 6), add=0.5, known_us=5 * HOUR_US + 40_000_000, assets=1)
     at = parts.offline.write_rows(VIEW, slipped, batch=f"slipped for {model}")
-    return altered(parts, model, pins=pins(parts.registry.get(model, 1), at))
+    pinned = parts.registry.get(model, 1).pins
+    moved = tuple(replace(pin, table_version=at) if pin.view == VIEW.name else pin for pin in pinned)
+    return altered(parts, model, pins=moved)
 
 
 ALTERED: dict[str, Callable[[Parts, str], Reproduction]] = {
@@ -340,7 +348,7 @@ def test_another_process_later_with_other_threads_makes_the_same_bits(home: Path
             if number % 40 == 39:
                 parts.offline.compact(VIEW)
         keep_tables({"maintenance": maintenance(without=3), "truth": truth().slice(1)}, parts.tables)
-        parts.catalog.apply(Repository(views=(replace(VIEW, ttl_us=1),), generation=1), actor="bo")
+        parts.catalog.apply(Repository(views=(replace(VIEW, ttl_us=1), AREA), generation=1), actor="bo")
         for name, text in KINDS.items():
             (home / "repo" / "models" / f"{name}.yaml").write_text(text + "seed: 8\n" * ("seed" not in text))
         (swept, *_) = sweep(parts.catalog, parts.offline, retention_hours=0, delete=True)

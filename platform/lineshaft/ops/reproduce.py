@@ -189,10 +189,11 @@ class _Again:
     def _definition(self, subject: Subject) -> Stage:
         """Compare what the declaration and the catalogue say with what the version pins."""
         version = self.version
+        there = {used.view: used.version for used in subject.service.views}  # pins are kept by name, not in this order
         faults = [
-            f"{pin.view} is {used.version} there, {pin.version} is pinned"
-            for pin, used in zip(version.pins, subject.service.views, strict=False)
-            if (pin.view, pin.version) != (used.view, used.version)
+            f"{pin.view} is {there.get(pin.view, 'none')} there, {pin.version} is pinned"
+            for pin in version.pins
+            if there.get(pin.view) != pin.version
         ]
         if subject.service.to_json() != version.service_json:
             faults.append(f"service {version.service!r} is not as it is pinned")
