@@ -1,0 +1,46 @@
+"""Feast, imported without waiting for its checks of types, refuses what it refuses otherwise, in the same words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("feast")
+TRIALS = """
+from datetime import timedelta
+import feast
+
+for make in (
+    lambda: feast.Entity(name=5),
+    lambda: feast.Entity(name="a", join_keys="a", value_type=feast.ValueType.STRING),
+    lambda: feast.Field(name="a", dtype="Float64"),
+    lambda: feast.FileSource(name=5, path="x", timestamp_field="at"),
+    lambda: feast.PushSource(name="a", batch_source=5),
+    lambda: feast.FeatureView(name="a", entities=["machine"], source=None),
+    lambda: feast.StreamFeatureView(name="a", source=7),
+    lambda: feast.FeatureService(name="a", features=5),
+    lambda: feast.OnDemandFeatureView(name=7, sources=[], schema=[]),
+    lambda: feast.Entity(name="a", join_keys=["a"], value_type=feast.ValueType.STRING),
+    lambda: feast.FileSource(name="a", path="x", timestamp_field="at"),
+):
+    for again in (1, 2):
+        try:
+            print(type(make()).__name__)
+        except Exception as error:
+            print(type(error).__name__, error)
+"""
+OURS = "from lineshaft.definitions.feast_import import import_feast\nimport_feast()\n"
+
+
+def test_wrong_arguments_are_refused_as_by_feast_itself() -> None:
+    """The first object of a class and the second; what is right is made."""
+    said = [
+        subprocess.run([sys.executable, "-W", "ignore", "-c", text], capture_output=True, text=True, check=True).stdout
+        for text in (TRIALS, OURS + TRIALS)
+    ]
+
+    assert said[0] == said[1]
+    assert said[0].count("TypeCheckError") >= 8
+    assert said[0].splitlines()[-1] == "FileSource"
