@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from lineshaft.drift.policy import DriftPolicy
 from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker
@@ -16,13 +17,13 @@ pytestmark = pytest.mark.heavy
 FEATURES = [f"vibration__f{i:02d}" for i in range(15)]
 
 
-def rows(*, seed: int, shift: float) -> Window:
-    """Return 3,000 rows, the first feature moved."""
+def rows(*, seed: int, shift: float, count: int = 3000) -> Window:
+    """Return rows, the first feature moved."""
     generator = np.random.default_rng(seed)
-    values = {name: generator.normal(size=3000) for name in FEATURES}
+    values = {name: generator.normal(size=count) for name in FEATURES}
     values[FEATURES[0]] += shift
-    times = pa.array(np.arange(3000) * 60_000_000).cast(pa.timestamp("us", tz="UTC"))
-    return Window(table=pa.table({"asset_id": ["pump"] * 3000, "event_time": times, **values}))
+    times = pa.array(np.arange(count) * 60_000_000).cast(pa.timestamp("us", tz="UTC"))
+    return Window(table=pa.table({"asset_id": ["pump"] * count, "event_time": times, **values}))
 
 
 def test_the_report_shows_the_features_that_drifted_furthest(tmp_path: Path) -> None:
@@ -41,3 +42,23 @@ def test_the_report_shows_the_features_that_drifted_furthest(tmp_path: Path) -> 
     shown = [name for name in FEATURES if name in html]
     assert FEATURES[0] in shown
     assert len(shown) == 12
+
+
+def test_evidently_says_of_the_same_test_what_we_say(tmp_path: Path) -> None:
+    """KS of rows counted as rows, by the asymptotic law that SciPy goes over to at 10,000: the same to 1e-12."""
+    reference, current = rows(seed=1, shift=0.0, count=10_500), rows(seed=2, shift=0.05, count=10_500)
+    policy = DriftPolicy(effective=False)
+    check = check_drift("m", reference, current, features=FEATURES, policy=policy, at_us=9)
+    columns = FEATURES[:3]
+    tables = {"reference": reference.table.select(columns), "current": current.table.select(columns)}
+
+    with open_worker() as worker:
+        request = {"columns": columns, "path": str(tmp_path / "report.html"), "threshold": 0.01}
+        theirs = worker.ask(request, tables=tables)["p"]
+
+    ours = {one.feature: one.p for one in check.features}
+    for name in columns:
+        a, b = (np.asarray(one.table[name].to_numpy()) for one in (current, reference))
+        assert ours[name] == pytest.approx(stats.ks_2samp(a, b, method="asymp").pvalue, abs=1e-12)
+        assert theirs[name] == pytest.approx(stats.ks_2samp(a, b).pvalue, abs=1e-12)
+        assert theirs[name] == pytest.approx(ours[name], abs=1e-12)
