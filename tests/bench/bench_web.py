@@ -4,7 +4,8 @@
 
 A site on SQLite and Delta: 40 views of 12 features (the first with a row of each of 50,000 assets), 50 models with a
 champion, 2,500 checkpoint results and 2,500 drift checks of 50 subjects each, 5,000 alerts, a log of 50,000
-predictions. Each page is asked for over a socket: cold, which is the first time since the start, and then ten times.
+predictions. Each page is asked for over a socket: cold, which is the first time since the start, and then in ten rounds
+of all pages, while what is found out beside them is found out anew.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lineshaft.clock import ManualClock
+from lineshaft.clock import SystemClock
 from lineshaft.registry.alerts import Alert, AlertBook
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.migrate import upgrade
@@ -57,27 +59,46 @@ PAGES += [
 PAGES += ["/models", "/models/model_00", "/fleet", "/fleet?q=0499", "/fleet/asset-049999", "/alerts", "/audit"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticking:
+    """A clock that goes on from NOW."""
+
+    offset_us: int
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970-01-01 UTC."""
+        return SystemClock().now_us() + self.offset_us
+
+
 def main() -> None:
     """Print one JSON line a page, and the slowest."""
     with tempfile.TemporaryDirectory() as folder, site(Path(folder)) as url:
-        slowest = 0.0
+        slowest, worst = 0.0, 0.0
         with httpx.Client(base_url=url, timeout=60) as client:
+            cold = {path: taken(client, path) for path in PAGES}
+            rounds = [{path: taken(client, path) for path in PAGES} for _ in range(TIMES)]
             for path in PAGES:
-                cold, *warm = [taken(client, path) for _ in range(TIMES + 1)]
-                slowest = max(slowest, cold, *warm)
+                warm = [one[path] for one in rounds]
+                slowest, worst = max(slowest, statistics.median(warm)), max(worst, cold[path], *warm)
                 figures = {
-                    "cold_ms": round(cold),
+                    "cold_ms": round(cold[path]),
                     "median_ms": round(statistics.median(warm)),
                     "max_ms": round(max(warm)),
                 }
                 print(json.dumps({"page": path, **figures}), flush=True)
         print(
             json.dumps(
-                {"pages": len(PAGES), "slowest_ms": round(slowest), "assets": ASSETS, "reports": 2 * MODELS * RUNS}
+                {
+                    "pages": len(PAGES),
+                    "slowest_median_ms": round(slowest),
+                    "slowest_ms": round(worst),
+                    "assets": ASSETS,
+                    "reports": 2 * MODELS * RUNS,
+                }
             )
         )
         if slowest >= 500:
-            sys.exit("a page took half a second or more")
+            sys.exit("a page usually takes half a second or more")
 
 
 def taken(client: httpx.Client, path: str) -> float:
@@ -92,7 +113,7 @@ def taken(client: httpx.Client, path: str) -> float:
 @contextmanager
 def site(folder: Path) -> Iterator[str]:
     """Serve a site of that size; yield its address."""
-    clock = ManualClock(time_us=NOW)
+    clock = Ticking(offset_us=NOW - SystemClock().now_us())
     url = f"sqlite:///{folder / 'lineshaft.db'}"
     upgrade(url)
     views = [
@@ -199,8 +220,17 @@ def raise_alerts(book: AlertBook, names: list[str]) -> None:
 
 def remember(results: ResultFolder) -> None:
     """Keep the reports of checkpoints and of drift."""
-    finding = {"expectation": "rms >= 0", "columns": ["rms_1m"], "why": "physics", "outcome": "failed", "unexpected": 2}
-    feature = {"outcome": "none", "ks": 0.05, "p": 0.4, "q": 0.4, "psi": 0.02, "psi_limit": 0.1, "shift_sd": 0.1}
+    finding: dict[str, Any] = {"expectation": "rms >= 0", "columns": ["rms_1m"], "why": "physics", "outcome": "failed"}
+    finding |= {"unexpected": 2, "error": ""}
+    feature: dict[str, Any] = {
+        "outcome": "none",
+        "ks": 0.05,
+        "p": 0.4,
+        "q": 0.4,
+        "psi": 0.02,
+        "psi_limit": 0.1,
+        "shift_sd": 0.1,
+    }
     feature |= {"reference_rows": 900, "current_rows": 900, "reference_effective": 90.0, "current_effective": 90.0}
     for subject in range(MODELS):
         for run in range(RUNS):

@@ -19,8 +19,8 @@ def alerts(parts: WebParts, asked: Asked) -> Page:
     book = parts.alerts
     every = [] if book is None else book.all(model=asked.word("model"), open_only=asked.word("unseen") == "1")
     found = {} if book is None else {one.alert: one for one in book.findings(model=asked.word("model"))}
-    lines = [{**alert_line(one), "finding": _finding(found.get(one.id))} for one in every]
-    shown, about = piece(lines, asked, text=lambda line: f"{line['asset_id']} {line['version']} {line['note']}")
+    chosen, about = piece(every, asked, text=lambda one: f"{one.asset_id} {one.version} {one.note}")
+    shown = [{**alert_line(one), "finding": _finding(found.get(one.id))} for one in chosen]
     return {
         "title": "Alerts",
         "alerts": shown,

@@ -49,6 +49,7 @@ from lineshaft_governance.web import (
 )
 from lineshaft_governance.web.answers import answer
 from lineshaft_governance.web.forms import Forms
+from lineshaft_governance.web.looks import begin_page
 from lineshaft_governance.web.parts import Asked, Page, WebParts
 from lineshaft_governance.web.protection import CARD_POLICY, REPORT_POLICY, KnownHosts, SecurityHeaders
 from lineshaft_governance.web.sessions import Sessions, safe_path
@@ -135,6 +136,7 @@ def _page(site: Site, path: str, name: str, make: Callable[..., Page]) -> Endpoi
     async def endpoint(request: Request) -> Response:
         caller = site.sessions.caller(request, rule)
         asked = Asked(caller=caller, query=dict(request.query_params))
+        begin_page()
         page = await run_in_threadpool(make, site.parts, asked, **request.path_params)
         around = site.around(request, caller)
         page["read_us"] = around.pop("read_us")

@@ -63,7 +63,7 @@ def view(parts: WebParts, asked: Asked, name: str) -> Page:
 def services(parts: WebParts, asked: Asked) -> Page:
     """List the feature services: which view versions each pins, and which models read it."""
     current = {spec.name: spec.version for spec in parts.catalog.views()}
-    pinned = _models_by_service(parts)
+    pinned = parts.looks.at("models of services", lambda: _models_by_service(parts)).value or {}
     lines = [_service_line(service, current, pinned) for service in parts.catalog.services()]
     shown, about = piece(lines, asked, text=lambda line: f"{line['name']} {line['owner']} {line['description']}")
     return {"title": "Feature services", "services": shown, "table": shown, "search": about, "as_of": {}}
@@ -160,6 +160,10 @@ def view_line(parts: WebParts, spec: View, held: Extent | None) -> dict[str, Any
 
 def readers(parts: WebParts, name: str) -> Lines:
     """Return the model versions that pin a view: whom a change of it reaches."""
+    return parts.looks.at(("readers", name), lambda: _readers(parts, name)).value or []
+
+
+def _readers(parts: WebParts, name: str) -> Lines:
     return [
         {
             "model": version.model,

@@ -11,6 +11,11 @@ from lineshaft_governance.web.parts import Asked, Page, WebParts
 from lineshaft_governance.web.pieces import piece
 
 Lines = list[dict[str, Any]]
+_FINDING = {"expectation": "", "why": "", "outcome": "", "unexpected": None, "error": ""}
+_RUN = {"rows": 0, "quarantined": 0, "expectations": 0, "findings": [], "batch": "", "version": "", "suite": ""}
+_RUN |= {"library": ""}
+_FEATURE = dict.fromkeys(("ks", "q", "shift_sd", "psi", "psi_limit", "current_rows", "current_effective"))
+"""What results of other versions of us may lack: a page opens all the same."""
 
 
 def checkpoints(parts: WebParts, asked: Asked) -> Page:
@@ -44,6 +49,7 @@ def checkpoint(parts: WebParts, _asked: Asked, name: str) -> Page:
     runs = parts.results.newest("checkpoints", name, count=20)
     if not runs:
         raise NotFoundError(f"no checkpoint of {name!r} was run", fix="materialize the view")
+    runs = [{**_RUN, **run, "findings": [{**_FINDING, **one} for one in run.get("findings", ())]} for run in runs]
     found = [{"at_us": run["at_us"], "batch": run["batch"], **one} for run in runs for one in run["findings"]]
     return {
         "title": f"Checkpoint of {name}",
@@ -95,11 +101,12 @@ def drift_detail(parts: WebParts, _asked: Asked, name: str) -> Page:
     runs = parts.results.newest("drift", name, count=20)
     if not runs:
         raise NotFoundError(f"no drift check of {name!r} was run", fix="run one")
+    newest = {**runs[0], "features": [{**_FEATURE, **one} for one in runs[0]["features"]]}
     short = [{key: run[key] for key in ("outcome", "at_us")} for run in runs]
     return {
         "title": f"Drift of {name}",
-        "check": {**runs[0], "report": runs[0]["report"] if report_file(parts, runs[0]["report"]) else ""},
+        "check": {**newest, "report": newest["report"] if report_file(parts, newest["report"]) else ""},
         "runs": short,
-        "table": runs[0]["features"],
+        "table": newest["features"],
         "as_of": {"this check": runs[0]["at_us"]},
     }

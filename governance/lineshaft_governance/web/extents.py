@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -43,3 +44,11 @@ def extent(offline: OfflineStore, view: View, version: int) -> Extent:
         newest_us=pc.max(found["newest_us"]).as_py() if found.num_rows else None,
         assets=assets,
     )
+
+
+def roster_of(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return every asset once, with the newest time of any of its rows."""
+    if not tables:
+        return pa.table({"asset_id": pa.array([], pa.string()), "newest_us": pa.array([], pa.int64())})
+    joined = pa.concat_tables(tables).group_by("asset_id").aggregate([("newest_us", "max")])
+    return joined.rename_columns(["asset_id", "newest_us"])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lineshaft.errors import NotFoundError
 from lineshaft.registry.alerts import Alert
-from lineshaft.specs import Feature, View
+from lineshaft.specs import Feature, View, row_schema
 from lineshaft_governance.web.parts import Asked, Page, WebParts
 from lineshaft_governance.web.pieces import PIECE
 from lineshaft_governance.web.scores import recent_scores
@@ -29,10 +29,10 @@ MOST_TRENDS = 4
 def fleet(parts: WebParts, asked: Asked) -> Page:
     """List the machines of which there are rows: those with alerts that nobody has seen first."""
     look = parts.extents()
-    roster = _roster([held.assets for held in (look.value or {}).values()])
+    roster = parts.roster
     unseen = {} if parts.alerts is None else parts.alerts.unseen()
-    names = roster["asset_id"]
-    counts = pa.array([unseen.get(name, 0) for name in names.to_pylist()] if unseen else [0] * len(names), pa.int64())
+    place = pc.index_in(roster["asset_id"], value_set=pa.array(list(unseen), pa.string()))
+    counts = pc.fill_null(pa.array(list(unseen.values()), pa.int64()).take(place.combine_chunks()), 0)
     roster = roster.append_column("unseen", counts)
     of = roster.num_rows
     for word in asked.word("q").split():
@@ -89,14 +89,6 @@ def alert_line(alert: Alert) -> dict[str, Any]:
     return {**line, "because": [list(one) for one in alert.because], "version": alert.version, "finding": None}
 
 
-def _roster(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return every asset once, with the newest time of any of its rows."""
-    if not tables:
-        return pa.table({"asset_id": pa.array([], pa.string()), "newest_us": pa.array([], pa.int64())})
-    joined = pa.concat_tables(tables).group_by("asset_id").aggregate([("newest_us", "max")])
-    return joined.rename_columns(["asset_id", "newest_us"])
-
-
 def _views_of(parts: WebParts, _asked: Asked, name: str) -> list[tuple[View, int]]:
     """Return the views that have rows of an asset, each with its newest."""
     extents = parts.extents().value or {}
@@ -119,8 +111,9 @@ def _trends(
     days = _days(asked)
     marks = [Mark(at=alert.at_us / 1e6, name="alert", kind="alert") for alert in alerts]
     told, pictures = [], []
-    for view, feature, newest in wanted:
-        times, values = _points(parts, view, feature, name, newest - days * DAY_US)
+    read = {view.name: _rows(parts, view, wanted, name, newest - days * DAY_US) for view, _, newest in wanted}
+    for view, feature, _ in wanted:
+        times, values = _points(read[view.name], feature)
         points = [{"at_us": round(at * 1e6), "value": value} for at, value in zip(times, values, strict=True)]
         told.append({"feature": f"{view.name}__{feature.name}", "unit": feature.unit, "points": points})
         pictures.append(_picture(times, values, feature, marks))
@@ -143,16 +136,22 @@ def _chosen(asked: Asked, views: Sequence[tuple[View, int]]) -> list[tuple[View,
     return list({(view.name, one.name): (view, one, at) for view, one, at in first or every}.values())[:MOST_TRENDS]
 
 
-def _points(parts: WebParts, view: View, feature: Feature, name: str, from_us: int) -> tuple[Floats, Floats]:
-    """Return the newest version of each row of an asset: when, in seconds, and the value."""
-    tables = list(parts.offline.read_rows(view, features=[feature.name], start_us=from_us, assets=[name]))
-    if not tables:
-        return np.empty(0), np.empty(0)
-    table = pa.concat_tables(tables).sort_by([("event_time", "ascending"), ("known_at", "ascending")])
+def _rows(
+    parts: WebParts, view: View, wanted: Sequence[tuple[View, Feature, int]], name: str, from_us: int
+) -> pa.Table:
+    """Return the rows of an asset with the features wanted of a view, the newest version of each, oldest first."""
+    features = [feature.name for of, feature, _ in wanted if of.name == view.name]
+    empty = row_schema(view, features).empty_table()
+    tables = parts.offline.read_rows(view, features=features, start_us=from_us, assets=[name])
+    table = pa.concat_tables([empty, *tables]).sort_by([("event_time", "ascending"), ("known_at", "ascending")])
+    times = np.asarray(table["event_time"].cast(pa.int64()).to_numpy())
+    return table.filter(pa.array(np.append(times[1:] != times[:-1], len(times) > 0)[: len(times)], pa.bool_()))
+
+
+def _points(table: pa.Table, feature: Feature) -> tuple[Floats, Floats]:
+    """Return a curve: when, in seconds, and the value."""
     times = np.asarray(table["event_time"].cast(pa.int64()).to_numpy()) / 1e6
-    values = np.asarray(table[feature.name].cast(pa.float64()).to_numpy(), dtype=np.float64)
-    last = np.append(times[1:] != times[:-1], True)
-    return thinned(times[last], values[last])
+    return thinned(times, np.asarray(table[feature.name].cast(pa.float64()).to_numpy(), dtype=np.float64))
 
 
 def _picture(times: Floats, values: Floats, feature: Feature, marks: Sequence[Mark]) -> Any:

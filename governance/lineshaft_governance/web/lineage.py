@@ -144,7 +144,7 @@ def _line(a: tuple[float, float], b: tuple[float, float]) -> str:
 
 
 def _box(node: Node, x: float, y: float, *, here: bool) -> str:
-    name = node.name if len(node.name) <= 26 else f"{node.name[:10]}…{node.name[-15:]}"
+    name = node.name if len(node.name) <= 24 else f"{node.name[:9]}…{node.name[-14:]}"
     link = f"/lineage?of={quote(node.name, safe='')}"
     kind = f"box {node.kind}{' here' if here else ''}"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -20,6 +21,14 @@ _SHARE = 20
 """Looking again takes a twentieth of a core at most: who took a second is asked again after twenty."""
 
 
+_WAITED_S: contextvars.ContextVar[list[float]] = contextvars.ContextVar("_WAITED_S")
+
+
+def begin_page() -> None:
+    """Let the looks of one page share one patience, from now on."""
+    _WAITED_S.set([0.0])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look(Generic[T]):
     """What was found and when; nothing yet while it is looked for the first time, or why it cannot be found."""
@@ -36,7 +45,7 @@ class Look(Generic[T]):
 
 
 class Looks:
-    """Looks by their keys. Whoever asks waits for `patience_s` at most, and is told what was known before.
+    """Looks by their keys. A page waits for `patience_s` at most, and is told what was known before.
 
     >>> from lineshaft.clock import ManualClock
     >>> looks = Looks(ManualClock(time_us=5), patience_s=10)
@@ -65,7 +74,7 @@ class Looks:
                 running = self._pool.submit(self._look, key, make, fresh_s)
                 self._running[key] = running
         if due and running is not None and patient:
-            wait([running], timeout=self._patience_s)
+            self._wait(running)
         return cast("Look[T]", self._held.get(key, Look()))
 
     def known(self, key: Hashable) -> Look[Any]:
@@ -75,6 +84,13 @@ class Looks:
     def close(self) -> None:
         """Look for nothing more."""
         self._pool.shutdown(cancel_futures=True)
+
+    def _wait(self, running: Future[None]) -> None:
+        """Wait for as long as the page that asks has patience left."""
+        waited = _WAITED_S.get([0.0])
+        began = time.perf_counter()
+        wait([running], timeout=max(0.0, self._patience_s - waited[0]))
+        waited[0] += time.perf_counter() - began
 
     def _look(self, key: Hashable, make: Callable[[], Any], fresh_s: float) -> None:
         at_us, began = self._clock.now_us(), time.perf_counter()

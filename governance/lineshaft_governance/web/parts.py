@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lineshaft.access.guard import LOCAL, Caller, Guard
 from lineshaft.clock import Clock
 from lineshaft.models.gate import Policy
@@ -17,7 +19,7 @@ from lineshaft.registry.records import ModelVersion
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore, OnlineStore
 from lineshaft_governance.results import ResultFolder
-from lineshaft_governance.web.extents import Extent, extent
+from lineshaft_governance.web.extents import Extent, extent, roster_of
 from lineshaft_governance.web.looks import Look, Looks
 
 Page = dict[str, Any]
@@ -63,6 +65,7 @@ class WebParts:
     applies: Callable[[], Sequence[Applied]] = tuple
     looks: Looks = field(init=False)
     patience_s: float = 0.15
+    roster: pa.Table = field(default_factory=lambda: roster_of([]), init=False)  # every asset, as last counted
     _extents: dict[str, Extent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,7 +92,12 @@ class WebParts:
 
     def extents(self) -> Look[dict[str, Extent]]:
         """Return every view's counts as they were last found, by `view@version`."""
-        return self.looks.at("extents", lambda: {view.ref: self.extent(view) for view in self.catalog.views()})
+        return self.looks.at("extents", self._counted)
+
+    def _counted(self) -> dict[str, Extent]:
+        found = {view.ref: self.extent(view) for view in self.catalog.views()}
+        self.roster = roster_of([held.assets for held in found.values()])
+        return found
 
     def close(self) -> None:
         """Look at nothing more."""

@@ -21,13 +21,13 @@ def recent_scores(parts: WebParts, asked: Asked, asset: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     files = 0
     for known in parts.registry.models():
-        number = known.champions.get(parts.project)
-        if number is None:
+        number, log = known.champions.get(parts.project), parts.predictions / f"model={known.name}"
+        if number is None or not log.is_dir():
             continue
         service = Service.from_json(parts.registry.get(known.name, number).service_json)
         if not asked.caller.may_read(service):
             continue
-        newest = sorted((parts.predictions / f"model={known.name}").glob("date=*/*.parquet"), reverse=True)[:MOST_FILES]
+        newest = sorted(log.glob("date=*/*.parquet"), reverse=True)[:MOST_FILES]
         files += len(newest)
         for file in newest:
             rows += _of(file, asset)
