@@ -5,18 +5,17 @@ python scripts/admin_pictures.py            writes docs/images/admin-*.png; abou
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
+
+from playwright.sync_api import sync_playwright
+
+from lineshaft.clock import ManualClock
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "end_to_end" / "web"))
-
-from playwright.sync_api import sync_playwright  # noqa: E402
-
-import conftest as site_of_tests  # noqa: E402
-from lineshaft.clock import ManualClock  # noqa: E402
-
 PICTURES = {
     "overview": ("/", "light"),
     "alert": (f"/alerts/{1:016x}", "light"),
@@ -33,6 +32,7 @@ PICTURES = {
 
 def main() -> None:
     """Draw each page in full."""
+    site_of_tests = tests_own()
     clock = ManualClock(time_us=site_of_tests.START_US + 241 * site_of_tests.MINUTE_US)
     with tempfile.TemporaryDirectory() as folder:
         parts = site_of_tests.fill(Path(folder), clock)
@@ -52,6 +52,17 @@ def main() -> None:
                 context.close()
             browser.close()
         parts.registry.engine.dispose()
+
+
+def tests_own() -> ModuleType:
+    """Return the module by which the tests make their site."""
+    spec = importlib.util.spec_from_file_location("site_of_tests", ROOT / "tests/end_to_end/web/conftest.py")
+    if spec is None or spec.loader is None:
+        raise SystemExit("the tests' site is not where it was")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":
