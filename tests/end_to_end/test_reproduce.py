@@ -379,8 +379,8 @@ def test_a_vacuum_that_forgot_a_pin_is_named(home: Path) -> None:
     assert made.first.name == "moments"
     assert "is gone" in made.first.detail
     with connected(home) as parts:
-        refused = sweep(parts.catalog, parts.offline, retention_hours=0, delete=True)[0].refused
-    assert "is pinned, and has files that are gone" in refused
+        swept = {one.table: one for one in sweep(parts.catalog, parts.offline, retention_hours=0, delete=True)}
+    assert "is pinned, and has files that are gone" in swept[f"rows of {VIEW.ref}"].refused
 
 
 def test_what_was_not_recorded_is_said(parts: Parts) -> None:
