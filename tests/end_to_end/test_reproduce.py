@@ -117,8 +117,7 @@ class Repository:
         """Read both views."""
         wanted = (("rms_1h", "kurtosis_1h"), ("rms_1h",))
         used = [
-            ServiceView(view=view.name, version=view.version, features=some)
-            for view, some in zip(self.views, wanted, strict=True)
+            ServiceView(view=v.name, version=v.version, features=f) for v, f in zip(self.views, wanted, strict=True)
         ]
         return (Service(name="bearing_health", views=tuple(used), team="rotating", owner="ana"),)
 

@@ -193,15 +193,15 @@ def test_one_person_with_many_names_is_one(three: ModelRegistry) -> None:
 
 def test_a_quarantined_champion_is_followed_by_the_last_good_one_at_once(three: ModelRegistry) -> None:
     """In every environment, in one step; its other slots are left, and it can never be assigned again."""
-    for number, environment in ((1, "prod"), (2, "prod"), (3, "prod"), (2, "dev"), (3, "dev")):
+    for number, environment in ((1, "prod"), (2, "prod"), (3, "prod"), (2, "dev"), (3, "dev"), (2, "stage")):
         three.promote("rul", number, actor="ben", environment=environment, reason="newer")
-    three.promote("rul", 3, actor="ben", slot=Slot.CHALLENGER, **PROD)
+    three.promote("rul", 3, actor="ben", environment="stage", reason="newer", slot=Slot.CHALLENGER)
 
     returned = three.quarantine("rul", 3, actor="eve", reason="label leak")
 
     assert sorted((one.environment, one.number) for one in returned) == [("dev", 2), ("prod", 2)]
     assert three.champion("rul", "prod").number == three.champion("rul", "dev").number == 2
-    assert three.held("rul", "prod", Slot.CHALLENGER) is None
+    assert three.held("rul", "stage", Slot.CHALLENGER) is None
     with pytest.raises(ConflictError, match="rul@3 is quarantined, not validated"):
         three.promote("rul", 3, actor="ben", **PROD)
     with pytest.raises(ConflictError, match="rul@3 is quarantined"):
