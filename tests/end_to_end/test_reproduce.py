@@ -115,11 +115,9 @@ class Repository:
     @property
     def services(self) -> tuple[Service, ...]:
         """Read both views."""
-        wanted = (("rms_1h", "kurtosis_1h"), ("rms_1h",))
-        used = [
-            ServiceView(view=v.name, version=v.version, features=f) for v, f in zip(self.views, wanted, strict=True)
-        ]
-        return (Service(name="bearing_health", views=tuple(used), team="rotating", owner="ana"),)
+        pairs = zip(self.views, (("rms_1h", "kurtosis_1h"), ("rms_1h",)), strict=True)
+        used = tuple(ServiceView(view=v.name, version=v.version, features=some) for v, some in pairs)
+        return (Service(name="bearing_health", views=used, team="rotating", owner="ana"),)
 
     def checked(self) -> None:
         """Find no fault."""
