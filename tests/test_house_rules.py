@@ -62,6 +62,7 @@ LAZY_PARTS = (
     "lineshaft.registry.annotations",
     "lineshaft.registry.migrate",
     "lineshaft.serving.client",
+    "lineshaft.serving.feast_http",
     "lineshaft.serving.metrics",
     "lineshaft.serving.traces",
     "lineshaft.stores.delta_log",

@@ -118,8 +118,8 @@ def test_no_answer_waits_for_a_heavy_import(url: str) -> None:
     )
 
 
-def test_a_server_that_answers_holds_at_most_150_mb(tmp_path: Path) -> None:
-    """A real `lineshaft serve` on a database that is up to date: resident when it is ready, and after 3,000 calls."""
+def test_a_server_that_is_ready_holds_at_most_150_mb(tmp_path: Path) -> None:
+    """A real `lineshaft serve` on a database that is up to date: resident when it is ready; 3,000 calls add little."""
     with plant_at(tmp_path, workers=1) as plant, Client(plant.address) as client:
         process = psutil.Process(plant.server.pid)
         held = [process.memory_info().rss]
@@ -130,4 +130,5 @@ def test_a_server_that_answers_holds_at_most_150_mb(tmp_path: Path) -> None:
             assert time.monotonic() < end
         held.append(process.memory_info().rss)
 
-    assert max(held) <= 150_000_000, held
+    assert held[0] <= 150_000_000, held
+    assert held[1] <= held[0] + 5_000_000, held

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from lineshaft.serving.door import Door
-from lineshaft.serving.feast_http import feast_http
 from lineshaft.serving.server import Handlers
 from lineshaft.wiring import Parts, limits
 
@@ -16,9 +15,12 @@ def http_ports(parts: Parts, answering: Handlers, entrance: Door) -> Iterator[Ma
     """Answer Feast's HTTP and MLflow's registry; yield where, by what is answered there."""
     settings, bounds = parts.settings, limits(parts)
     with ExitStack() as stack:
-        feast = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds, door=entrance))
-        mlflow = ""
-        if settings.mlflow_address:  # what nobody asks for is not loaded
+        feast, mlflow = "", ""  # what nobody asks for is not loaded
+        if settings.http_address:
+            from lineshaft.serving.feast_http import feast_http
+
+            feast = stack.enter_context(feast_http(answering, settings.http_address, limits=bounds, door=entrance))
+        if settings.mlflow_address:
             from lineshaft.cli.mlflow_port import mlflow_registry
             from lineshaft.interop.mlflow_http import mlflow_http
 

@@ -42,7 +42,7 @@ strain = OnDemandFeatureView(
 )
 excess = OnDemandFeatureView(
     name="excess", sources=[heat, lab], schema=[Field(name="over", dtype=Float64)], owner="a@x", tags={"team": "a"},
-    aggregations=[Aggregation(column="heat__level,lab__purity", function="difference", name="over")],
+    aggregations=[Aggregation(column="heat__level,lab__purity", function="ratio", name="over")],
 )
 health = FeatureService(name="health", features=[heat, excess], owner="a@x", tags={"team": "a"})
 bench = FeatureService(name="bench", features=[lab], owner="a@x", tags={"team": "a"})
@@ -229,7 +229,7 @@ DEPENDENTS: dict[str, tuple[tuple[str, str], tuple[list[str], list[str], list[st
         ('dtype=Float64, tags={"unit": "%"}', 'dtype=Float64, tags={"unit": "%%"}'),
         (["heat"], ["strain"], []),
     ),
-    "an on-demand view": (('function="difference"', 'function="diff"'), (["heat", "lab"], ["strain"], ["bench"])),
+    "an on-demand view": (('"ratio", name="over"', '"diff", name="over"'), (["heat", "lab"], ["strain"], ["bench"])),
     "a service": (
         ('name="bench", features', 'name="ben-ch", features'),
         (["heat", "lab"], ["strain", "excess"], ["health"]),

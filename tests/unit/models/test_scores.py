@@ -71,8 +71,9 @@ def test_a_constant_error_is_its_root_mean_square(labels: list[float], offset: f
 
 
 def test_each_task_has_its_figure() -> None:
-    """A probability is judged by precision and recall, a quantity by its error, lives cut short by their order."""
+    """Precision and recall of a probability, the error of a quantity, the order of lives, a detector's false alarms."""
     assert {task: name for task, (name, _) in METRICS.items()} == {
+        "anomaly": "false_alarm_share",
         "binary": "pr_auc",
         "regression": "rmse",
         "rul": "rmse",
