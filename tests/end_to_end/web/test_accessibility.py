@@ -36,6 +36,7 @@ def test_nothing_serious_is_found_where_one_signs_in(site: Any, stranger: Page) 
     first = serious(stranger)
     stranger.get_by_label("Token").fill("lst_guessed")
     stranger.keyboard.press("Enter")
+    stranger.get_by_role("alert").wait_for()  # the answer has come
 
     assert first + serious(stranger) == []
 
