@@ -19,6 +19,7 @@ from lineshaft.cli.output import notes, show, underway
 from lineshaft.drills import overload
 from lineshaft.drills.callers import Callers
 from lineshaft.drills.drills import ALL, Report, named, rounds, run
+from lineshaft.drills.open_loop import quantiles_ms
 from lineshaft.drills.plant import kept_fresh, plant_at
 from lineshaft.errors import InputError
 
@@ -63,12 +64,13 @@ def drill(
             tell(f"{one.name}: {one.says}")
             reports.append(run(one, plant, callers, hold_s=hold))
             footprints.append(plant.footprint())
-        took_ms = sorted(1e3 * one.took_s for one in callers.between(start_s, time.monotonic()))
+        seen = callers.between(start_s, time.monotonic())
     show([_row(report) for report in reports], title="drills", as_json=as_json)
-    failed, half_ms = sum(report.failed for report in reports), took_ms[len(took_ms) // 2]
+    took_ms = [1e3 * one.took_s for one in seen]
+    told, failed = quantiles_ms(took_ms), sum(bool(one.error) for one in seen)
     notes.print(
-        f"the whole run: {len(took_ms)} calls, {failed} failed, half within {half_ms:.0f} ms, "
-        f"99 % within {took_ms[len(took_ms) * 99 // 100]:.0f} ms, all within {took_ms[-1]:.0f} ms"
+        f"the whole run: {len(seen)} calls, {failed} failed, half within {told['p50_ms']:.0f} ms, "
+        f"99 % within {told['p99_ms']:.0f} ms, all within {max(took_ms):.0f} ms"
     )
     first, last = footprints[0], footprints[-1]
     notes.print(
