@@ -139,7 +139,7 @@ def _of_entity(file: Path, entity: Mapping[str, Any]) -> list[dict[str, Any]]:
 def together(tables: Sequence[pa.Table]) -> pa.Table:
     """Return tables as one; a column that came as text from one caller and as a number from another is text."""
     if all(table.schema.equals(tables[0].schema) for table in tables):
-        return pa.concat_tables(tables).combine_chunks()
+        return pa.concat_tables(tables)
     kinds: dict[str, set[pa.DataType]] = {}
     for table in tables:
         for field in table.schema:
