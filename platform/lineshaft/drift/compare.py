@@ -8,7 +8,7 @@ features are tested under one false discovery rate, and an effect has to be larg
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,10 +88,8 @@ def _compare_one(feature: str, reference: Sample, current: Sample, policy: Drift
 
 def _judge(one: FeatureDrift, q: float, policy: DriftPolicy) -> FeatureDrift:
     """Call it a drift when it is both improbable and large enough to matter."""
-    fields = {name: getattr(one, name) for name in one.__slots__}
-    if one.outcome != "unknown":
-        fields["outcome"] = "drift" if q < policy.fdr and one.ks >= policy.min_effect else "none"
-    return FeatureDrift(**{**fields, "q": q})
+    drifts = one.outcome != "unknown" and q < policy.fdr and one.ks >= policy.min_effect
+    return replace(one, q=q, outcome="drift" if drifts else one.outcome)
 
 
 def _known(sample: Sample, feature: str) -> tuple[Floats, NDArray[np.int64]]:
