@@ -17,7 +17,7 @@ from lineshaft.cli.serve import moment_us
 from lineshaft.cli.training import run_training
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.clock import moment
-from lineshaft.definitions.words import parse_duration
+from lineshaft.definitions.words import duration_option
 from lineshaft.drift.replay import Replayed, baselines_of, replay
 from lineshaft.drift.rows import rows_of, times_of
 from lineshaft.drift.sketch import Sketch
@@ -112,6 +112,7 @@ def calibrate_command(
 
     Do this before alarms are switched on: on your own machines, with the policy as it is.
     """
+    every_us = duration_option(every, option="--every", like="1h")
     with connect() as parts, governance(parts) as checks, underway(f"replaying the history of {model}"):
         found = run_calibration(
             parts,
@@ -119,7 +120,7 @@ def calibrate_command(
             model,
             stretch=(moment_us(since) if since else None, moment_us(until) if until else None),
             share=baseline,
-            every_us=parse_duration(every),
+            every_us=every_us,
         )
     row = {
         "model": model,
@@ -260,10 +261,7 @@ def _champion(parts: Parts, model: str) -> tuple[ModelVersion, Sketch]:
 
 
 def _seconds(every: str) -> float:
-    try:
-        return parse_duration(every) / 1e6 if every else 0.0
-    except ValueError as error:
-        raise InputError(str(error), where="--every", fix="write it like 1h") from error
+    return duration_option(every, option="--every", like="1h") / 1e6 if every else 0.0
 
 
 def _row(one: Checked) -> dict[str, object]:

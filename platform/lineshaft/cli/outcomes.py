@@ -12,8 +12,7 @@ from lineshaft.cli.output import console, show
 from lineshaft.cli.serve import moment_us
 from lineshaft.cli.web import alert_book
 from lineshaft.clock import moment
-from lineshaft.definitions.words import parse_duration
-from lineshaft.errors import InputError
+from lineshaft.definitions.words import duration_option
 from lineshaft.ops.aftermath import Aftermath, alerting, judge_all, proxies, rule_of
 from lineshaft.ops.model_file import model_file
 from lineshaft.ops.predictions import read_predictions
@@ -73,10 +72,7 @@ def judging(parts: Parts, model: str, *, at: str = "", lag: str = "") -> tuple[R
 
 
 def _lag_us(lag: str) -> int | None:
-    try:
-        return parse_duration(lag) if lag else None
-    except ValueError as error:
-        raise InputError(str(error), where="--lag", fix="write it like 7d") from error
+    return duration_option(lag, option="--lag", like="7d") if lag else None
 
 
 def predictions_of(parts: Parts, model: str) -> pa.Table:

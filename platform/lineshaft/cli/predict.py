@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ import numpy as np
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import console, notes, show
+from lineshaft.cli.output import notes, show, show_line
 from lineshaft.cli.serve import Data, Keys, moment_us, parse_keys
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.clock import moment
-from lineshaft.definitions.words import parse_duration
+from lineshaft.definitions.words import duration_option
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.registry.fleet_runs import FleetRuns
 from lineshaft.registry.scores import ScoreBook
@@ -115,7 +114,7 @@ def tell_json(due_us: int, found: Sequence[FleetScored]) -> None:
     """Say what was scored in a round, as a line of JSON."""
     failed = sum(bool(one.fault) for one in found)
     told = {"due": moment(due_us), "models": len(found), "failed": failed, "scored": [asdict(one) for one in found]}
-    console.print_json(json.dumps(told), indent=None)
+    show_line(told, as_json=True)
 
 
 def tell_table(due_us: int, found: Sequence[FleetScored]) -> None:
@@ -189,10 +188,7 @@ def _rhythm(text: str) -> int:
     InputError
         If it is no duration of a second or more.
     """
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise InputError(str(error), where="--every", fix="write 12h") from error
+    found = duration_option(text, option="--every", like="12h")
     if found < 1_000_000:
         raise InputError(f"a round every {text} never ends", where="--every", fix="write 12h")
     return found

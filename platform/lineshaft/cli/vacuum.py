@@ -9,7 +9,7 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
-from lineshaft.definitions.words import parse_duration
+from lineshaft.definitions.words import duration_option
 from lineshaft.errors import InputError
 from lineshaft.ops.vacuum import sweep
 from lineshaft.wiring import connect
@@ -51,10 +51,7 @@ def retention_hours(text: str) -> int:
     >>> retention_hours("7d"), retention_hours("90m")
     (168, 2)
     """
-    try:
-        kept_us = parse_duration(text)
-    except ValueError as error:
-        raise InputError(str(error), where="--older-than", fix="write it like 7d") from error
+    kept_us = duration_option(text, option="--older-than", like="7d")
     if kept_us < HOUR_US:
         what = f"--older-than {text}: a job that writes now has files that no table names yet"
         raise InputError(what, where="--older-than", fix="keep an hour at least")

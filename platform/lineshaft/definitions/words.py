@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lineshaft.errors import InputError
 from lineshaft.specs.views import Constant
 
 UNITS = frozenset(
@@ -71,6 +72,23 @@ def parse_duration(text: str) -> int:
     if match is None:
         raise ValueError(f"{text!r} is not a duration like 30s, 5m, 2h or 7d")
     return round(float(match["count"]) * _MICROSECONDS[match["unit"]])
+
+
+def duration_option(text: str, *, option: str, like: str) -> int:
+    """Read a duration that stands with an option of a command, as microseconds.
+
+    >>> duration_option("12h", option="--every", like="1h")
+    43200000000
+
+    Raises
+    ------
+    InputError
+        If it is none; it names the option, and shows how one is written (`like`).
+    """
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InputError(str(error), where=option, fix=f"write it like {like}") from error
 
 
 def parse_constants(text: str, dtypes: Mapping[str, str]) -> tuple[tuple[str, Constant], ...]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineshaft.definitions.words import parse_duration
+from lineshaft.definitions.words import duration_option
 from lineshaft.errors import InputError
 from lineshaft.ops.learning import subject_of
 from lineshaft.ops.model_file import ModelFile
@@ -38,10 +38,7 @@ class Schedule:
         InputError
             If it is none, or the hours told would not be the same each day.
         """
-        try:
-            every_us = parse_duration(every)
-        except ValueError as error:
-            raise InputError(str(error), where="--every", fix="write --every 24h") from error
+        every_us = duration_option(every, option="--every", like="24h")
         if every_us < 1_000_000:
             raise InputError(f"every {every} is no schedule", where="--every", fix="write --every 24h")
         found = _CLOCK.match(at)

@@ -102,6 +102,7 @@ def test_a_trail_is_told_line_by_line(parts: Parts, lineshaft: Lineshaft) -> Non
     [
         (("check", "nobody"), "'nobody' has no champion"),
         (("check", "--every", "often"), "write it like 1h"),
+        (("calibrate", "drifting", "--every", "often"), "write it like 1h"),
         (("report", "drifting", "--at", AT), "the rows drifting@1 was trained on are not kept"),
         (("calibrate", "drifting", "--from", "2030-01-01", "--until", "2031-01-01"), "no rows of 'drifting' lie"),
         (("calibrate", "drifting", "--baseline", "1"), "leaves nothing to check"),
