@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from lineshaft.settings import Settings
+
+# The online store is waited for as long as on a machine that does other work; a test of the patience sets its own.
+os.environ.setdefault("LINESHAFT_REDIS_TIMEOUT_S", "2")  # noqa: TID251 - the commands that tests start inherit it
 
 
 @pytest.fixture(scope="session")

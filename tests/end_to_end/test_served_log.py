@@ -41,6 +41,7 @@ from lineshaft.stores.online_redis import RedisOnlineStore
 from lineshaft.stores.served_log import ServedLog
 
 SECOND_US = 1_000_000
+PATIENT = Limits(store_timeout_s=5.0)
 NOW_US = 1_767_225_600 * SECOND_US
 SOURCE = Source(name="s", channels=("x",), units=("g",))
 PUMPS = View(
@@ -196,7 +197,7 @@ def ask(address: str, *, name: str = "", encoding: Any = features_pb2.ENCODING_B
 def serve_everything(plant: Plant) -> int:
     """Ask for everything, also for what is not there, by every way of asking; return the number of vectors."""
     many = keys(*range(ASSETS + 5))
-    with background_server(plant.handlers(), limits=Limits(store_timeout_s=5.0)) as address, Client(address) as client:
+    with background_server(plant.handlers(), limits=PATIENT) as address, Client(address) as client:
         for encoding in features_pb2.Encoding.values():
             ask(address, encoding=encoding, of=many)
         streamed = list(client.stream("health", [keys(i, i + 1) for i in range(ASSETS)]))
@@ -225,7 +226,7 @@ def test_everything_served_is_logged_and_made_again_bit_for_bit(plant: Plant) ->
 
 def test_a_row_of_the_log_says_who_asked_what_and_what_was_said(plant: Plant) -> None:
     """Request, moment, keys, the rows used with times and ages, values and statuses: all as the caller got them."""
-    with background_server(plant.handlers()) as address:
+    with background_server(plant.handlers(), limits=PATIENT) as address:
         reply = ask(address, name="alarm-17", encoding=features_pb2.ENCODING_COLUMNS, of=keys(2, 99))
 
     first, second = plant.rows().to_pylist()
@@ -246,7 +247,7 @@ def test_a_row_of_the_log_says_who_asked_what_and_what_was_said(plant: Plant) ->
 
 def test_a_log_is_read_without_the_catalogue(plant: Plant) -> None:
     """Its table holds the service and the views as they were declared, times to live included."""
-    with background_server(plant.handlers()) as address:
+    with background_server(plant.handlers(), limits=PATIENT) as address:
         ask(address)
 
     assert plant.log.recipes() == [Recipe(service=SERVICE, views=(PUMPS, SITES))]
@@ -296,7 +297,7 @@ def test_one_bit_changed_in_the_log_is_found(
     plant: Plant, column: list[str], edit: Callable[[Any], Any], feature: str
 ) -> None:
     """Whatever was changed, a value, a status, a time or whose it is: the check tells where."""
-    with background_server(plant.handlers()) as address:
+    with background_server(plant.handlers(), limits=PATIENT) as address:
         ask(address, of=keys(1, 2, 4))
     assert plant.audit().equal
     (file,) = plant.files("served")

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,7 @@ class Plant:
     grpc: str
     http: str
     valkey: EmbeddedValkey
+    handlers: Handlers
 
 
 def table_of(view: View, columns: Sequence[Sequence[Any]]) -> pa.Table:
@@ -171,13 +173,20 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         plans = Plans(catalog=catalog, refresh_s=3600.0)
         features = FeatureHandler(plans=plans, online=online, clock=ManualClock(time_us=NOW_US))
         handlers = Handlers(plans=plans, features=features, training=TrainingSetHandler(plans=plans, offline=offline))
-        limits = Limits(store_timeout_s=0.1)
-        with (
-            background_server(handlers, limits=limits) as bound,
-            feast_http(handlers, "127.0.0.1:0", limits=limits) as http,
-        ):
-            yield Plant(bound, f"http://{http}", valkey)
+        with open_doors(handlers, valkey, patience_s=5.0) as plant:
+            yield plant
         valkey.shut_down()
+
+
+@contextmanager
+def open_doors(handlers: Handlers, valkey: EmbeddedValkey, *, patience_s: float) -> Iterator[Plant]:
+    """Serve by both ports, and wait for the store so long at most."""
+    limits = Limits(store_timeout_s=patience_s)
+    with (
+        background_server(handlers, limits=limits) as bound,
+        feast_http(handlers, "127.0.0.1:0", limits=limits) as http,
+    ):
+        yield Plant(bound, f"http://{http}", valkey, handlers)
 
 
 Ask = Callable[[Plant, str, Sequence[str]], Seen]
@@ -333,7 +342,8 @@ def hung(plant: Plant) -> Iterator[Plant]:
     stream(plant, "health", list(CASES))
     os.kill(plant.valkey.pid or 0, signal.SIGSTOP)
     time.sleep(0.2)  # longer than what was read stays fresh without a sign of life
-    yield plant
+    with open_doors(plant.handlers, plant.valkey, patience_s=0.1) as impatient:
+        yield impatient
     os.kill(plant.valkey.pid or 0, signal.SIGCONT)
 
 

@@ -115,7 +115,8 @@ def served(settings: Settings, *, workers: int, log: Path) -> Iterator[str]:
     own = {"LINESHAFT_HOME": str(settings.home), "LINESHAFT_LOG_FORMAT": "text"}
     command = [sys.executable, "-m", "lineshaft.cli", "serve", "--address", address, "--workers", str(workers)]
     with log.open("wb") as output, subprocess.Popen(command, env={**os.environ, **own}, stderr=output) as server:  # noqa: TID251
-        while b"serv" not in log.read_bytes():
+        ready = b"serving on" if workers == 1 else b"%d workers serve on" % workers
+        while ready not in log.read_bytes():  # one that comes later would start a store that is gone by itself
             assert server.poll() is None, log.read_text()
             time.sleep(0.05)
         yield address

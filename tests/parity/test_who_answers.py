@@ -28,7 +28,7 @@ from lineshaft.serving.features import FeatureHandler, Plans, TrainingSetHandler
 from lineshaft.serving.fleet import Fleet, Remembered
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
-from lineshaft.serving.server import Handlers, background_server
+from lineshaft.serving.server import Handlers, Limits, background_server
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.embedded import embedded_server
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -130,7 +130,7 @@ class Plant:
         plans = self.features.plans
         training = TrainingSetHandler(plans=plans, offline=MemoryOfflineStore())
         handlers = Handlers(plans=plans, features=self.features, training=training, predictor=self.predictor)
-        with background_server(handlers) as address, Client(address) as client:
+        with background_server(handlers, limits=Limits(store_timeout_s=5.0)) as address, Client(address) as client:
             every = client.predict("wear", asset_id=ASSETS)
             each = [client.predict("wear", asset_id=[asset]) for asset in ASSETS]
         together = [_answer(one.model_version or every.model_version, one.score) for one in every.predictions]

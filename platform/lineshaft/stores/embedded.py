@@ -209,8 +209,10 @@ class EmbeddedValkey:
                 if self._gone(pid, within_s=_STOP_S if kill == signal.SIGKILL else _STOP_S / 2):
                     break
                 _LOG.warning("Valkey %d did not stop by %s", pid, kill.name)
-        if self._process is not None and self._process.poll() is not None:
-            self._process = None
+        if self._process is not None and not _runs(self._process.pid):
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a killed one is gone when its last thread is
+                self._process.wait(_STOP_S)
+                self._process = None
         self.socket_path.unlink(missing_ok=True)
         (self.folder / "valkey.pid").unlink(missing_ok=True)
 
