@@ -29,6 +29,24 @@ libc.malloc_info(0, ctypes.c_void_p(said))
 libc.fclose(ctypes.c_void_p(said))
 print(open(sys.argv[2]).read().count("<heap nr="))
 """
+LARGE = """
+import ctypes, sys, threading
+from lineshaft.serving.memory import resident, share_heaps
+if sys.argv[1] == "shared":
+    assert share_heaps()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+before = resident()
+def work():
+    for size in (30 << 20, 25 << 20):  # the first tells glibc that blocks of this size come and go
+        block = libc.malloc(size)
+        ctypes.memset(block, 1, size)
+        libc.free(block)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(resident() - before)
+"""
 SLACK = """
 from lineshaft.serving.memory import Slack, resident
 slack = Slack()
@@ -75,6 +93,13 @@ def test_threads_share_two_heaps(tmp_path: object) -> None:
     """Eight threads that allocate at once have two heaps in all, where glibc by itself makes more."""
     assert said_by(HEAPS, "shared", f"{tmp_path}/told") <= 2
     assert said_by(HEAPS, "alone", f"{tmp_path}/told") > 2
+
+
+@linux
+def test_large_blocks_go_back_when_they_are_freed() -> None:
+    """Of 25 MB that a thread had and freed little stays, where glibc by itself keeps them as the end of a heap."""
+    assert said_by(LARGE, "shared") < 5_000_000
+    assert said_by(LARGE, "alone") > 20_000_000
 
 
 @linux
