@@ -2,10 +2,12 @@
 
     python tests/bench/bench_overload.py                       its peak, then 60 s at five times of it; three minutes
     python tests/bench/bench_overload.py --seconds 5 --rounds 1
+    python tests/bench/bench_overload.py --rude                callers that send on whatever is refused
 
 `lineshaft serve` on a private plant: 200 machines, 60 features in three views; each call asks for 10 machines. Calls
 come at a steady pace over eight connections, whether others are answered or not, and their time counts from the moment
 they were due. Servers and callers have a core each, so that neither takes the other's time: needs two cores.
+Callers hold back as `Client` does while most of what they send is refused; what they do not send ends as HELD_BACK.
 Goodput is what is answered at five times the peak, as a share of the peak of the same round: in a second, and in a
 second of the server's CPU, which is the better guide where something else uses the cores.
 """
@@ -27,15 +29,18 @@ import psutil
 from lineshaft.drills.open_loop import Ended, by_code, drive, peak
 from lineshaft.drills.overload import PATH, cores_apart, questions
 from lineshaft.drills.plant import plant_at
+from lineshaft.serving.restraint import Restraint
 
 
-def measured(address: str, pid: int, *, times: float, seconds: float) -> dict[str, Any]:
+def measured(address: str, pid: int, *, times: float, seconds: float, rude: bool) -> dict[str, Any]:
     """Return one round: the peak, the overload, and calls at half the peak right after it."""
     messages = questions()
     most, at_peak = peak(address, PATH, messages)
     steady = partial(drive, address, PATH, messages, rate=0.95 * most, seconds=seconds / 4)
     at_full, full_cpu_s = with_cpu(pid, steady)
-    over, over_cpu_s = with_cpu(pid, partial(drive, address, PATH, messages, rate=times * most, seconds=seconds))
+    restraint = None if rude else Restraint
+    asked = partial(drive, address, PATH, messages, rate=times * most, seconds=seconds, restraint=restraint)
+    over, over_cpu_s = with_cpu(pid, asked)
     after = drive(address, PATH, messages, rate=most / 2, seconds=3.0)
     answered = sum(call.code == "OK" for call in over)
     per_cpu_s = sum(call.code == "OK" for call in at_full) / full_cpu_s
@@ -43,6 +48,7 @@ def measured(address: str, pid: int, *, times: float, seconds: float) -> dict[st
         "case": "overload",
         "peak_per_s": round(most),
         "at_peak": by_code(at_peak),
+        "rude": rude,
         "asked_per_s": round(times * most),
         "answered_per_s": round(answered / seconds),
         "goodput": round(answered / seconds / most, 3),
@@ -66,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--times", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rude", action="store_true")
     args = parser.parse_args()
     with (
         cores_apart() as others,
@@ -76,7 +83,8 @@ def main() -> None:
         drive(plant.address, PATH, questions(), rate=300, seconds=1.0)
         lines = []
         for _ in range(args.rounds):
-            lines.append(measured(plant.address, plant.server.pid, times=args.times, seconds=args.seconds))
+            pid = plant.server.pid
+            lines.append(measured(plant.address, pid, times=args.times, seconds=args.seconds, rude=args.rude))
             print(json.dumps(lines[-1]), flush=True)
     shares = {name: statistics.median(line[name] for line in lines) for name in ("goodput", "goodput_by_cpu")}
     print(json.dumps({"case": "overload_median", "rounds": len(lines), **shares}))

@@ -12,13 +12,18 @@ import socket
 import struct
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from lineshaft.serving.restraint import Restraint
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _MOST = 2**31 - 1
+HELD_BACK = "HELD_BACK"
+"""How a call ends that its caller did not send, as the server was refusing most."""
+_REFUSED = ("CANCELLED", "RESOURCE_EXHAUSTED")
 _RESETS = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED"}
 """What gRPC's clients make of a stream that the server resets: refused, cancelled, told to be calm."""
 NAMES = (
@@ -83,11 +88,15 @@ def status_in(block: bytes) -> str:
 
 @dataclass(slots=True)
 class Connection:
-    """One connection: calls are begun on it, and end when their last frame is read."""
+    """One connection: calls are begun on it, and end when their last frame is read.
+
+    With a `restraint` it is used as `Client` uses one: while most calls are refused, some are not sent.
+    """
 
     link: socket.socket
     first: bytes
     other: bytes
+    restraint: Restraint | None = None
     due: dict[int, float] = field(default_factory=dict)
     ended: list[Ended] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)
@@ -109,6 +118,14 @@ class Connection:
         self.due[self.stream] = due_s
         self.stream += 2
         return True
+
+    def holds_back(self, due_s: float) -> bool:
+        """Tell whether a call that was due at a time is not to be sent; then it has ended."""
+        held = self.restraint is not None and not self.restraint.admits()
+        if held:
+            took_s = time.perf_counter() - due_s
+            self.ended.append(Ended(code=HELD_BACK, due_s=due_s - self.start_s, took_s=took_s))
+        return held
 
     def send(self) -> None:
         """Send what waits."""
@@ -160,6 +177,8 @@ class Connection:
         due_s = self.due.pop(stream, None)
         if due_s is not None:
             self.ended.append(Ended(code=code, due_s=due_s - self.start_s, took_s=now_s - due_s))
+            if self.restraint is not None and code in ("OK", *_REFUSED):
+                self.restraint.note(answered=code == "OK")
 
 
 def opened(address: str, path: str, *, timeout_ms: int) -> Connection:
@@ -186,10 +205,12 @@ def drive(
     seconds: float,
     connections: int = 8,
     timeout_s: float = 1.0,
+    restraint: Callable[[], Restraint] | None = None,
 ) -> list[Ended]:
     """Make `rate` calls a second for some seconds, of the messages in turn, and return how each ended.
 
     A call without an answer when its time is over ends as DEADLINE_EXCEEDED, one that could not even be sent as UNSENT.
+    restraint: makes what holds each connection's calls back, as a `Client` does; what is not sent ends as HELD_BACK.
     """
     pool = deque(opened(address, path, timeout_ms=round(timeout_s * 1000)) for _ in range(connections))
     everyone, selector, lost = list(pool), selectors.DefaultSelector(), list[Ended]()
@@ -199,13 +220,13 @@ def drive(
     start_s, number, total = time.perf_counter() + 0.2, 0, round(rate * seconds)
     for one in everyone:
         one.start_s = start_s
+        one.restraint = None if restraint is None else restraint()
     end_s = start_s + seconds + timeout_s
     while (now_s := time.perf_counter()) < end_s and (number < total or any(one.due for one in everyone)):
         while number < total and (due_s := start_s + number / rate) <= now_s:
             pool.rotate(1)
-            begun = pool[0].begin(messages[number % len(messages)], due_s)
-            number += 1
-            if not begun:
+            one, message, number = pool[0], messages[number % len(messages)], number + 1
+            if not one.holds_back(due_s) and not one.begin(message, due_s):
                 lost.append(Ended(code="UNSENT", due_s=due_s - start_s, took_s=0.0))
         for one in everyone:
             one.send()

@@ -19,6 +19,7 @@ from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc, predictions_pb2, p
 from lineshaft.serving import convert
 from lineshaft.serving.frames import FeatureFrame, FeatureStream, frame_from, part_from
 from lineshaft.serving.interceptors import CODE_KEY, FIX_KEY, ID_KEY, RETRY_KEY, WHERE_KEY
+from lineshaft.serving.restraint import Restraint
 from lineshaft.serving.retries import RetryBudget
 from lineshaft.serving.tls import bearer, channel
 from lineshaft.serving.together import apart, together
@@ -59,7 +60,7 @@ class Client:
     Refused calls raise the errors of `lineshaft.errors`, with the server's reason and remedy.
     token: who asks, as an administrator or an OpenID provider gave it. ca, cert, key: PEM files; with `ca` the
     connection is encrypted ("system": any authority this machine trusts), with `cert` and `key` the caller shows a
-    certificate too.
+    certificate too. restraint: what holds calls back while most are refused; of this client alone unless given.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Client:
         cert: PemFile = "",
         key: PemFile = "",
         timeout_s: float = 5.0,
+        restraint: Restraint | None = None,
     ) -> None:
         options = [
             ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -78,7 +80,7 @@ class Client:
         ]
         self._address = address
         self._timeout_s = timeout_s
-        self._retries = RetryBudget()
+        self._retries, self._restraint = RetryBudget(), restraint or Restraint()
         self._closed = False
         self._who = bearer(address, token, encrypted=bool(ca))
         self._channel = channel(address, options, ca=ca, cert=cert, key=key)
@@ -245,19 +247,28 @@ class Client:
 
         A server that stops answers what it has begun; what reaches it a moment later, gRPC cancels unseen, until word
         that the connection closes has come back: hence a wait before asking again, and a longer one the second time.
+        While the server refuses most calls for want of room, some are refused here instead, and not sent.
         """
+        if not self._restraint.admits():
+            what = "not sent: the server refuses more calls than it answers"
+            raise errors.RateError(
+                what, where=self._address, fix="ask again in a second, ask less, or start more workers"
+            )
         end_s = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
         for wait_s in (*_WAITS_S, math.inf):
             left_s = max(end_s - time.monotonic(), 0.001)
             try:
                 reply = method(request, timeout=left_s, metadata=self._who)
             except grpc.RpcError as error:
+                if _no_room(error):
+                    self._restraint.note(answered=False)
                 again = _lost(error) and self._retries.failed()
                 if not again or time.monotonic() + wait_s >= end_s:
                     self._raise(error)
                 time.sleep(wait_s)
             else:
                 self._retries.succeeded()
+                self._restraint.note(answered=True)
                 return reply
         raise AssertionError("the last turn answers or raises")
 
@@ -353,6 +364,13 @@ def _lost(error: Any) -> bool:
     """Tell whether a call failed without an answer of the server: it may stand on another connection."""
     gone = error.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
     return gone and CODE_KEY not in dict(error.trailing_metadata() or ())
+
+
+def _no_room(error: Any) -> bool:
+    """Tell whether a call was refused because there are too many: by the server, or by gRPC before it was looked at."""
+    if error.code() == grpc.StatusCode.CANCELLED:
+        return _lost(error)
+    return bool(error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than" not in (error.details() or ""))
 
 
 def _remedy(trailing: Mapping[str, Any]) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
 
-from lineshaft.drills.open_loop import Ended, drive
+from lineshaft.drills.open_loop import HELD_BACK, Ended, drive
 from lineshaft.drills.overload import report
+from lineshaft.serving.restraint import Restraint
 
 SLOW, REFUSED, SILENT = b"slow", b"refused", b"silent"
 PATH = "/drill.Echo/Say"
@@ -101,3 +103,25 @@ def test_calls_come_at_their_pace_whatever_becomes_of_others(echo: str) -> None:
     ]
     assert min(call.took_s for _, call in by_kind[1]) > 0.19
     assert min(call.took_s for _, call in by_kind[0]) < 0.1
+
+
+def weary() -> Restraint:
+    """Return a restraint that has seen two hundred refusals, in a second that does not pass."""
+    restraint = Restraint(clock=lambda: 100.0)
+    for _ in range(200):
+        restraint.note(answered=False)
+    return restraint
+
+
+def test_callers_that_hold_back_send_few_after_many_refusals(echo: str) -> None:
+    """What is not sent ends at once, and is told apart; answers let more be sent, refusals do not."""
+    pace: dict[str, Any] = {"rate": 200.0, "seconds": 1.0, "connections": 1, "timeout_s": 20.0}
+
+    answered, refused = (
+        Counter(call.code for call in drive(echo, PATH, [message], restraint=weary, **pace))
+        for message in (b"hello", REFUSED)
+    )
+
+    assert answered == {"OK": answered["OK"], HELD_BACK: 200 - answered["OK"]}
+    assert 5 <= answered["OK"] <= 60
+    assert refused == {"RESOURCE_EXHAUSTED": 6, HELD_BACK: 194}

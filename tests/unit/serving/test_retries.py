@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from lineshaft.errors import UnavailableError
 from lineshaft.rpc.v1 import features_pb2, features_pb2_grpc
 from lineshaft.serving.client import Client
 from lineshaft.serving.interceptors import CODE_KEY
+from lineshaft.serving.restraint import Restraint
 from lineshaft.serving.retries import RetryBudget
 
 
@@ -106,7 +108,8 @@ def test_a_server_that_refuses_in_its_own_words_is_believed() -> None:
 def test_a_server_that_loses_everything_is_not_asked_twice_as_often() -> None:
     """Of many lost calls only the first few are repeated."""
     servicer = Stubborn(grpc.StatusCode.CANCELLED, first=1000)
-    with serving(servicer) as address, Client(address) as client:
+    never = Restraint(clock=count(0.0, 5.0).__next__)  # by its clock each call comes long after the one before
+    with serving(servicer) as address, Client(address, restraint=never) as client:
         for _ in range(50):
             with pytest.raises(UnavailableError):
                 client.services()
