@@ -16,7 +16,7 @@ from great_expectations import expectations
 from great_expectations.render import view as gxv
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
-from lineshaft_governance.worker import answer_requests
+from lineshaft_governance.answering import answer_requests
 
 gxe: Any = expectations  # its names are there, but not declared to be exported
 

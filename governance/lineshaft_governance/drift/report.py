@@ -14,7 +14,7 @@ import pyarrow as pa
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
-from lineshaft_governance.worker import answer_requests
+from lineshaft_governance.answering import answer_requests
 
 
 def draw(request: dict[str, Any], tables: dict[str, pa.Table]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ PER_CHANNEL = {
     "std": "their spread, biased",
     "missing": "the share of samples that are NaN",
     "grain": "the step of the grid on which its samples lie; null where they lie on none, or are too few to tell",
+    "piled": "how many samples of a waveform stand on its least and its largest value beside one each",
+    "piled_due": "how many would by chance, were the wave as dense there as just inside; null where it has no tails",
     "same": "for how many samples in a row, those of this block among them, the channel does not move; 0 where it does",
     "edge": "the share of its entity's blocks here that reach its least or largest sample; null of fewer than 32",
 }
@@ -31,6 +33,7 @@ PER_CHANNEL = {
 PER_BLOCK = {
     "rate_hz": "samples a second",
     "samples": "samples of each channel",
+    "full_scale": "the converter's range, as its sender says; null where it says nothing",
     "ahead_s": "seconds by which the block ends after it was received",
     "delay_s": "seconds from its end to its receipt",
     "gap_s": "seconds from the end of the block before it to its start, negative where they overlap; null for a first",
@@ -72,6 +75,7 @@ def block_facts(blocks: pa.Table, source: Source) -> pa.Table:
     end = start + spans_us(sizes, rate)
     facts = {name: blocks[name] for name in _IDENTITY}
     facts |= {"end_us": end, "rate_hz": rate, "samples": sizes}
+    facts |= {"full_scale": blocks["full_scale"].cast(pa.float64())}
     facts |= {"ahead_s": (end - known) / 1e6, "delay_s": (known - end) / 1e6}
     order, first = _along_time(blocks, start)
     gap_s = np.full(len(blocks), np.nan)
@@ -123,7 +127,43 @@ def _channel(samples: Samples) -> dict[str, Floats]:
     facts["high"][there] = np.nanmax(some, axis=1) if bare else some.max(axis=1)
     facts["mean"][there] = np.nanmean(some, axis=1) if bare else some.mean(axis=1)
     facts["std"][there] = np.nanstd(some, axis=1) if bare else some.std(axis=1)
-    return {**facts, "missing": share, "grain": grain(values)}
+    steps = grain(values)
+    piled, due = piles(values, facts, steps)
+    return {**facts, "missing": share, "grain": steps, "piled": piled, "piled_due": due}
+
+
+def piles(values: Floats, facts: dict[str, Floats], steps: Floats) -> tuple[Floats, Floats]:
+    """Return of each row how many samples lie on its two ends beside one each, and how many would by chance.
+
+    A wave that runs out freely reaches its largest value once; one that is cut off stands on it whenever it would have
+    gone further. By chance means: as densely as in the quarter of a spread just inside, per step of the grid. Asked are
+    waves with tails only, which reach two spreads to both sides: a sine is densest at its ends.
+
+    >>> wave = np.random.default_rng(1).normal(size=(1, 2560)).round(3)
+    >>> for cut in (9.0, 2.5):
+    ...     x = np.clip(wave, -cut, cut)
+    ...     said = {"low": x.min(axis=1), "high": x.max(axis=1), "mean": x.mean(axis=1), "std": x.std(axis=1)}
+    ...     found, due = piles(x, said, grain(x))
+    ...     print(int(found[0]), due[0] < 1)
+    0 True
+    39 True
+    """
+    piled, due = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    low, high, mean, std = (facts[name] for name in ("low", "high", "mean", "std"))
+    if values.shape[1] < WAVE_SAMPLES:
+        return piled, due
+    with np.errstate(invalid="ignore"):
+        asked = np.flatnonzero((high - mean >= 2 * std) & (mean - low >= 2 * std) & (std > 0))
+    some, edges = values[asked], ((low[asked, None], 1.0), (high[asked, None], -1.0))
+    width = np.maximum(std[asked] / 4, 4 * np.nan_to_num(steps[asked]))[:, None]
+    codes = np.nan_to_num(steps[asked]) / width[:, 0]
+    piled[asked], due[asked] = 0.0, 0.0
+    for edge, inwards in edges:
+        at = (some == edge).sum(axis=1)
+        near = ((some - edge) * inwards <= width).sum(axis=1) - at
+        piled[asked] += at - 1
+        due[asked] += (near + 1) * codes
+    return piled, due
 
 
 def grain(values: Floats) -> Floats:

@@ -21,6 +21,8 @@ REASONS: dict[str, str] = {
     "rate_changed": "the sampling rate is not what it was",
     "samples_dropped": "a waveform is shorter than those around it",
     "scale_changed": "the grid of the samples is not what it was: another unit, gain or sensitivity",
+    "range_changed": "the converter's range is not what it was, as its sender says: another gain",
+    "cut_off": "waveform after waveform stands on its ends: it is cut off, by a converter or an amplifier",
     "offset_changed": "the mean of a waveform moved by five of its own spreads",
     "clock_stepped": "the clock moved by whole half hours: a time zone, or summer time",
     "blocks_overlap": "a waveform begins before the one before it has ended",
@@ -44,6 +46,9 @@ class HistoryRules:
     overlap: float = 0.1  # of a block's length
     cadence: float = 0.2  # how far from even a sensor's cadence may be for its clock to be judged
     least: int = 8  # blocks from which there is a cadence
+    together: int = 8  # waveforms whose ends are counted together
+    chance: float = 1e-9  # that so many samples lie on the ends of all these
+    odd: float = 0.02  # the same of one of them, to begin or end those that are held
 
 
 def history_reasons(
@@ -65,6 +70,8 @@ def history_reasons(
             "rate_changed": _moved(mine["rate_hz"].astype(np.float64), rules.rate),
             "samples_dropped": waves & _short(mine["samples"].astype(np.float64), rules.length),
             "scale_changed": waves & _any(_moved(mine[f"{name}_grain"], rules.grain) for name in channels),
+            "range_changed": _moved(mine["full_scale"], rules.rate),
+            "cut_off": waves & _any(_cut_off(mine, name, rules) for name in channels),
             "offset_changed": waves & _any(_offset(mine, name, rules.offset) for name in channels),
             "clock_stepped": waves & _stepped(mine["start_us"], rows >= earlier, rules),
             "blocks_overlap": waves & _overlapping(mine, rules.overlap),
@@ -82,8 +89,8 @@ def by_entity(facts: pa.Table) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _needed(channels: tuple[str, ...]) -> list[str]:
-    per_channel = [f"{name}_{fact}" for name in channels for fact in ("grain", "mean", "std")]
-    return ["start_us", "end_us", "known_us", "sequence", "rate_hz", "samples", *per_channel]
+    per_channel = [f"{name}_{fact}" for name in channels for fact in ("grain", "mean", "std", "piled", "piled_due")]
+    return ["start_us", "end_us", "known_us", "sequence", "rate_hz", "samples", "full_scale", *per_channel]
 
 
 def _any(flags: Iterator[Flags]) -> Flags:
@@ -125,6 +132,40 @@ def _offset(mine: dict[str, Any], channel: str, spreads: float) -> Flags:
         return np.zeros(len(mean), dtype=bool)
     before = np.median(mean[known[:8]])
     return np.asarray(np.abs(mean - before) > spreads * np.where(np.isfinite(std), std, np.inf))
+
+
+def _cut_off(mine: dict[str, Any], channel: str, rules: HistoryRules) -> Flags:
+    """Return which waveforms are cut off: they stand on their ends, and so do those around them, beyond chance.
+
+    One wave may meet its largest value three times; eight that do not one after another. Those between two that are cut
+    off are so too, though they may have gone no further than the end.
+    """
+    flags = np.zeros(len(mine["start_us"]), dtype=bool)
+    known = np.flatnonzero(np.isfinite(mine[f"{channel}_piled"]))
+    if not len(known):
+        return flags
+    piled, due = mine[f"{channel}_piled"][known], mine[f"{channel}_piled_due"][known]
+    odd = chance_of(piled, due) < rules.odd
+    last = np.arange(1, len(known) + 1)
+    first = np.maximum(last - rules.together, 0)
+    many, expected = (np.concatenate([[0.0], np.cumsum(part)]) for part in (piled, due))
+    together = chance_of(many[last] - many[first], expected[last] - expected[first]) < rules.chance
+    for end in np.flatnonzero(together).tolist():
+        inside = first[end] + np.flatnonzero(odd[first[end] : end + 1])
+        if len(inside):
+            flags[known[inside[0] : inside[-1] + 1]] = True
+    return flags
+
+
+def chance_of(count: Floats, expected: Floats) -> Floats:
+    """Return the largest chance that so many or more come where so many are expected (Chernoff, of a Poisson law).
+
+    >>> chance_of(np.array([0.0, 1.0, 12.0]), np.array([0.5, 0.5, 0.5])).round(9).tolist()
+    [1.0, 0.824360635, 0.0]
+    """
+    expected = np.maximum(expected, 1e-3)
+    more = np.maximum(count, expected)
+    return np.asarray(np.exp(more - expected + more * np.log(expected / more)))
 
 
 def _stepped(starts: npt.NDArray[np.int64], now: Flags, rules: HistoryRules) -> Flags:

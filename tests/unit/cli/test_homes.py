@@ -22,7 +22,6 @@ from lineshaft.stores.ports import Wanted
 from lineshaft.tiles.engine import Engine
 from lineshaft.wiring import connect, refill
 from lineshaft_flink.launch import alone
-from lineshaft_governance.worker import Worker
 
 MINUTE_US = 60_000_000
 PUMPS = View(
@@ -105,14 +104,6 @@ def test_two_backfills_do_not_share_a_folder(tmp_path: Path) -> None:
 
     with alone(tmp_path):
         pass
-
-
-def test_a_worker_does_not_hear_the_terminals_interrupt() -> None:
-    """Ctrl-C ends the command, which still has batches to ask its worker about."""
-    with Worker(module="lineshaft_governance.checks.expectations", environment={}) as worker:
-        child = worker._running()  # noqa: SLF001  the process is what the claim is about
-
-        assert os.getsid(child.pid) != os.getsid(0)
 
 
 def test_numbers_beside_the_keys_reach_what_is_computed_from_them(

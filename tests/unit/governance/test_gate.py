@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,18 +145,47 @@ def test_a_check_that_cannot_be_run_did_not_fail(tmp_path: Path, worker: Worker)
     assert (checked.good.num_rows, checked.quarantined.num_rows) == (0, 100)
 
 
-def test_a_worker_that_dies_holds_the_batch_and_is_replaced(tmp_path: Path) -> None:
-    """Great Expectations killed between two batches costs nothing but a new start."""
-    with Worker(module=MODULE, environment=ENVIRONMENT) as own:
-        checkpoint = gate(tmp_path, own)
-        own.module = "lineshaft_governance.no_such_module"
-        held = checkpoint.check_batch(VIEW, batch())
-        own.module = MODULE
-        passed = checkpoint.check_batch(VIEW, batch())
+def test_a_check_that_raises_did_not_fail(tmp_path: Path, worker: Worker) -> None:
+    """Great Expectations raises over text compared with a number: nothing is known of any row."""
+    suite = SUITE + "  - {kind: between, column: asset_id, low: 0, high: 1, why: nobody looked at the column}\n"
 
-    assert held.verdict.outcome == "could_not_run"
-    assert held.good.num_rows == 0
-    assert passed.verdict.success
+    checked = gate(tmp_path, worker, suite).check_batch(VIEW, planted("rms_1m", {10: -1.0}))
+
+    outcomes = {finding.expectation: finding.outcome for finding in checked.verdict.findings}
+    assert outcomes == {
+        "rms_1m between 0 and 50 g": "failed",
+        "asset_id between 0 and 1": "could_not_run",
+    }
+    assert checked.verdict.outcome == "could_not_run"
+    assert (checked.good.num_rows, checked.quarantined.num_rows) == (0, 100)
+    reasons = checked.quarantined[REASON].to_pylist()
+    assert "rms_1m between 0 and 50 g" in reasons[10]
+    assert "could not run" in reasons[0]
+
+
+def test_a_worker_that_is_killed_costs_no_verdict(tmp_path: Path) -> None:
+    """Great Expectations killed between two batches: the next is judged by one started anew, and rightly."""
+    with Worker(module=MODULE, environment=ENVIRONMENT, alone=True) as own:
+        checkpoint = gate(tmp_path, own)
+        os.kill(own.pid(), signal.SIGKILL)
+
+        assert checkpoint.check_batch(VIEW, batch()).verdict.success
+
+
+def test_a_worker_that_cannot_be_had_holds_the_batch_and_blames_no_row(tmp_path: Path) -> None:
+    """Where it cannot start, or takes too long, every row is held as not checked."""
+    broken = Worker(module="lineshaft_governance.no_such_module", alone=True)
+    slow = Worker(module=MODULE, environment=ENVIRONMENT, alone=True, timeout_s=0.01)
+    for number, (worker, why) in enumerate([(broken, "No module named"), (slow, "no answer within 0.01 s")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with worker:
+            held = gate(folder, worker).check_batch(VIEW, planted("rms_1m", {10: -1.0}))
+
+        assert held.verdict.outcome == "could_not_run"
+        assert [finding.outcome for finding in held.verdict.findings] == ["could_not_run"]
+        assert why in held.verdict.findings[0].error
+        assert (held.good.num_rows, held.quarantined.num_rows) == (0, 100)
 
 
 def test_a_verdict_is_kept_once(tmp_path: Path, worker: Worker) -> None:
