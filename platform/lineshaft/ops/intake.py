@@ -29,6 +29,9 @@ from lineshaft.stores.whole_files import write_whole
 REMEMBERED = 8
 """Blocks of each entity whose facts are kept, for the next batch to be compared with."""
 
+DAY_US = 86_400_000_000
+LATER = "received_after_now: it says that it was received more than a day from now, which no clock error explains"
+
 Judge = Callable[[str, str, pa.Table, pa.Table], Verdict | None]
 """Judge a table by a suite over facts, one row for each of its own: (kind, name, table, facts); None: no suite."""
 
@@ -47,6 +50,8 @@ class Intake:
             return Admitted(good=blocks, held=_reasoned(blocks, []))
         facts = block_facts(blocks, source)
         said = [f"{reason}: {REASONS[reason]}" if reason else "" for reason in self._changes(source, facts)]
+        later = blocks["known_us"].to_numpy() > self.now_us + DAY_US
+        said = [LATER if ahead else text for text, ahead in zip(said, later.tolist(), strict=True)]
         verdict = self.judge("source", source.name, blocks, facts)
         if verdict is not None:
             said = _joined(said, _reasons_by_row(blocks, verdict))

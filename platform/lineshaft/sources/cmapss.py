@@ -59,6 +59,16 @@ def _read_file(file: Path, *, split: str, subset: str, epoch_us: int) -> Reading
     if not np.isfinite(rows[:, :2]).all():
         raise InputError("an engine or a cycle has no number", where=str(file), fix=RESTORE)
     units, cycles = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
+    if (rows[:, :2] != np.stack([units, cycles], axis=1)).any():
+        raise InputError("an engine or a cycle is no whole number", where=str(file), fix=RESTORE)
+    engines, places = np.unique(units, return_inverse=True)
+    begins = np.full(len(engines), np.iinfo(np.int64).max)
+    np.minimum.at(begins, places, cycles)
+    if (begins != 1).any():
+        late = int(np.argmax(begins != 1))
+        raise InputError(
+            f"engine {engines[late]} begins with cycle {begins[late]}, not 1", where=str(file), fix=RESTORE
+        )
     names = {unit: f"{subset}-{split}-{unit:03d}" for unit in np.unique(units).tolist()}
     blocks = blocks_table(
         asset_id=[names[unit] for unit in units.tolist()],

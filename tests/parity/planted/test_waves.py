@@ -53,6 +53,10 @@ WAVES: dict[str, OfWaves] = {
     "stuck sensor": still,
     "zeroed sensor": lambda waves: waves * 0,
     "clipped at one sd": clipped,
+    "clipped at three sd": lambda waves: np.clip(
+        waves, *(np.rint(k * waves.std(axis=1, keepdims=True)) for k in (-3, 3))
+    ),
+    "clipped by an amplifier, at 0.9 g": lambda waves: np.clip(waves, -900, 900),
     "NaN bursts, a fifth of each snapshot": torn,
     "dropped samples, the last value repeated": frozen,
     "calibration step of 15 %": lambda waves: waves * 1.15,
@@ -175,9 +179,6 @@ def _louder(cell: bytes) -> bytes:
 UNSEEN: dict[str, OfWaves] = {
     "sign flipped": lambda waves: -waves,
     "gain step of 15 % before the converter": lambda waves: np.rint(waves * 1.15),
-    "clipped at three sd": lambda waves: np.clip(
-        waves, *(np.rint(k * waves.std(axis=1, keepdims=True)) for k in (-3, 3))
-    ),
 }
 """What no rule on one accelerometer can tell from a machine: the wave is still one that a machine could make."""
 
@@ -192,6 +193,20 @@ def test_what_looks_like_a_machine_is_not_seen(
     caught = bench.compare(fault, "FEMTO", clean, spoilt)
 
     assert (caught.where, caught.leaks) == ("nowhere", SNAPSHOTS)
+
+
+def test_a_gain_that_the_sender_tells_of_is_seen(bench: Any, clean: Any, data_root: Path, tmp_path: Path) -> None:
+    """Where blocks say the converter's range, a gain before it is a range that changed: held until somebody looks."""
+
+    def tell(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        said = [{**row, "full_scale": 50.0 if n < 2 * HALF else 50.0 / 1.15} for n, row in enumerate(rows)]
+        return pa.Table.from_pylist(said, schema=BLOCK_SCHEMA)
+
+    folder = life(tmp_path / "femto", data_root, UNSEEN["gain step of 15 % before the converter"])
+    caught = bench.compare("gain step, told by the range", "FEMTO", clean, bench.take_in(folder, "femto", spoil=tell))
+
+    assert (caught.where, caught.leaks) == ("held", 0)
 
 
 def test_repaired_data_ends_with_the_bits_of_clean_data(
