@@ -13,11 +13,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show
-from lineshaft.cli.owners import tell_owners
+from lineshaft.cli.owners import owners_told
 from lineshaft.errors import CheckNotRunError
 from lineshaft.ops.ingest import Door, Ingested, ingest, read_rejects
 from lineshaft.ops.intake import Intake
-from lineshaft.ops.quarantine import held_batches
 from lineshaft.ops.tables import keep_tables
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.data_sets import detect, read_data_set
@@ -48,9 +47,8 @@ def ingest_command(
         if gate:
             checks = stack.enter_context(governance(parts))
             door = Intake(work=parts.work, judge=checks.intake, now_us=parts.clock.now_us())
+            stack.enter_context(owners_told(parts))
         result = take_in(parts, read_data_set(path, name=name, **options), label=name, door=door)
-        held = [one for one in held_batches(parts.work) if door is not None and one.since_us >= door.now_us]
-        tell_owners(parts, {o.name: o.reasons[0][0] for o in held}, rows={o.name: o.rows for o in held})
     show(summary(result), title=f"ingested {name}", as_json=as_json)
     if result.unchecked:
         raise typer.Exit(CheckNotRunError.exit_code)

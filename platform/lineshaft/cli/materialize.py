@@ -10,6 +10,7 @@ import typer
 
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import notes, show, underway
+from lineshaft.cli.owners import owners_told
 from lineshaft.cli.repo import table_version
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import CheckNotRunError, InputError
@@ -58,7 +59,8 @@ def land(
     stopping = stopped_by_signal() if every else None
     with connect() as parts, gated_target(parts) as target:
         while True:
-            result = land_waiting(parts, target)
+            with owners_told(parts):
+                result = land_waiting(parts, target)
             if stopping is None or result.rows:
                 show(result_rows(result), title="pushed rows landed", as_json=as_json)
             if stopping is None and result.unchecked:
@@ -115,7 +117,7 @@ def run_backfill(parts: Parts, views: Sequence[View], *, assets: Sequence[str] =
     if not views:
         return JobResult()
     telling = materializing(parts.settings, "backfill", views, offline=parts.offline, clock=parts.clock)
-    with telling, gated_target(parts, checked=checked) as target, told() as report:
+    with telling, owners_told(parts), gated_target(parts, checked=checked) as target, told() as report:
         done = jobs().backfill(views, target=target, assets=assets, report=report)
     if not assets:
         note_pace(parts.work, done)

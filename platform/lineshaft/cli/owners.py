@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lineshaft.ops.held_words import machines, sentence
+from lineshaft.ops.quarantine import held_batches, held_paths
 from lineshaft.registry.alerts import Alert, episode_id
 from lineshaft.serving.alert_routes import deliver, routes_of
 from lineshaft.wiring import Parts
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +25,30 @@ class CheckpointAlert(Alert):
         """Return what speaks."""
         return f"the checkpoint of {self.model}"
 
+    @property
+    def told(self) -> str:
+        """Return what, of which machine, why, and what to do."""
+        return self.because[0][0] if self.because else ""
 
-def tell_owners(parts: Parts, held: Mapping[str, str], *, rows: Mapping[str, int] | None = None) -> dict[str, str]:
-    """Send an alert for each view, source or table with the reason why rows of it are held.
+
+@contextmanager
+def owners_told(parts: Parts) -> Iterator[None]:
+    """Tell owners of each batch that comes to be held meanwhile, once, whatever else happens."""
+    before = held_paths(parts.work)
+    try:
+        yield
+    finally:
+        for held in held_batches(parts.work, but=before):
+            of = machines(held)
+            said = sentence(held, assets=of)
+            logger.warning("%s", said)
+            tell_owners(parts, {held.name: said}, rows={held.name: held.rows}, assets=of)
+
+
+def tell_owners(
+    parts: Parts, held: Mapping[str, str], *, rows: Mapping[str, int] | None = None, assets: Sequence[str] = ()
+) -> dict[str, str]:
+    """Send an alert for each view, source or table with what is wrong with rows of it.
 
     Where no routes are set nobody is told but the log, by the checkpoint itself. Returns what became of each route.
     """
@@ -32,14 +59,14 @@ def tell_owners(parts: Parts, held: Mapping[str, str], *, rows: Mapping[str, int
     owners |= {view.source.name: view.owner for view in parts.catalog.views()}
     routes, became = routes_of(setting.get_secret_value()), dict[str, str]()
     for name, why in held.items():
-        entity = {"of": name, "owner": owners.get(name) or "nobody"}
+        entity = {"of": name, "owner": owners.get(name) or "nobody"} | ({"asset_id": assets[0]} if assets else {})
         now_us, count = parts.clock.now_us(), float((rows or {}).get(name, 1))
         alert = CheckpointAlert(
             id=episode_id(parts.settings.project, name, entity, now_us),
             project=parts.settings.project,
             model=name,
             number=0,
-            asset_id=name,
+            asset_id=assets[0] if assets else name,
             entity=entity,
             at_us=now_us,
             raised_us=now_us,

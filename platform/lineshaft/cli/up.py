@@ -17,6 +17,7 @@ from lineshaft.cli.alerts import alerting_beside
 from lineshaft.cli.app import app
 from lineshaft.cli.checks import check_every
 from lineshaft.cli.output import console, notes
+from lineshaft.cli.owners import owners_told
 from lineshaft.cli.ports import http_ports
 from lineshaft.cli.web import admin_page, stopped_by_signal
 from lineshaft.ops.inbox import write_blocks_file
@@ -88,7 +89,8 @@ def up(
         else:
             with gated_target(parts) as target:
                 while not stopping.wait(COMMIT_EVERY_S):
-                    land_waiting(parts, target)
+                    with owners_told(parts):
+                        land_waiting(parts, target)
     console.print("stopped")
 
 
@@ -108,13 +110,15 @@ def run_stream_until(
         console.print("stream job   running")
         seen = 0
         while not stopping.wait(COMMIT_EVERY_S):
-            land_waiting(parts, target)
-            result = running.commit()
+            with owners_told(parts):
+                land_waiting(parts, target)
+                result = running.commit()
             rows = sum(result.rows.values())
             if rows != seen:
                 notes.print(f"{rows:,} feature rows committed, {sum(result.quarantined.values()):,} quarantined")
                 seen = rows
-        running.stop()
+        with owners_told(parts):
+            running.stop()
 
 
 def feed(parts: Parts, machines: int, folder: Path, stopping: threading.Event) -> None:

@@ -91,10 +91,14 @@ class Held:
         return pq.read_table(self.path, partitioning=None)
 
 
-def held_batches(work: Path) -> list[Held]:
-    """Return every batch that waits for a decision, oldest first."""
-    paths = (work / "quarantine").glob("*/[!.]*.parquet")
-    return sorted((_held(path) for path in paths), key=lambda one: (one.since_us, one.id))
+def held_paths(work: Path) -> frozenset[Path]:
+    """Return the file of every batch that waits for a decision."""
+    return frozenset((work / "quarantine").glob("*/[!.]*.parquet"))
+
+
+def held_batches(work: Path, *, but: frozenset[Path] = frozenset()) -> list[Held]:
+    """Return every batch that waits for a decision, oldest first, without those whose files are named."""
+    return sorted((_held(path) for path in held_paths(work) - but), key=lambda one: (one.since_us, one.id))
 
 
 def find_held(work: Path, name: str) -> Held:

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from lineshaft.clock import Clock
-from lineshaft.errors import CorruptError
-from lineshaft.ops.jobs import Gate
+from lineshaft.errors import CheckNotRunError, CorruptError
+from lineshaft.ops.jobs import COULD_NOT_RUN, Gate
 from lineshaft.ops.landing import land
 from lineshaft.ops.quarantine import (
     DISCARDED,
@@ -73,7 +73,8 @@ class Keeper:
     def release(self, held: Held, *, actor: str, reason: str) -> Decision:
         """Let a batch in after all; the decision is written down when all is done, and a release cut off is repeated.
 
-        Raises `NotFoundError` where its view or source is not declared any more.
+        Raises `NotFoundError` where its view or source is not declared any more, and `CheckNotRunError` where rows that
+        follow from it could not be checked: it is held still then, and can be released again.
         """
         table = held.table()
         rows = table.drop_columns([REASON])
@@ -117,6 +118,9 @@ class Keeper:
         fresh = unlike(view, rows, stored)
         if fresh.num_rows and self.gate is not None:
             verdict = self.gate(view, fresh)
+            if verdict.outcome == COULD_NOT_RUN:
+                what = f"the rows of {view.ref} that follow from what is released could not be checked"
+                raise CheckNotRunError(what, fix="mend the checkpoint and release it again; it is held still")
             fresh = verdict.good
             keep_aside(verdict.quarantined, quarantine_folder(self.work, view), batch)
         if not fresh.num_rows:

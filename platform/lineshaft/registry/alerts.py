@@ -48,6 +48,11 @@ class Alert:
         """Return `model@number`."""
         return f"{self.model}@{self.number}"
 
+    @property
+    def told(self) -> str:
+        """Return the alert in a sentence of its own; nothing where its figures say it."""
+        return ""
+
 
 class Answer(StrEnum):
     """What somebody says of an alert who looked at what it is about."""

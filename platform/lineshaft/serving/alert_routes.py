@@ -53,6 +53,8 @@ def payload(alert: Alert) -> dict[str, Any]:
 
 def headline(alert: Alert) -> str:
     """Return an alert in a line."""
+    if alert.told:
+        return alert.told
     where = ", ".join(str(value) for value in alert.entity.values())
     because = "; ".join(f"{name} {value:.4g}" for name, value, _ in alert.because[:3])
     said = f"{where}: {alert.version} says {alert.score:.4g} (threshold {alert.threshold:.4g}) at {_iso(alert.at_us)}"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from lineshaft.ops.quarantine import held_batches
 from lineshaft.settings import Settings
 from lineshaft.specs import Feature, Source, View
 from lineshaft.stores.ports import Wanted
@@ -64,3 +66,26 @@ def test_pushed_rows_pass_the_checkpoint_or_are_taken_back(tmp_path: Path, lines
     assert before.rows["level"].to_pylist() == [1.5, float("inf")]
     assert after.rows["level"].to_pylist() == [1.5, None]
     assert (stored["asset_id"].to_pylist(), stored["level"].to_pylist()) == (["good"], [1.5])
+
+
+def test_an_owner_is_told_of_pushed_rows_that_are_held(
+    tmp_path: Path, lineshaft: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop that lands says in one sentence what is held, of which machine, why, and how it is let in; once."""
+    home, policies = tmp_path / "home", Path(__file__).parents[3] / "governance"
+    columns: dict[str, list[Any]] = {"asset_id": ["pump-7"], "event_time": ["2026-01-01"], "level": ["inf"]}
+    with connect(Settings(home=home, policies=policies), keep_online=False) as parts:
+        parts.catalog.apply(Given(), actor="test")
+        pushes = handlers(parts).row_pushes
+        assert pushes is not None
+        pushes.push("lab", columns)
+        for _ in range(2):
+            lineshaft("land", "--json", at=home)
+        (held,) = held_batches(parts.work)
+
+    (said,) = [text for text in caplog.messages if "held and not used" in text]
+    assert said == (
+        "1 feature row of view lab, machine pump-7, is held and not used: every feature is null or finite. "
+        f"Look: lineshaft quarantine show {held.id}. "
+        f'If right: lineshaft quarantine release {held.id} --reason "why"'
+    )

@@ -15,11 +15,18 @@ import numpy as np
 import pytest
 
 from lineshaft.cli.checks import check_every
+from lineshaft.cli.owners import CheckpointAlert
+from lineshaft.serving.alert_routes import headline
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.wiring import connect
 
 SNAPSHOTS = 20
+FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("id", "project", "model", "asset_id"), "a"),
+    **dict.fromkeys(("number", "at_us", "raised_us", "score", "threshold"), 0),
+    "entity": {},
+}
 
 
 class Given:
@@ -134,13 +141,22 @@ def test_an_owner_is_told_by_the_routes_of_alerts(
     with http.server.HTTPServer(("127.0.0.1", 0), Pager) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("LINESHAFT_ALERT_ROUTES", f"http://127.0.0.1:{server.server_port}/hook")
-        lineshaft("ingest", str(life(tmp_path / "femto", 9.80665)), at=own)
+        folder = str(life(tmp_path / "femto", 9.80665))
+        for _ in range(2):  # what is held already is told of once
+            lineshaft("ingest", folder, at=own)
+        (listed,) = lineshaft("quarantine", "list", "--json", at=own).rows
         server.shutdown()
 
     (alert,) = heard
-    assert alert["entity"] == {"of": "vibration_blocks", "owner": "nobody"}
+    assert alert["entity"] == {"of": "vibration_blocks", "owner": "nobody", "asset_id": "Bearing3_1"}
     assert alert["model"] == "the checkpoint of vibration_blocks"
-    assert (alert["score"], alert["because"][0]["feature"][:13]) == (20.0, "scale_changed")
+    said = alert["because"][0]["feature"]
+    assert alert["score"] == 20.0
+    assert said.startswith(
+        "20 blocks of source vibration_blocks, machine Bearing3_1, are held and not used: scale_changed"
+    )
+    assert f"lineshaft quarantine release {listed['batch']}" in said
+    assert headline(CheckpointAlert(**FIELDS, because=((said, 20.0, 0.0),))) == said
 
 
 def test_suites_are_generated_from_declarations_and_held_against_them(own: Path, lineshaft: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 from lineshaft.clock import ManualClock
-from lineshaft.errors import CorruptError, InputError, NotFoundError
-from lineshaft.ops.jobs import Gate, Verdict
+from lineshaft.errors import CheckNotRunError, CorruptError, InputError, NotFoundError
+from lineshaft.ops.jobs import COULD_NOT_RUN, Gate, Verdict
 from lineshaft.ops.landing import land
 from lineshaft.ops.quarantine import (
     find_held,
@@ -257,3 +257,26 @@ def test_who_decided_what_and_why_is_written_down_and_cannot_be_changed_unseen(t
         with pytest.raises(CorruptError, match="was altered"):
             decisions(ours.work)
     assert json.loads(first)["previous"] == ""
+
+
+def test_a_release_whose_rows_cannot_be_checked_decides_nothing(tmp_path: Path, server: str) -> None:
+    """The checkpoint is broken: the batch is held still, nothing is written down, and the next release does it all."""
+
+    def broken(_view: View, rows: pa.Table) -> Verdict:
+        held = rows.append_column("reason", pa.array(["could not run"] * rows.num_rows))
+        return Verdict(good=rows.slice(0, 0), quarantined=held, outcome=COULD_NOT_RUN)
+
+    ours, clean = plant(tmp_path / "ours", server, broken), plant(tmp_path / "clean", server)
+    ours.offline.write_blocks(SOURCE, blocks().slice(0, 24), batch="first")
+    ours.backfill()
+    keep_aside(reasoned(blocks().slice(24)), quarantine_folder(ours.work, of_source(SOURCE.name)), "second")
+    (held,) = held_batches(ours.work)
+
+    with pytest.raises(CheckNotRunError, match="could not be checked"):
+        ours.keeper.release(held, actor="ana", reason="right after all")
+
+    assert (held_batches(ours.work), decisions(ours.work)) == ([held], [])
+    replace(ours.keeper, gate=None).release(held, actor="ana", reason="right after all")
+    clean.offline.write_blocks(SOURCE, blocks(), batch="all")
+    clean.backfill()
+    assert_same(ours, clean)
