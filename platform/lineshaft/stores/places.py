@@ -51,6 +51,11 @@ class Places:
         known = self.all(keys)
         return np.array([self._of(key) for key in keys], np.intp) if known is None else known
 
+    def hand_over(self, key: bytes, to: bytes) -> None:
+        """Give the place of a key to one that has none."""
+        place = self._place[to] = self._place.pop(key)
+        self.owner[place] = to
+
     def grown(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """Return a matrix with as many rows as `size`, zeros below; itself if it has them."""
         if len(matrix) == self.size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from itertools import compress
 
@@ -14,11 +14,14 @@ from lineshaft.stores.online_rows import ViewCodec
 from lineshaft.stores.places import Places
 from lineshaft.stores.ports import Found
 
+_ABSENT_SHARE = 10
+
 
 class Shelf:
     """The rows of one view: packed and checked, one under the other, found by their keys.
 
-    At most `most` rows are held; the one that was put first goes first.
+    At most `most` rows are held; the one that was put first goes first. Of keys that have no row a tenth of that is
+    held: there is no end of names that nobody has heard of, and they are not to push rows out.
     """
 
     def __init__(self, width: int, *, most: int) -> None:
@@ -27,6 +30,8 @@ class Shelf:
         self._rows = np.empty((size, width), np.uint8)
         self._status = np.empty(size, np.int8)
         self._fresh = np.zeros(size, np.uint8)
+        self._absent = deque[bytes]()
+        self._most_absent = max(1, most // _ABSENT_SHARE)
         self.changes = 0
 
     def __len__(self) -> int:
@@ -90,12 +95,24 @@ class Shelf:
             known = np.array([-1 if place is None else place for place in self._places.some(keys)], np.intp)
             same = (self._rows[known] == rows).all(axis=1) & (self._status[known] == status)
             fresh = (known >= 0) & (self._fresh[known] == 1) & same
+        for key in compress(keys, (status == Status.NOT_FOUND).tolist()):
+            if key not in self._places:
+                self._hold_absent(key)
         at = self._places.give(keys)
         if len(self._rows) < self._places.size:
             self._rows, self._status = self._places.grown(self._rows), self._places.grown(self._status)
             self._fresh = self._places.grown(self._fresh)
         self._rows[at], self._status[at] = rows, status
         self._fresh[at] = fresh
+
+    def _hold_absent(self, key: bytes) -> None:
+        """Make room for a key without a row, where there are as many as may be in the place of the one put first."""
+        if len(self._absent) == self._most_absent:
+            oldest = self._absent.popleft()
+            place = self._places.get(oldest)
+            if place is not None and self._status[place] == Status.NOT_FOUND:  # it may have got a row
+                self._places.hand_over(oldest, key)
+        self._absent.append(key)
 
     def doubtful(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return those of the keys whose rows are not here or not fresh."""

@@ -47,3 +47,21 @@ def test_a_shelf_holds_the_last_of_each_and_no_more_than_it_may(
         assert all(gone for key, gone in zip(keys, absent, strict=True) if key in doubted or key not in last)
         if what == "put":
             assert not absent[-1]  # earlier ones may have had to make room
+
+
+def test_names_that_nobody_has_heard_of_push_no_row_out() -> None:
+    """However many keys without a row are asked for, a tenth of the room is theirs; one that gets a row has it."""
+    shelf, rows = Shelf(4, most=100), [b"row%d" % i for i in range(50)]
+    shelf.put(rows, np.zeros((50, 4), np.uint8), np.full(50, P, np.int8))
+
+    for turn in range(100):
+        names = [b"name%d-%d" % (turn, i) for i in range(5)]
+        shelf.put(names, np.zeros((5, 4), np.uint8), np.full(5, Status.NOT_FOUND, np.int8))
+        if turn == 50:
+            shelf.put(names[:1], np.ones((1, 4), np.uint8), np.full(1, P, np.int8))
+
+    places, missing = shelf.find([*rows, b"name50-0", *names])
+    assert missing == []
+    assert shelf.take(places)[1].tolist() == [P] * 51 + [Status.NOT_FOUND] * 5
+    assert len(shelf) == 50 + 1 + 10
+    assert shelf.find([b"name50-1", b"name0-0"])[0] == [None, None]
