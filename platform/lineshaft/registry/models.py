@@ -31,7 +31,7 @@ from lineshaft.registry.records import (
 )
 from lineshaft.registry.sites import refuse_site
 from lineshaft.registry.tables import APPROVAL, EVIDENCE, MODEL, PIN, VERDICT, VERSION
-from lineshaft.registry.versions import approvals_of, verdict_values, version_of, version_values, versions_of
+from lineshaft.registry.versions import approvals_of, verdict_values, version_of, version_values
 from lineshaft.specs import Evidence
 from lineshaft.specs.evidence import overall
 
@@ -65,7 +65,7 @@ class ModelRegistry(RegistryReader):
             pins = [{"model": candidate.model, "number": number, **asdict(pin)} for pin in candidate.pins]
             if pins:
                 connection.execute(insert(PIN), pins)
-            version = versions_of(connection, candidate.model)[0]
+            version = version_of(connection, candidate.model, number)
             told = {"action": "register", "before": "", "after": State.REGISTERED, "evidence": evidence(version)}
             line = ledger.Line(**told, actor=actor, reason=reason)
             head = ledger.append(connection, candidate.model, number, line, at_us=now)

@@ -26,6 +26,7 @@ from lineshaft.registry.records import (
     Transition,
     Verdict,
 )
+from lineshaft.registry.reigns import Reigns, reigns
 from lineshaft.registry.sites import Sites
 from lineshaft.registry.tables import ASSIGNMENT, GENERATION, MODEL, VERSION
 from lineshaft.registry.versions import approvals_of, evidence_of, verdicts_of, version_of, versions_of
@@ -115,6 +116,11 @@ class RegistryReader:
         """Return who held which slot where and when, newest first."""
         with connected(self.engine) as connection:
             return slots.assignments(connection, model)
+
+    def reigns(self, environment: str, model: str | None = None) -> dict[str, Reigns]:
+        """Return by model who held its slots of an environment, of one model where it is named."""
+        with connected(self.engine) as connection:
+            return reigns(connection, environment, model)
 
     def verdicts(self, model: str, number: int) -> list[Verdict]:
         """Return what the gates said of a version, newest first."""

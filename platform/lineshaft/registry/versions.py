@@ -39,17 +39,20 @@ def version_values(candidate: Candidate, number: int, digest: str, actor: str, n
     }
 
 
-def versions_of(connection: Connection, model: str) -> list[ModelVersion]:
-    """Read the versions of a model, newest first."""
-    query = select(VERSION, MODEL.c.task).join(MODEL, MODEL.c.name == VERSION.c.model)
-    rows = connection.execute(query.where(VERSION.c.model == model).order_by(VERSION.c.number.desc())).all()
-    pins = connection.execute(select(PIN).where(PIN.c.model == model).order_by(PIN.c.view)).all()
+def versions_of(connection: Connection, model: str, number: int | None = None) -> list[ModelVersion]:
+    """Read the versions of a model, newest first; one of them where it is named."""
+    query = select(VERSION, MODEL.c.task).join(MODEL, MODEL.c.name == VERSION.c.model).where(VERSION.c.model == model)
+    pinned = select(PIN).where(PIN.c.model == model)
+    if number is not None:
+        query, pinned = query.where(VERSION.c.number == number), pinned.where(PIN.c.number == number)
+    rows = connection.execute(query.order_by(VERSION.c.number.desc())).all()
+    pins = connection.execute(pinned.order_by(PIN.c.view)).all()
     return [_version(row, [pin for pin in pins if pin.number == row.number]) for row in rows]
 
 
 def version_of(connection: Connection, model: str, number: int) -> ModelVersion:
     """Read one version; NotFoundError where there is none."""
-    found = [version for version in versions_of(connection, model) if version.number == number]
+    found = versions_of(connection, model, number)
     if not found:
         raise NotFoundError(f"model {model!r} has no version {number}", fix="see `lineshaft models`")
     return found[0]

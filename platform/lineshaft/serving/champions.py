@@ -1,7 +1,9 @@
 """Who answers for each model of an environment: followed from the registry beside the calls, swapped in one step.
 
 A call takes whoever stands at its moment and never waits for the registry, a file or an import. Versions are loaded
-and proven on their golden rows before they stand, and the champion before each is kept: a rollback changes a pointer.
+and proven on their golden rows before they stand, and who stood last is kept: to go back, or forth again, changes a
+pointer. A look asks the registry three things at most, however many models there are and however long their history,
+and loads models one by one, each swapped in by itself: what loads nothing waits for nobody else's model.
 """
 
 from __future__ import annotations
@@ -10,18 +12,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from lineshaft.errors import CorruptError, LineshaftError, NotFoundError, UnavailableError
 from lineshaft.models.columns import service_features
 from lineshaft.registry.models import ModelRegistry
-from lineshaft.registry.records import Assignment, Experiment, ModelVersion, Slot, State
+from lineshaft.registry.records import Experiment, ModelVersion, Slot, State
+from lineshaft.registry.reigns import Reigns
 from lineshaft.serving.standing import Ready, Standing
 from lineshaft.specs import Service
 
 _LOG = logging.getLogger(__name__)
 
-POLL_S = 0.25
+POLL_S = 0.1
 """How often, in seconds, the registry is asked whether an assignment changed."""
 _AGAIN_S = 10.0
 """After how long a version that could not be used is tried again: its file may have been restored."""
@@ -68,6 +72,7 @@ class Champions:
     recall: Callable[[], Mapping[str, Standing]] | None = None
     generation: int = -1
     _standing: Mapping[str, Standing] = field(default_factory=dict)
+    _last: dict[str, tuple[Ready, ...]] = field(default_factory=dict)  # by model, who stood until the last change
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -80,7 +85,7 @@ class Champions:
         standing = self._standing.get(model)
         if standing is None:
             with self._changing:
-                standing = self._stand(model)
+                standing = self._stand(model, self.registry.reigns(self.environment, model).get(model, {}))
                 self._standing = {**self._standing, model: standing}
         return standing
 
@@ -105,15 +110,15 @@ class Champions:
     def look(self, *, again: bool = False) -> bool:
         """Ask the registry; load what changed (with `again`, also what could not be used), and swap. Tell if so.
 
-        Raises `UnavailableError` if the registry does not answer; nothing changes then.
+        Raises `UnavailableError` if the registry does not answer; whom it did not tell of goes on.
         """
         with self._changing:
             generation = self.registry.generation(self.environment)
             again = again and any(one.passed_over for one in self._standing.values())
             if generation == self.generation and not again:
                 return False
-            names = {one.name for one in self.registry.models() if self.environment in one.champions}
-            self._standing = dict(self._stand_all(sorted(names | self._standing.keys())))
+            while not self._stand_all(generation):
+                generation = self.registry.generation(self.environment)
             self.generation = generation
         if self.told is not None:
             self.told(generation, self._standing)
@@ -136,50 +141,71 @@ class Champions:
         except Exception:  # noqa: BLE001 - a fault nobody thought of must not end the following
             _LOG.exception("champions stay as they are")
 
-    def _stand_all(self, models: Iterable[str]) -> Iterable[tuple[str, Standing]]:
-        for model in models:
+    def _stand_all(self, generation: int) -> bool:
+        """Swap in who is to answer for each model; tell whether all were done before another generation came."""
+        held = self.registry.reigns(self.environment)
+        names = {model for model, reigns in held.items() if reigns.get(("", Slot.CHAMPION))} | self._standing.keys()
+        reading = False
+        for unread, model in sorted((self._is_unread(model, held.get(model, {})), model) for model in names):
+            if reading and self.registry.generation(self.environment) != generation:
+                return False  # what loads nothing must not wait until all else is loaded
             try:
-                yield model, self._stand(model)
+                self._standing = {**self._standing, model: self._stand(model, held.get(model, {}))}
             except UnavailableError:
                 raise
             except LineshaftError as error:
                 _LOG.error("nobody answers for %s: %s", model, error.what)
-                if model in self._standing:
-                    yield model, self._standing[model]
+            reading = reading or unread
+        return True
 
-    def _stand(self, model: str) -> Standing:
+    def _known(self, model: str) -> dict[int, Ready]:
+        """Return by number the versions of a model that are in memory."""
+        standing = self._standing.get(model)
+        stands = () if standing is None else standing.all()
+        return {one.version.number: one for one in (*self._last.get(model, ()), *stands)}
+
+    def _is_unread(self, model: str, reigns: Reigns) -> bool:
+        """Tell whether some version has to be loaded that is to answer now."""
+        known = self._known(model)
+        return any(one.open and one.number not in known for held in reigns.values() for one in held)
+
+    def _stand(self, model: str, reigns: Reigns) -> Standing:
         """Return who is to answer for a model, and who at sites that have slots of their own."""
-        held = [one for one in self.registry.assignments(model) if one.environment == self.environment]
         before = self._standing.get(model)
-        general = self._place(model, held, "", before)
-        sites = sorted({one.site for one in held if one.site and one.valid_to_us is None})
-        if not sites:
-            return general
-        return replace(
-            general,
-            sites={site: self._place(model, held, site, before) for site in sites},
-            placed=self.registry.sites.placed(self.environment),
-        )
+        general = self._place(model, reigns, "", before)
+        sites = sorted({site for (site, _), held in reigns.items() if site and held[-1].open})
+        if sites:
+            general = replace(
+                general,
+                sites={site: self._place(model, reigns, site, before) for site in sites},
+                placed=self.registry.sites.placed(self.environment),
+            )
+        if before is not None:
+            numbers = {one.version.number for one in general.all()}
+            left = tuple(one for one in before.all() if one.version.number not in numbers)
+            self._last[model] = left or self._last.get(model, ())
+        return general
 
-    def _place(self, model: str, held: Sequence[Assignment], site: str, before: Standing | None) -> Standing:
+    def _place(self, model: str, reigns: Reigns, site: str, before: Standing | None) -> Standing:
         """Return who is to answer at a place: its champion, or where that cannot be used one before it."""
-        own = [one for one in held if one.site == site]
-        general = own if not site else [one for one in held if not one.site]
-        reigns = [one.number for one in reversed(general) if one.slot is Slot.CHAMPION]
-        if any(one.slot is Slot.CHAMPION and one.valid_to_us is None for one in own) and site:
-            reigns += [one.number for one in reversed(own) if one.slot is Slot.CHAMPION]
-        numbers = succession(reigns)
+        champions = list(reigns.get(("", Slot.CHAMPION), ()))
+        own = reigns.get((site, Slot.CHAMPION), ())
+        if site and own and own[-1].open:
+            champions += own
+        numbers = succession(one.number for one in champions)
         if not numbers:
             what = f"model {model!r} has no champion in {self.environment!r}"
             raise NotFoundError(what, fix=f"promote a version of {model}")
-        found, fault = self._usable(model, numbers, before)
+        found, fault = self._usable(model, numbers, {one.number for one in champions if one.state is State.VALIDATED})
         if not found and before is not None:
             found = [before.ready]
         if not found:
             raise CorruptError(f"no version of {model!r} can be used: {fault}", fix="promote another version")
-        open_ = {one.slot: one.number for one in (*general, *own) if one.valid_to_us is None}
-        others = {slot: self._usable(model, [n], before)[0] for slot, n in open_.items() if slot is not Slot.CHAMPION}
-        ready_others: dict[Slot, Ready] = {slot: one[0] for slot, one in others.items() if one}
+        ready_others: dict[Slot, Ready] = {}
+        for slot in (Slot.CHALLENGER, Slot.SHADOW):
+            held = reigns.get((site, slot), ()) or reigns.get(("", slot), ())
+            for ready in self._usable(model, [held[-1].number], set())[0] if held else ():
+                ready_others[slot] = ready
         return Standing(
             ready=found[0],
             reserve=found[1] if len(found) > 1 else None,
@@ -190,24 +216,24 @@ class Champions:
 
     def _trial(self, model: str, challenger: Ready | None) -> Experiment | None:
         """Return the experiment that routes, if its challenger is who holds the slot; sites are left out of it."""
-        trial = self.registry.experiments.running(model, self.environment)
+        trial = None if challenger is None else self.registry.experiments.running(model, self.environment)
         if trial is None or challenger is None or challenger.version.number != trial.challenger:
             return None
         return trial
 
-    def _usable(self, model: str, numbers: Sequence[int], before: Standing | None) -> tuple[list[Ready], str]:
+    def _usable(self, model: str, numbers: Sequence[int], validated: AbstractSet[int]) -> tuple[list[Ready], str]:
         """Return the first two versions that can be used, and what was wrong with the first that cannot.
 
         After the first, a version that was rejected or retired since is passed by.
         """
-        known = {} if before is None else {one.version.number: one for one in before.all()}
+        known = self._known(model)
         found: list[Ready] = []
         fault = ""
         for number in numbers:
+            if number != numbers[0] and number not in validated:
+                continue
             try:
-                version = self.registry.get(model, number)
-                if number == numbers[0] or version.state is State.VALIDATED:
-                    found.append(known.get(number) or self.read(self.registry, version))
+                found.append(known.get(number) or self.read(self.registry, self.registry.get(model, number)))
             except UnavailableError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, who stands before it goes on

@@ -87,9 +87,11 @@ def run(mlflow_python: Path) -> Callable[..., dict[str, Any]]:
     def run_in(script: str, *arguments: str, timeout_s: float = 240) -> dict[str, Any]:
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # noqa: TID251 - a child's
         environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
+        environ |= {"MLFLOW_LOGGING_LEVEL": "ERROR"}
         command = [str(mlflow_python), "-W", "ignore", str(Path(__file__).parent / script), *arguments]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+        # What is said on the way is shown: by -s at once, by a failure in the end.
+        done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, timeout=timeout_s, check=False)
+        assert done.returncode == 0, done.stdout[-3000:]
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 

@@ -99,7 +99,13 @@ def mlflow_server(folder: str) -> str:
     }
     os.environ.update(settings)  # noqa: TID251 - MLflow's settings, in a process of its own
     from mlflow.server import app
+    from sqlalchemy import Engine, event
     from werkzeug.serving import WSGIRequestHandler, make_server
+
+    def unhurried(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")  # what a power cut would leave is not compared
+
+    event.listen(Engine, "connect", unhurried)
 
     class Quiet(WSGIRequestHandler):  # type: ignore[misc]
         """Log no request."""

@@ -13,6 +13,7 @@ from lineshaft.interop.mlflow_registry import MlflowRegistry
 
 pytestmark = pytest.mark.heavy
 ACTS = int(os.environ.get("MLFLOW_ACTS", "1500"))  # noqa: TID251 - how long a proof may take is its caller's choice
+SEEDS = os.environ.get("MLFLOW_SEEDS", "11").split(",")  # noqa: TID251 - and so is what is drawn
 Run = Callable[..., dict[str, Any]]
 
 
@@ -39,11 +40,12 @@ def test_what_people_do_with_the_client_works(address: str, registry: MlflowRegi
     assert registry.annotations.registry.get("pinned", 1).pins[0].view == "pump"
 
 
-@pytest.mark.timeout(3600)
-def test_random_acts_end_as_on_mlflows_own_store(address: str, run: Run, tmp_path: Path) -> None:
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_acts_end_as_on_mlflows_own_store(seed: str, address: str, run: Run, tmp_path: Path) -> None:
     """Random acts through MLflow's client end alike on its SQL store and here, but for what is documented."""
-    found = run("differential.py", address, "11", str(ACTS), str(tmp_path), timeout_s=3500)
-    print(found)  # noqa: T201 - the figures, for whoever runs it with -s
+    found = run("differential.py", address, seed, str(ACTS), str(tmp_path), timeout_s=7000)
+    print(f"seed {seed}", found)  # noqa: T201 - the figures, for whoever runs it with -s
 
     assert found["differences"] == []
     assert found["acts"] == ACTS

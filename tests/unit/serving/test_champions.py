@@ -144,7 +144,7 @@ def test_nothing_is_asked_of_the_registry_by_a_call(shop: Shop, monkeypatch: pyt
     def away(*_: object) -> int:
         raise UnavailableError("the registry's database did not answer")
 
-    for name in ("generation", "assignments", "get", "models"):
+    for name in ("generation", "reigns", "get"):
         monkeypatch.setattr(ModelRegistry, name, away)
 
     assert number(champions) == 1
@@ -175,6 +175,9 @@ def test_a_rollback_loads_nothing(shop: Shop) -> None:
     assert read == [1, 2]
     assert champions.of("wear").ready is first
     assert not champions.look()
+    shop.promote(2)
+    champions.look()
+    assert (read, number(champions)) == ([1, 2], 2), "and forth again neither"
 
 
 def test_a_champion_that_cannot_be_used_is_passed_over_and_tried_again(
