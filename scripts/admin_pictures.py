@@ -33,9 +33,9 @@ PICTURES = {
 def main() -> None:
     """Draw each page in full."""
     site_of_tests = tests_own()
-    clock = ManualClock(time_us=site_of_tests.START_US + 241 * site_of_tests.MINUTE_US)
+    clock = ManualClock(time_us=site_of_tests.CLOCK_US)
     with tempfile.TemporaryDirectory() as folder:
-        parts = site_of_tests.fill(Path(folder), clock)
+        parts = site_of_tests.PLANT.fill(Path(folder), clock)
         with site_of_tests.served(parts, Path(folder)) as site, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=site_of_tests.CHROMIUM, args=list(site_of_tests.FLAGS))
             first = browser.new_context()

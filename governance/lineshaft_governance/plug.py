@@ -13,18 +13,20 @@ from lineshaft.access.guard import Guard
 from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
-from lineshaft.ops.drift_check import Checked
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.alerts import AlertBook
+from lineshaft.registry.drifts import drift_book
 from lineshaft.registry.records import ModelVersion
+from lineshaft.registry.scores import ScoreBook
 from lineshaft.specs import Source, View, row_schema
+from lineshaft.wiring.drifting import run_report
+from lineshaft.wiring.writing import gate_of, keeper
 from lineshaft_governance.cards.card import card, render
 from lineshaft_governance.checks.contract import contract_yaml, gaps, source_yaml
 from lineshaft_governance.checks.gate import Gate, Gated, Subject
 from lineshaft_governance.checks.suites import NOT_FINITE
 from lineshaft_governance.checks.training import training_suite
-from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker, remember
-from lineshaft_governance.drift.kept import keep
+from lineshaft_governance.drift.check import Window, check_drift, draw_report, open_worker
 from lineshaft_governance.drift.policy import DriftPolicies, drift_policies
 from lineshaft_governance.policies import promotion_policies, promotion_policy
 from lineshaft_governance.results import ResultFolder
@@ -97,17 +99,12 @@ class GovernanceParts:
             check = draw_report(check, old, new, folder=self.folder / "drift", worker=worker)
         finally:
             worker.close()
-            remember(check, self.results)  # the figures stand, whether or not the report could be drawn
         lines = [{"model": model, **asdict(one)} for one in check.features]
         return lines, self.folder / "drift" / check.report
 
     def drift_policies(self, model: str = "") -> DriftPolicies:
         """Return how drift of a model is told, and what follows from it."""
         return drift_policies(self.policies / "policies", model)
-
-    def keep_drift(self, found: Checked) -> None:
-        """Keep a check for the admin page."""
-        keep(found, self.drift_policies(found.window.model).check, self.results)
 
     def web(self, parts: Any, *, guard: Guard | None, encrypted: bool, alerts: AlertBook) -> Any:
         """Return the admin page over the connected parts (`lineshaft.wiring.Parts`)."""
@@ -124,6 +121,11 @@ class GovernanceParts:
             project=settings.project,
             home=settings.home,
             alerts=alerts,
+            fleet_scores=ScoreBook(settings.database(), project=settings.project),
+            drifts=drift_book(parts.registry, settings.project),
+            drift_policy=lambda model: self.drift_policies(model).check,
+            draw_report=lambda model: run_report(parts, self, model, at_us=self.clock.now_us())[1],
+            keeper=keeper(parts, gate=gate_of(parts, self)),
             guard=guard,
             secure=encrypted or settings.web_proxied,
             hosts=None if settings.web_proxied and not hosts else hosts,
@@ -136,7 +138,9 @@ class GovernanceParts:
 
     def card(self, parts: Any, version: ModelVersion, *, html: bool) -> str:
         """Return the card of a version, from the records of the connected parts."""
-        content = card(version, catalog=parts.catalog, registry=parts.registry, results=self.results)
+        checks = drift_book(parts.registry, parts.settings.project).windows(version.model, version.number, limit=1)
+        newest = checks[0] if checks else None
+        content = card(version, catalog=parts.catalog, registry=parts.registry, drift=newest)
         return render(content, html=html)
 
     def promotion(self, model: str) -> Policy:

@@ -1,4 +1,4 @@
-"""What checkpoints and drift checks found, kept as JSON files that the admin page reads."""
+"""What checkpoints found, kept as JSON files that the admin page reads."""
 
 from __future__ import annotations
 

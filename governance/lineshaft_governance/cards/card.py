@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from lineshaft.errors import LineshaftError
 from lineshaft.registry.catalog_values import Catalog
+from lineshaft.registry.drifts import CheckedWindow
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion
 from lineshaft_governance.cards import plots
-from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web import words
 
 TEMPLATES = Path(__file__).parent
@@ -26,12 +26,13 @@ _AXES = {
 }
 
 
-def card(version: ModelVersion, *, catalog: Catalog, registry: ModelRegistry, results: ResultFolder) -> dict[str, Any]:
+def card(
+    version: ModelVersion, *, catalog: Catalog, registry: ModelRegistry, drift: CheckedWindow | None
+) -> dict[str, Any]:
     """Return what a card says, every value from a record; what was not recorded is None or empty."""
     (known,) = [one for one in registry.models() if one.name == version.model]
     account = registry.account(version.model)
     lines = [asdict(line) for line in account.lines if line.number == version.number]
-    drift = results.newest("drift", version.ref, count=1)
     return {
         "version": version,
         "model": known,
@@ -44,7 +45,7 @@ def card(version: ModelVersion, *, catalog: Catalog, registry: ModelRegistry, re
         "lines": lines,
         "head": account.head.digest if account.head else "",
         "provenance": version.provenance,
-        "drift": drift[0] if drift else None,
+        "drift": drift,
         "params": {name: value for name, value in version.params.items() if not isinstance(value, Mapping)},
         "alert": version.params.get("alert"),
         "limits": _limits(version),

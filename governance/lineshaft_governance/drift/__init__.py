@@ -1,1 +1,1 @@
-"""Drift as people look at it: the policy they write, checks kept for the page, and Evidently's report."""
+"""Drift as people look at it: the policy they write, and Evidently's report."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import pyarrow as pa
 from lineshaft.drift.compare import FeatureDrift, Sample, compare
 from lineshaft.drift.policy import DriftPolicy
 from lineshaft.errors import InputError
-from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.worker import Worker
 
 MODULE = "lineshaft_governance.drift.report"
@@ -104,11 +103,6 @@ def draw_report(check: DriftCheck, reference: Window, current: Window, *, folder
     worker.ask(request, tables=tables)
     fields = {name: getattr(check, name) for name in check.__slots__}
     return DriftCheck(**{**fields, "report": path.name})
-
-
-def remember(check: DriftCheck, results: ResultFolder) -> None:
-    """Keep a check for the admin page."""
-    results.write("drift", check.subject, at_us=check.at_us, ident="drift", content=asdict(check))
 
 
 def open_worker() -> Worker:

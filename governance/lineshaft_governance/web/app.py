@@ -39,12 +39,14 @@ from lineshaft_governance.web import (
     alerts,
     audit,
     catalogue,
-    checks,
+    checkpoints,
+    drift,
     fleet,
     lineage,
     models,
     overview,
     prediction,
+    quarantine,
     words,
 )
 from lineshaft_governance.web.answers import answer
@@ -64,10 +66,13 @@ PAGES: dict[str, tuple[str, Callable[..., Page]]] = {
     "/views/{name}": ("view.html", catalogue.view),
     "/services": ("services.html", catalogue.services),
     "/lineage": ("lineage.html", lineage.lineage),
-    "/checkpoints": ("checkpoints.html", checks.checkpoints),
-    "/checkpoints/{name}": ("checkpoint.html", checks.checkpoint),
-    "/drift": ("drift.html", checks.drift),
-    "/drift/{name}": ("drift_detail.html", checks.drift_detail),
+    "/checkpoints": ("checkpoints.html", checkpoints.checkpoints),
+    "/checkpoints/{name}": ("checkpoint.html", checkpoints.checkpoint),
+    "/quarantine": ("quarantine.html", quarantine.quarantine),
+    "/quarantine/{name}": ("held.html", quarantine.held_batch),
+    "/drift": ("drift.html", drift.drift),
+    "/drift/{name}": ("drift_detail.html", drift.drift_detail),
+    "/drift/{name}/report": ("drift_report.html", drift.drift_report),
     "/models": ("models.html", models.models),
     "/models/{name}": ("model.html", models.model),
     "/predictions/{ident}": ("prediction.html", prediction.prediction),
@@ -153,11 +158,9 @@ def _report(site: Site) -> Endpoint:
     """Return the endpoint of Evidently's files: names of that folder and nothing else, sandboxed."""
 
     async def endpoint(request: Request) -> Response:
-        site.sessions.caller(request, "WEB GET /reports/{name}")
+        asked = Asked(caller=site.sessions.caller(request, "WEB GET /reports/{name}"))
         name = request.path_params["name"]
-        path = checks.report_file(site.parts, name)
-        if path is None:
-            raise NotFoundError(f"there is no report {name!r}", fix="see the list of drift checks")
+        path = await run_in_threadpool(drift.readable_report, site.parts, asked, name)
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
 
     return endpoint
@@ -218,6 +221,7 @@ def _templates(parts: WebParts) -> Environment:
     )
     for filter_ in (words.age, words.moment, words.duration, words.number, words.short, words.percent, words.segment):
         environment.filters[filter_.__name__] = filter_
+    environment.filters["twice"] = lambda word: (word, word)  # a choice that is called what it is
     environment.globals["project"] = parts.project
     environment.globals["now_us"] = parts.clock.now_us
     return environment

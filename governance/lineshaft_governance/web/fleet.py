@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pyarrow as pa
@@ -12,47 +13,76 @@ import pyarrow.compute as pc
 
 from lineshaft.errors import NotFoundError
 from lineshaft.registry.alerts import Alert
+from lineshaft.registry.scores import KeptScore
 from lineshaft.specs import Feature, View, row_schema
 from lineshaft_governance.web.parts import Asked, Page, WebParts
 from lineshaft_governance.web.pieces import PIECE
+from lineshaft_governance.web.ranking import STATES, Judge, about, chosen, judges, ordered, ranked, said_of, trends
 from lineshaft_governance.web.scores import recent_scores
 from lineshaft_governance.web.spectrum import latest_spectrum
-from lineshaft_governance.web.svg import Axis, Floats, Mark, curve, thinned
+from lineshaft_governance.web.svg import Axis, Floats, Mark, curve, sparkline, thinned
 from lineshaft_governance.web.words import short_moment
 
 DAY_US = 86_400_000_000
 WORTH_SEEING = ("velocity_rms", "rms", "kurtosis", "envelope_ratio[bpfo", "mean", "last")
 """Functions whose trend is shown first, by how their names begin."""
 MOST_TRENDS = 4
+FILTERS = ("model", "site", "class", "state", "sort")
 
 
 def fleet(parts: WebParts, asked: Asked) -> Page:
-    """List the machines of which there are rows: those with alerts that nobody has seen first."""
+    """List the machines: the worst by a model first, or those with alerts that nobody has seen."""
     look = parts.extents()
-    roster = parts.roster
+    known = judges(parts, asked)
+    judge = next((one for one in known if one.model == asked.word("model")), known[0] if known else None)
     unseen = {} if parts.alerts is None else parts.alerts.unseen()
-    place = pc.index_in(roster["asset_id"], value_set=pa.array(list(unseen), pa.string()))
-    counts = pc.fill_null(pa.array(list(unseen.values()), pa.int64()).take(place.combine_chunks()), 0)
-    roster = roster.append_column("unseen", counts)
-    of = roster.num_rows
-    for word in asked.word("q").split():
-        roster = roster.filter(pc.match_substring(roster["asset_id"], word, ignore_case=True))
-    roster = roster.sort_by([("unseen", "descending"), ("asset_id", "ascending")])
-    last = max(0, (roster.num_rows - 1) // PIECE)
+    roster = with_unseen(ranked(parts, judge), unseen)
+    found = ordered(chosen(roster, asked), judge, asked)
+    last = max(0, (found.num_rows - 1) // PIECE)
     number = min(asked.number("piece", 0), last)
     whole = asked.word("format") == "csv"
-    shown = roster if whole else roster.slice(number * PIECE, PIECE)
+    shown = found if whole else found.slice(number * PIECE, PIECE)
     now_us = parts.clock.now_us()
+    told = {} if whole else trends(parts, judge, shown["asset_id"].to_pylist())
     rows = [{**row, "age_us": now_us - row["newest_us"]} for row in shown.to_pylist()]
+    filters = {name: asked.word(name) for name in FILTERS}
     return {
         "title": "Fleet",
-        "assets": rows,
+        "assets": [{**row, "trend": told.get(row["asset_id"], [])} for row in rows],
         "table": rows,
-        "search": {"q": asked.word("q"), "piece": number, "last": last, "found": roster.num_rows, "of": of},
+        "judge": about(judge),
+        "judges": [one.model for one in known],
+        "sites": _choices(roster, "site"),
+        "classes": _choices(roster, "class"),
+        "states": STATES,
+        "filters": {**filters, "model": "" if judge is None else judge.model},
+        "search": {
+            "q": asked.word("q"),
+            "piece": number,
+            "last": last,
+            "found": found.num_rows,
+            "of": roster.num_rows,
+            "kept": urlencode({name: word for name, word in filters.items() if word}),
+        },
         "unseen": sum(unseen.values()),
+        "shown": {"trends": [sparkline(told.get(row["asset_id"], []), row["asset_id"]) for row in rows]},
         "waiting": look.waiting,
-        "as_of": {"rows counted": look.at_us},
+        "as_of": {
+            "rows counted": look.at_us,
+            "newest score": pc.max(roster["scored_us"]).as_py() if judge is not None else None,
+        },
     }
+
+
+def with_unseen(roster: pa.Table, unseen: Mapping[str, int]) -> pa.Table:
+    """Put beside each machine how many alerts of it nobody has seen."""
+    place = pc.index_in(roster["asset_id"], value_set=pa.array(list(unseen), pa.string()))
+    counts = pc.fill_null(pa.array(list(unseen.values()), pa.int64()).take(place.combine_chunks()), 0)
+    return roster.append_column("unseen", counts)
+
+
+def _choices(roster: pa.Table, name: str) -> list[str]:
+    return sorted(one for one in pc.unique(roster[name]).to_pylist() if one)
 
 
 def asset(parts: WebParts, asked: Asked, name: str) -> Page:
@@ -65,6 +95,7 @@ def asset(parts: WebParts, asked: Asked, name: str) -> Page:
     trends, pictures = _trends(parts, asked, name, views, alerts)
     spectrum, picture = latest_spectrum(parts, asked, name, shown)
     scores = recent_scores(parts, asked, name)
+    said = said_of(parts, asked, name, since_us=parts.clock.now_us() - _days(asked) * DAY_US)
     return {
         "title": name,
         "asset": name,
@@ -77,7 +108,15 @@ def asset(parts: WebParts, asked: Asked, name: str) -> Page:
         "days": _days(asked),
         "spectrum": spectrum,
         "scores": scores,
-        "shown": {"trends": pictures, "spectrum": picture},
+        "said": [
+            {**asdict(judge), "points": [{"at_us": one.at_us, "score": one.score} for one in kept]}
+            for judge, kept in said.values()
+        ],
+        "shown": {
+            "trends": pictures,
+            "spectrum": picture,
+            "said": [_score_picture(judge, kept, alerts) for judge, kept in said.values()],
+        },
         "table": [{"feature": one["feature"], **point} for one in trends for point in one["points"]],
         "as_of": {"newest row": max((newest for _, newest in views), default=None)},
     }
@@ -152,6 +191,15 @@ def _points(table: pa.Table, feature: Feature) -> tuple[Floats, Floats]:
     """Return a curve: when, in seconds, and the value."""
     times = np.asarray(table["event_time"].cast(pa.int64()).to_numpy()) / 1e6
     return thinned(times, np.asarray(table[feature.name].cast(pa.float64()).to_numpy(), dtype=np.float64))
+
+
+def _score_picture(judge: Judge, kept: Sequence[KeptScore], alerts: Sequence[Alert]) -> Any:
+    """Draw what a model said of a machine, with its alerts marked."""
+    times = np.array([one.at_us / 1e6 for one in kept])
+    values = np.array([np.nan if one.score is None else one.score for one in kept], dtype=np.float64)
+    marks = [Mark(at=one.at_us / 1e6, name="alert", kind="alert") for one in alerts if one.model == judge.model]
+    score = Feature(name=f"what {judge.model} said", unit="1")
+    return _picture(times, values, score, marks)
 
 
 def _picture(times: Floats, values: Floats, feature: Feature, marks: Sequence[Mark]) -> Any:

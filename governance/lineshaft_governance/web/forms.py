@@ -1,4 +1,4 @@
-"""What the page changes: who is signed in, who agreed to a version, what was found of an alert."""
+"""What the page changes: who is signed in, who agreed to a version, what was found of an alert, what is let in."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from lineshaft.access.guard import Caller
 from lineshaft.access.principal import Role
 from lineshaft.errors import ForbiddenError, InputError, LineshaftError, NotFoundError
 from lineshaft.ops.model_release import consent
+from lineshaft.ops.quarantine import find_held
 from lineshaft.registry.alerts import Answer
 from lineshaft.specs import Service
 from lineshaft_governance.web.alerts import team_of, the_book
 from lineshaft_governance.web.parts import WebParts
+from lineshaft_governance.web.quarantine import HELD, teams_of
 from lineshaft_governance.web.sessions import Sessions, safe_path
 
 MOST_BYTES = 65_536
+RELEASE, DISCARD = "/quarantine/{name}/release", "/quarantine/{name}/discard"
 APPROVE = "/models/{name}/versions/{number:int}/approve"
 FIND = "/alerts/{ident}/finding"
 _WHAT = "every change has a reason"
@@ -44,6 +47,8 @@ class Forms:
             ("POST", "/sign-out", self.sign_out),
             ("POST", APPROVE, self.approve),
             ("POST", FIND, self.find),
+            ("POST", RELEASE, self.release),
+            ("POST", DISCARD, self.discard),
         ]
 
     async def door(self, request: Request) -> Response:
@@ -85,6 +90,36 @@ class Forms:
         ident = request.path_params["ident"]
         await run_in_threadpool(self._find, caller, ident, given)
         return RedirectResponse(f"/alerts/{quote(ident, safe='')}", status_code=303)
+
+    async def release(self, request: Request) -> Response:
+        """Let a batch in that quarantine holds."""
+        return await self._decide(request, RELEASE)
+
+    async def discard(self, request: Request) -> Response:
+        """Keep a batch out for good."""
+        return await self._decide(request, DISCARD)
+
+    async def _decide(self, request: Request, rule: str) -> Response:
+        given = await form(request)
+        caller = self.sessions.writing(request, f"WEB POST {rule}", given.get("form_key", ""))
+        name, reason = request.path_params["name"], given.get("reason", "").strip()
+        batch = await run_in_threadpool(self._decided, caller, name, reason, rule)
+        return RedirectResponse(f"/quarantine/{batch}", status_code=303)
+
+    def _decided(self, caller: Caller, name: str, reason: str, rule: str) -> str:
+        keeper = self.parts.keeper
+        if keeper is None:
+            raise NotFoundError("nothing is decided here", fix="`lineshaft quarantine release`")
+        if not reason:
+            raise InputError(_WHAT, fix="say why, for whoever reads the history")
+        act = keeper.release if rule == RELEASE else keeper.discard
+        with self.parts.deciding:
+            held = find_held(self.parts.work, name)
+            for team in sorted(teams_of(self.parts, held)):
+                _must_be(caller, Role.ADMIN, team, f"decide about {held.what}")
+            act(held, actor=caller.principal.name, reason=reason)
+        self.parts.looks.forget(HELD)
+        return held.id
 
     def _approve(self, caller: Caller, name: str, number: int, reason: str) -> None:
         if not reason:

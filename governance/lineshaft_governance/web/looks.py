@@ -81,6 +81,11 @@ class Looks:
         """Return what was found, without looking for it."""
         return self._held.get(key, Look())
 
+    def forget(self, key: Hashable) -> None:
+        """Look anew when somebody asks next: what was found has changed."""
+        with self._lock:
+            self._held.pop(key, None)
+
     def close(self) -> None:
         """Look for nothing more."""
         self._pool.shutdown(cancel_futures=True)

@@ -6,9 +6,11 @@ from lineshaft_governance.web.alerts import unseen_count
 from lineshaft_governance.web.attention import attention
 from lineshaft_governance.web.audit import audit_lines
 from lineshaft_governance.web.catalogue import view_lines
-from lineshaft_governance.web.checks import checkpoint_lines, drift_lines
+from lineshaft_governance.web.checkpoints import checkpoint_lines
+from lineshaft_governance.web.drift import drift_lines
 from lineshaft_governance.web.models import model_lines
 from lineshaft_governance.web.parts import Asked, Page, WebParts
+from lineshaft_governance.web.quarantine import held_lines
 
 MOST = 10
 """Lines of each list; the whole list is a link away."""
@@ -21,9 +23,10 @@ def overview(parts: WebParts, _asked: Asked) -> Page:
     checkpoints, _ = checkpoint_lines(parts)
     drifts, _ = drift_lines(parts)
     models, read_us = model_lines(parts)
+    held, _ = held_lines(parts)
     unseen = unseen_count(parts)
     counted = as_of["rows counted"] is not None
-    found = attention(views if counted else [], checkpoints, drifts, models)
+    found = attention(views if counted else [], checkpoints, drifts, models, held)
     found += [
         {"level": "bad", "text": f"The history of {line['model']} does not hold: {line['faults'][0]}", "link": "/audit"}
         for line in audit_lines(parts)
@@ -43,12 +46,12 @@ def overview(parts: WebParts, _asked: Asked) -> Page:
             "views": len(views),
             "services": len(parts.catalog.services()),
             "rows": sum(line["rows"] or 0 for line in views),
-            "quarantined": sum(line["quarantined"] for line in checkpoints),
+            "quarantined": sum(line["rows"] for line in held),
             "models": len(models),
         },
         "views": views[:MOST],
         "checkpoints": checkpoints[:MOST],
-        "drift": drifts[:MOST],
+        "drift": [{key: value for key, value in line.items() if key != "squares"} for line in drifts[:MOST]],
         "models": models[:MOST],
         "table": found,
         "waiting": not counted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,15 @@ import pyarrow as pa
 
 from lineshaft.access.guard import LOCAL, Caller, Guard
 from lineshaft.clock import Clock
+from lineshaft.drift.policy import DriftPolicy
 from lineshaft.models.gate import Policy
+from lineshaft.ops.release import Keeper
 from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.catalog_values import Applied, Catalog
+from lineshaft.registry.drifts import DriftBook
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import ModelVersion
+from lineshaft.registry.scores import ScoreBook
 from lineshaft.specs import View
 from lineshaft.stores.ports import OfflineStore, OnlineStore
 from lineshaft_governance.results import ResultFolder
@@ -57,6 +62,11 @@ class WebParts:
     project: str
     home: Path = Path(".lineshaft")
     alerts: AlertBook | None = None
+    fleet_scores: ScoreBook | None = None
+    drifts: DriftBook | None = None
+    drift_policy: Callable[[str], DriftPolicy] = lambda _model: DriftPolicy()
+    draw_report: Callable[[str], Path] | None = None  # Evidently's, of a model's champion
+    keeper: Keeper | None = None  # who decides about what quarantine holds
     guard: Guard | None = None
     secure: bool = False  # whether browsers reach the page by TLS
     hosts: Sequence[str] | None = ()  # names of the page beside its addresses; None: whatever a proxy lets through
@@ -65,6 +75,7 @@ class WebParts:
     applies: Callable[[], Sequence[Applied]] = tuple
     looks: Looks = field(init=False)
     patience_s: float = 0.15
+    deciding: threading.Lock = field(default_factory=threading.Lock, init=False)  # one release at a time
     roster: pa.Table = field(default_factory=lambda: roster_of([]), init=False)  # every asset, as last counted
     _extents: dict[str, Extent] = field(default_factory=dict)
 
@@ -76,6 +87,11 @@ class WebParts:
     def predictions(self) -> Path:
         """Return the folder of the log of predictions."""
         return self.home / "predictions"
+
+    @property
+    def work(self) -> Path:
+        """Return the folder in which quarantine lies."""
+        return self.home / "work"
 
     @property
     def tables(self) -> Path:
@@ -102,3 +118,5 @@ class WebParts:
     def close(self) -> None:
         """Look at nothing more."""
         self.looks.close()
+        if self.fleet_scores is not None:
+            self.fleet_scores.close()

@@ -78,6 +78,28 @@ def curve(x: Floats, y: Floats, *, across: Axis, up: Axis, title: str, marks: Se
     return _picture(title, HEIGHT, parts)
 
 
+def sparkline(points: Sequence[tuple[float, float]], name: str) -> Markup | None:
+    """Draw how a value went, as large as a word; nothing of fewer than two points.
+
+    >>> "from 0.1 to 0.8" in sparkline([(0, 0.1), (5, 0.8)], "pump")
+    True
+    """
+    if len(points) < 2:
+        return None
+    (first, *_), (last, *_) = points[0], points[-1]
+    values = [value for _, value in points]
+    low, high = min(values), max(values)
+    tall, flat = high - low or 1.0, 0.5 if high == low else 0.0
+    places = [
+        (96 * (at - first) / (last - first or 1) + 2, 20 - 16 * ((value - low) / tall + flat)) for at, value in points
+    ]
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    told = f"{name} from {values[0]:.3g} to {values[-1]:.3g}"
+    head = f'<svg class="spark" viewBox="0 0 100 24" role="img" aria-label="{escape(told)}">'
+    end = f'<circle cx="{places[-1][0]:.1f}" cy="{places[-1][1]:.1f}" r="2.2"/>'
+    return Markup(f'{head}<path d="M{path}"/>{end}</svg>')  # noqa: S704 - the one text of others was escaped above
+
+
 def bars(counts: Sequence[int], *, across: Axis, title: str) -> Markup:
     """Draw how often values fall into equal steps of an axis.
 

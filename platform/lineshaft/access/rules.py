@@ -36,7 +36,8 @@ _MLFLOW_WRITES = (
 _PAGES = (
     "/",
     *("/features", "/features/{of_view}/{name}", "/views", "/views/{name}", "/services", "/lineage"),
-    *("/checkpoints", "/checkpoints/{name}", "/drift", "/drift/{name}", "/reports/{name}"),
+    *("/checkpoints", "/checkpoints/{name}", "/quarantine", "/quarantine/{name}"),
+    *("/drift", "/drift/{name}", "/drift/{name}/report", "/reports/{name}"),
     *("/models", "/models/{name}", "/models/{name}/versions/{number:int}/card", "/predictions/{ident}"),
     *("/fleet", "/fleet/{name:path}", "/alerts", "/alerts/{ident}", "/audit"),
 )
@@ -73,6 +74,7 @@ RULES: Mapping[str, Role] = {
     "WEB POST /sign-out": Role.READER,
     "WEB POST /alerts/{ident}/finding": Role.WRITER,  # of the team that the model is of
     "WEB POST /models/{name}/versions/{number:int}/approve": Role.ADMIN,  # of that team too
+    **{f"WEB POST /quarantine/{{name}}/{act}": Role.ADMIN for act in ("release", "discard")},  # of each team it is of
     "WEB GET /healthz": Role.ANYONE,
     "GET /v2": Role.READER,
     "GET /v2/health/live": Role.ANYONE,

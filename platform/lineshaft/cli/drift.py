@@ -20,19 +20,17 @@ from lineshaft.clock import moment
 from lineshaft.definitions.words import duration_option
 from lineshaft.drift.replay import Replayed, baselines_of, replay
 from lineshaft.drift.rows import rows_of, times_of
-from lineshaft.drift.sketch import Sketch
 from lineshaft.errors import InputError, LineshaftError, NotFoundError
 from lineshaft.ops.account import account
 from lineshaft.ops.drift_check import Checked, check
 from lineshaft.ops.drift_loop import DriftLoop, Hands
-from lineshaft.ops.drift_sources import DriftSources
 from lineshaft.ops.governance import Governance
 from lineshaft.ops.model_file import ModelFile, model_file
 from lineshaft.ops.model_release import promote_judged
-from lineshaft.ops.reproduce import kept_training_set
 from lineshaft.registry.drifts import DriftBook, Trigger, drift_book
-from lineshaft.registry.records import ModelVersion, Slot
+from lineshaft.registry.records import Slot
 from lineshaft.wiring import Parts, connect, governance, policy_of
+from lineshaft.wiring.drifting import champion_sketch, drift_sources, run_report
 
 drift = typer.Typer(no_args_is_help=True, help="Drift: what models are asked with, beside what they were trained on.")
 app.add_typer(drift, name="drift")
@@ -154,7 +152,6 @@ def check_all(parts: Parts, checks: Governance, models: Sequence[str], *, at_us:
             continue
         asked = sources.asked(version, sketch, declared=declared_of(parts, name), policy=policies.check, at_us=at_us)
         found = check(book, name, version.number, sketch, asked, policy=policies.check, at_us=at_us)
-        checks.keep_drift(found)
         loop = DriftLoop(book=book, registry=parts.registry, policy=policies.retrain, hands=hands(parts))
         loop.step(found)
         yield found
@@ -187,40 +184,12 @@ def hands(parts: Parts) -> Hands:
     )
 
 
-def drift_sources(parts: Parts) -> DriftSources:
-    """Return where a check finds what it compares."""
-    return DriftSources(
-        catalog=parts.catalog,
-        offline=parts.offline,
-        predictions=parts.settings.home / "predictions",
-        tables=parts.tables,
-    )
-
-
 def declared_of(parts: Parts, model: str) -> ModelFile | None:
     """Return a model's declaration, None where this repository has none."""
     try:
         return model_file(parts.settings.repo, model)
     except LineshaftError:
         return None
-
-
-def run_report(parts: Parts, checks: Governance, model: str, *, at_us: int) -> tuple[list[dict[str, object]], object]:
-    """Draw Evidently's report of a champion's newest window beside the very rows it was trained on."""
-    version, sketch = _champion(parts, model)
-    reference = kept_training_set(version, parts.tables)
-    if reference is None:
-        raise NotFoundError(f"the rows {version.ref} was trained on are not kept", fix=f"`lineshaft train {model}`")
-    policy = checks.drift_policies(model).check
-    asked = drift_sources(parts).asked(version, sketch, declared=None, policy=policy, at_us=at_us)
-    rows = (
-        asked.rows
-        if asked.time == "event_time"
-        else asked.rows.rename_columns(
-            ["event_time" if name == asked.time else name for name in asked.rows.column_names]
-        )
-    )
-    return checks.drift(name=version.ref, model=model, reference=reference, current=rows, features=version.features)
 
 
 def run_calibration(
@@ -235,7 +204,7 @@ def run_calibration(
     """Replay checks over a healthy stretch: its first share is the baseline, the rest is checked."""
     if not 0 < share < 1:
         raise InputError(f"a baseline of {share:g} of the history leaves nothing to check", where="--baseline")
-    version, sketch = _champion(parts, model)
+    version, sketch = champion_sketch(parts, model)
     policy = checks.drift_policies(model).check
     since_us, until_us = stretch[0] or 0, stretch[1] or parts.clock.now_us()
     table = drift_sources(parts).stored(version, sketch, since_us=since_us, until_us=until_us)
@@ -253,11 +222,6 @@ def run_calibration(
     ]
     baselines = baselines_of(parts_of[0], policy, step_us=sketch.step_us)
     return replay(baselines, parts_of[1], policy, step_us=sketch.step_us, every_us=every_us)
-
-
-def _champion(parts: Parts, model: str) -> tuple[ModelVersion, Sketch]:
-    version = parts.registry.champion(model, parts.settings.project)
-    return version, drift_book(parts.registry, parts.settings.project).sketch(model, version.number)
 
 
 def _seconds(every: str) -> float:

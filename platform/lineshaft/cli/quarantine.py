@@ -10,10 +10,10 @@ import typer
 from lineshaft.cli.actor import acting
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import show, underway
-from lineshaft.ops.jobs import Gate
 from lineshaft.ops.quarantine import Held, find_held, held_batches
-from lineshaft.ops.release import Decision, Keeper, decisions
-from lineshaft.wiring import Parts, connect, gated_target
+from lineshaft.ops.release import Decision, decisions
+from lineshaft.wiring import connect, gated_target
+from lineshaft.wiring.writing import keeper
 
 quarantine = typer.Typer(no_args_is_help=True, help="What checkpoints held back, and what becomes of it.")
 app.add_typer(quarantine, name="quarantine")
@@ -69,19 +69,6 @@ def history_command(as_json: Json = False) -> None:
     with connect() as parts:
         rows = [_told(one) for one in decisions(parts.work)]
     show(rows, title="decisions", as_json=as_json, nothing="nothing was decided")
-
-
-def keeper(parts: Parts, *, gate: Gate | None = None) -> Keeper:
-    """Return who decides about what is held, over the connected parts."""
-    return Keeper(
-        catalog=parts.catalog,
-        offline=parts.offline,
-        online=parts.online,
-        work=parts.work,
-        tables=parts.tables,
-        clock=parts.clock,
-        gate=gate,
-    )
 
 
 def _line(held: Held) -> dict[str, object]:

@@ -14,6 +14,7 @@ from lineshaft.drift.policy import DAY_US, DriftPolicy
 from lineshaft.drift.sketch import SCORE, Sketch
 from lineshaft.errors import InputError, NotFoundError
 from lineshaft.ops.aftermath import alerting, rule_of
+from lineshaft.ops.assets import told_of_assets
 from lineshaft.ops.drift_check import Asked
 from lineshaft.ops.learning import moments
 from lineshaft.ops.model_file import ModelFile
@@ -90,14 +91,7 @@ class DriftSources:
 
     def sites(self) -> Mapping[str, str]:
         """Return where assets stand, by the table `assets` (asset_id, site), if there is one."""
-        try:
-            table = read_table("assets", self.tables)
-        except NotFoundError:
-            return {}
-        if not {"asset_id", "site"} <= set(table.column_names):
-            return {}
-        pairs = zip(table["asset_id"].to_pylist(), table["site"].to_pylist(), strict=True)
-        return {asset: site for asset, site in pairs if asset and site}
+        return told_of_assets("site", self.tables)
 
     def rule(self, declared: ModelFile, *, at_us: int) -> Rule:
         """Return by what predictions are judged."""

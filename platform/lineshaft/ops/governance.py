@@ -19,7 +19,6 @@ from lineshaft.specs import Source, View
 
 if TYPE_CHECKING:
     from lineshaft.models.gate import Policy
-    from lineshaft.ops.drift_check import Checked
 
 
 class DriftPolicies(Protocol):
@@ -80,10 +79,6 @@ class Governance(Protocol):
 
     def drift_policies(self, model: str = "") -> DriftPolicies:
         """Return how drift of a model is told, and what follows from it."""
-        ...
-
-    def keep_drift(self, found: Checked) -> None:
-        """Keep a check for the admin page."""
         ...
 
     def promotion(self, model: str) -> Policy:

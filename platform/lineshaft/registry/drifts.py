@@ -42,6 +42,12 @@ class CheckedWindow:
         """Return its name: the same for who checks the same window of the same version."""
         return _digest(self.project, self.model, self.number, self.start_us, self.end_us)
 
+    @staticmethod
+    def of(row: Any) -> CheckedWindow:
+        """Return a check from its row."""
+        names = [name for name in CheckedWindow.__slots__ if name != "standing"]
+        return CheckedWindow(standing=tuple(json.loads(row.standing)), **{name: getattr(row, name) for name in names})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -49,6 +55,13 @@ class Point:
 
     kind: str  # "feature", "prediction", "performance"
     finding: Finding
+
+    @staticmethod
+    def of(row: Any) -> Point:
+        """Return a finding from its row; what was not known is NaN again."""
+        values = {name: getattr(row, name) for name in Finding.__slots__}
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in values.items()}
+        return Point(kind=row.kind, finding=Finding(**known))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +139,7 @@ class DriftBook:
         query = select(WINDOW).where(mine).order_by(WINDOW.c.end_us.desc()).limit(limit)
         with connected(self.engine) as connection:
             rows = connection.execute(query).all()
-        names = [name for name in CheckedWindow.__slots__ if name != "standing"]
-        found = [
-            CheckedWindow(standing=tuple(json.loads(row.standing)), **{name: getattr(row, name) for name in names})
-            for row in rows
-        ]
-        return found[::-1]
+        return [CheckedWindow.of(row) for row in rows][::-1]
 
     def points(self, windows: Sequence[CheckedWindow]) -> dict[str, list[Point]]:
         """Return what these checks found, by the id of each; what was not known is NaN again."""
@@ -139,9 +147,7 @@ class DriftBook:
         query = select(POINT).where(POINT.c.window_id.in_(list(found))).order_by(POINT.c.id)
         with connected(self.engine) as connection:
             for row in connection.execute(query).all():
-                values = {name: getattr(row, name) for name in Finding.__slots__}
-                known: dict[str, Any] = {name: math.nan if value is None else value for name, value in values.items()}
-                found[row.window_id].append(Point(kind=row.kind, finding=Finding(**known)))
+                found[row.window_id].append(Point.of(row))
         return found
 
     def open_trigger(self, wanted: Trigger, *, detail: str) -> None:

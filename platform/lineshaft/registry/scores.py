@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, select, text
 
@@ -41,6 +41,16 @@ class KeptScore:
         return f"{self.model}@{self.number}"
 
 
+class LastScore(NamedTuple):
+    """The last that was said of an entity."""
+
+    asset_id: str
+    at_us: int
+    score: float | None
+    status: int
+    degraded: bool
+
+
 class ScoreBook:
     """The scores of one project. The table is made by `lineshaft.registry.migrate`."""
 
@@ -72,6 +82,32 @@ class ScoreBook:
         place = func.row_number().over(partition_by=same, order_by=(SCORE.c.at_us.desc(), SCORE.c.prediction_id))
         ranked = select(SCORE, place.label("place")).where(*mine).subquery()
         query = select(ranked).where(ranked.c.place == 1).order_by(ranked.c.model, ranked.c.entity, ranked.c.role)
+        with connected(self._engine) as connection:
+            return [_score(row) for row in connection.execute(query).all()]
+
+    def models(self) -> list[str]:
+        """Return the models of which there are scores, by name."""
+        query = select(SCORE.c.model).where(SCORE.c.project == self.project).distinct().order_by(SCORE.c.model)
+        with connected(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def last_of_assets(self, model: str) -> list[LastScore]:
+        """Return the last score of each entity by a model's champion, in no order: light, for fleets of many."""
+        mine = (SCORE.c.project == self.project) & (SCORE.c.model == model) & (SCORE.c.role == "champion")
+        newest = func.max(SCORE.c.at_us).label("at_us")
+        last = select(SCORE.c.entity, newest).where(mine).group_by(SCORE.c.entity).subquery()
+        same = (SCORE.c.entity == last.c.entity) & (SCORE.c.at_us == last.c.at_us)
+        columns = [SCORE.c[name] for name in LastScore._fields]
+        with connected(self._engine) as connection:
+            rows = connection.execute(select(*columns).join(last, same).where(mine)).all()
+        return [LastScore(*row) for row in rows]
+
+    def history(self, asset_ids: Sequence[str], *, since_us: int, model: str = "") -> list[KeptScore]:
+        """Return what champions said of some assets since a moment, oldest first; by one model where it is named."""
+        mine = [SCORE.c.project == self.project, SCORE.c.role == "champion", SCORE.c.at_us >= since_us]
+        mine += [SCORE.c.asset_id.in_(list(asset_ids))]
+        mine += [SCORE.c.model == model] if model else []
+        query = select(SCORE).where(*mine).order_by(SCORE.c.at_us, SCORE.c.prediction_id)
         with connected(self._engine) as connection:
             return [_score(row) for row in connection.execute(query).all()]
 

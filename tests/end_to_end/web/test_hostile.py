@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +14,17 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Dialog, Page
 
 from lineshaft.clock import ManualClock
+from lineshaft.drift.findings import Finding
+from lineshaft.ops.quarantine import REASON, held_batches, keep_aside, of_table, quarantine_folder
+from lineshaft.ops.release import Decision, write_down
+from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.alerts import Alert, AlertBook, Answer
 from lineshaft.registry.catalog_values import Applied, FixedCatalog
+from lineshaft.registry.drifts import CheckedWindow, DriftBook, Point, Trigger, drift_book
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import open_registry
 from lineshaft.registry.records import Candidate, Slot, Verdict, ViewPin
+from lineshaft.registry.scores import KeptScore, ScoreBook
 from lineshaft.serving.http_port import http_port
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.memory_offline import MemoryOfflineStore
@@ -48,13 +56,21 @@ class Trap:
     pages: list[str]
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database once: each site starts with a copy."""
+    path = tmp_path_factory.mktemp("migrated") / "lineshaft.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(scope="module", params=SCRIPTS, ids=range(len(SCRIPTS)))
-def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trap]:
+def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Trap]:
     """Serve a site with one of the scripts in every field."""
     bad, folder = request.param, tmp_path_factory.mktemp("trap")
     clock = ManualClock(time_us=NOW)
+    shutil.copy(migrated, folder / "lineshaft.db")
     url = f"sqlite:///{folder / 'lineshaft.db'}"
-    upgrade(url)
     registry = open_registry(database_url=url, artifacts=folder / "artifacts", clock=clock)
     book = AlertBook(url, project=bad[:80], clock=clock)
     view = hostile_view(bad)
@@ -78,6 +94,11 @@ def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     book.find("a" * 16, Answer.CONFIRMED, by=bad, note=bad)
     results = ResultFolder(folder / "results")
     remember(results, bad)
+    drifts, held = watch_drift(registry, model, bad, clock), hold(folder, bad)
+    scores = ScoreBook(url, project=bad[:80])
+    score = {"model": model, "number": 1, "role": "champion", "entity": {"asset_id": bad}, "status": 1}
+    scores.add([KeptScore(prediction_id=f"{n:032x}", at_us=NOW - n, score=0.9, **score) for n in (1, 2)])
+    keep_tables({"assets": pa.table({"asset_id": [bad], "site": [bad], "class": [bad]})}, folder / "tables")
     parts = WebParts(
         catalog=FixedCatalog(all_views=(view,), all_services=(service,)),
         offline=store,
@@ -89,11 +110,23 @@ def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         project=bad[:80],
         home=folder,
         alerts=book,
+        drifts=drifts,
+        fleet_scores=scores,
         applies=lambda: [Applied(generation=1, at_us=NOW, actor=bad, summary=bad)],
         patience_s=30,
     )
     named = quote(bad, safe="")
-    pages = ["/", "/features", "/views", "/services", "/checkpoints", "/checkpoints/v", "/drift", "/drift/d", "/models"]
+    pages = [
+        "/",
+        "/features",
+        "/views",
+        "/services",
+        "/checkpoints",
+        "/checkpoints/v",
+        "/drift",
+        "/models",
+        "/quarantine",
+    ]
     pages += [
         "/fleet",
         "/alerts",
@@ -103,6 +136,7 @@ def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         f"/fleet/{named}",
         f"/features?q={named}",
     ]
+    pages += [f"/drift/{quote(model, safe='')}@1", f"/quarantine/{held}", f"/fleet?site={named}&class={named}"]
     pages += [f"/models/{quote(model, safe='')}", f"/views/{quote(view.name, safe='')}", f"/nowhere/{named}"]
     pages += [f"/lineage?of={quote(service.name, safe='')}", f"/fleet?q={named}", f"/sign-in?next={named}"]
     pages += [f"/predictions/{named}", f"/lineage?of={named}", f"/fleet/{named}?feature={named}"]
@@ -160,11 +194,11 @@ def register(registry: Any, model: str, service: Service, view: View, bad: str) 
         "pos_groups": 1,
     }
     registry.judge(model, 1, Verdict(gate=bad, outcome="pass", detail=bad, figures=figures), actor=bad)
-    registry.promote(model, 1, environment=bad, actor=bad, reason=bad, slot=Slot.CHAMPION)
+    registry.promote(model, 1, environment=bad[:80], actor=bad, reason=bad, slot=Slot.CHAMPION)
 
 
 def remember(results: ResultFolder, bad: str) -> None:
-    """Keep a checkpoint and a drift check whose words are scripts."""
+    """Keep a checkpoint whose words are scripts."""
     finding = {"expectation": bad, "columns": [bad], "why": bad, "outcome": "failed", "unexpected": 2, "error": bad}
     content = {"view": bad, "version": bad, "outcome": "failed", "at_us": NOW, "rows": 4, "quarantined": 2}
     content |= {
@@ -176,11 +210,29 @@ def remember(results: ResultFolder, bad: str) -> None:
         "library": bad,
     }
     results.write("checkpoints", "v", at_us=NOW, ident="x", content=content)
-    one = {"feature": bad, "outcome": "drift", "ks": 0.4, "p": 0.0, "q": 0.0, "psi": None, "psi_limit": 0.1}
-    one |= {"shift_sd": None, "reference_rows": 5, "current_rows": 6, "reference_effective": 5.0}
-    check = {"subject": bad, "at_us": NOW, "outcome": "drift", "reference_rows": 5, "current_rows": 6, "report": bad}
-    check |= {"features": [{**one, "current_effective": 2.5}], "policy": {"fdr": 0.01, "min_effect": 0.1}}
-    results.write("drift", "d", at_us=NOW, ident="d", content=check)
+
+
+def watch_drift(registry: Any, model: str, bad: str, clock: ManualClock) -> DriftBook:
+    """Keep a drift check in which every name is a script, and what stands behind it."""
+    book = drift_book(registry, bad[:80])
+    told = {"project": bad[:80], "model": model, "number": 1, "start_us": 0, "end_us": NOW, "checked_us": NOW}
+    window = CheckedWindow(**told, rows=9, assets=1, outcome="drift", standing=(bad,))
+    numbers = {"effect": 4.0, "p": 0.0, "q": 0.0, "rows": 9, "reference_effective": 9.0, "current_effective": 9.0}
+    finding = Finding(column=f"{bad}__{bad}", scope=bad, regime=bad, method=bad[:20], verdict="drift", **numbers)
+    points = [replace(finding, method=method) for method in (bad[:20], "level")]
+    book.add(window, [Point(kind="feature", finding=one) for one in points])
+    about = {"assets": (bad,), "columns": (bad,), "detail": bad, "state": bad[:20], "raised_us": clock.now_us()}
+    book.open_trigger(Trigger(id="t", model=model, number=1, cause=bad[:20], **about), detail=bad)
+    return book
+
+
+def hold(folder: Path, bad: str) -> str:
+    """Hold a batch whose rule, name and values are scripts; return its id."""
+    held = pa.table({bad: [bad], "asset_id": [bad], REASON: [bad]})
+    keep_aside(held, quarantine_folder(folder / "work", of_table("t")), bad)
+    (batch,) = held_batches(folder / "work")
+    write_down(Decision(act=bad, batch=bad, what=bad, rows=1, actor=bad, reason=bad, at_us=NOW), folder / "work")
+    return batch.id
 
 
 def test_no_script_runs_on_any_page(trap: Trap, stranger: Page) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lineshaft.clock import ManualClock
 from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.registry.drifts import CheckedWindow, drift_book
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.records import Provenance, Verdict, ViewPin
@@ -18,7 +19,6 @@ from lineshaft.specs import Feature, Source, View
 from lineshaft.testing import small_candidate
 from lineshaft_governance.cards.card import card, figures, render
 from lineshaft_governance.cards.plots import Bar, intervals, line
-from lineshaft_governance.results import ResultFolder
 
 VIEW = View(
     name="vibration",
@@ -63,6 +63,19 @@ CANDIDATE = small_candidate(
     description="Whether a bearing fails within four hours.",
 )
 
+CHECKED = CheckedWindow(
+    project="prod",
+    model="bearing_failure",
+    number=1,
+    start_us=0,
+    end_us=5,
+    checked_us=6,
+    rows=40,
+    assets=3,
+    outcome="drift",
+    standing=("pump-1",),
+)
+
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
@@ -79,20 +92,20 @@ def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
     opened.engine.dispose()
 
 
-def drawn(registry: ModelRegistry, number: int, folder: Path, *, html: bool) -> str:
+def drawn(registry: ModelRegistry, number: int, *, html: bool) -> str:
     """Return the card of a version."""
-    version, results = registry.get("bearing_failure", number), ResultFolder(folder)
+    version = registry.get("bearing_failure", number)
+    checks = drift_book(registry, "prod").windows(version.model, version.number, limit=1)
     catalog = FixedCatalog(all_views=(VIEW,))
-    return render(card(version, catalog=catalog, registry=registry, results=results), html=html)
+    return render(card(version, catalog=catalog, registry=registry, drift=checks[0] if checks else None), html=html)
 
 
 @pytest.mark.parametrize("html", [True, False])
-def test_a_card_says_what_is_recorded(registry: ModelRegistry, tmp_path: Path, html: bool) -> None:
+def test_a_card_says_what_is_recorded(registry: ModelRegistry, html: bool) -> None:
     """Purpose, owner, pins, figures with interval and baselines, verdicts, slots, history, the digest to make again."""
-    drift = {"outcome": "drift", "at_us": 5, "features": [{}, {}]}
-    ResultFolder(tmp_path).write("drift", "bearing_failure@1", at_us=5, ident="drift", content=drift)
+    drift_book(registry, "prod").add(CHECKED, [])
 
-    text = drawn(registry, 1, tmp_path, html=html)
+    text = drawn(registry, 1, html=html)
 
     told = ("four hours", "rotating", VIEW.version, "12,345", "maintenance", "a" * 64, "0.93", "0.88", "0.97", "0.12")
     others = ("0.41", "better", "pass", "two more sites", "rms", "drift at", "14 assets", "threshold", "0.7")
@@ -103,9 +116,9 @@ def test_a_card_says_what_is_recorded(registry: ModelRegistry, tmp_path: Path, h
     assert "inf" not in re.sub("[a-z]*inf[a-z]+|[a-z]+inf", "", text)
 
 
-def test_a_card_draws_what_was_judged(registry: ModelRegistry, tmp_path: Path) -> None:
+def test_a_card_draws_what_was_judged(registry: ModelRegistry) -> None:
     """Two plots: the curve of unseen assets, and the figure between its baselines; one file, nothing fetched."""
-    text = drawn(registry, 1, tmp_path, html=True)
+    text = drawn(registry, 1, html=True)
 
     assert text.count("<svg") == 2
     assert "precision by recall" in text.lower()
@@ -113,9 +126,9 @@ def test_a_card_draws_what_was_judged(registry: ModelRegistry, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("html", [True, False])
-def test_what_is_not_recorded_is_said(registry: ModelRegistry, tmp_path: Path, html: bool) -> None:
+def test_what_is_not_recorded_is_said(registry: ModelRegistry, html: bool) -> None:
     """No provenance, no figure, no gate, no drift: each is told, none is made up."""
-    text = drawn(registry, 2, tmp_path, html=html)
+    text = drawn(registry, 2, html=html)
 
     for part in ("No gate has judged it", "No drift check", "was not recorded"):
         assert part in text

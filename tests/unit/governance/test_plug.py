@@ -58,8 +58,8 @@ def test_nothing_wrong_needs_no_attention() -> None:
     run = {"view": "v", "outcome": "failed", "rows": 4, "quarantined": 1, "last_quarantined": 1}
     orphan = {"name": "w", "owner": "", "rows": 1, "stale": False}
 
-    assert attention([], [], [], []) == []
-    assert [line["level"] for line in attention([orphan], [run], [], [])] == ["bad", "warn"]
+    assert attention([], [], [], [], []) == []
+    assert [line["level"] for line in attention([orphan], [run], [], [], [])] == ["bad", "warn"]
 
 
 def test_words_for_numbers() -> None:

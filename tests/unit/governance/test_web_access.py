@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,9 @@ class Noted:
 class Place:
     """An admin page that asks who one is, over a real registry and real alerts."""
 
-    def __init__(self, folder: Path, *, guarded: bool = True) -> None:
+    def __init__(self, folder: Path, migrated: Path, *, guarded: bool = True) -> None:
+        shutil.copy(migrated, folder / "lineshaft.db")
         url = f"sqlite:///{folder / 'lineshaft.db'}"
-        upgrade(url)
         self.clock, self.known, self.denials = ManualClock(time_us=NOW), Known(), Noted()
         self.registry = open_registry(database_url=url, artifacts=folder / "artifacts", clock=self.clock)
         self.book = AlertBook(url, project="demo", clock=self.clock)
@@ -144,10 +145,18 @@ def _register(registry: ModelRegistry) -> None:
     registry.judge("failure", 1, Verdict(gate="g", outcome="pass", detail="good"), actor="ben")
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database once: each place starts with a copy."""
+    path = tmp_path_factory.mktemp("migrated") / "lineshaft.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, migrated: Path) -> Iterator[Place]:
     """Return a page that asks who one is."""
-    opened = Place(tmp_path)
+    opened = Place(tmp_path, migrated)
     yield opened
     opened.close()
 
@@ -350,9 +359,9 @@ BAD_FINDINGS: list[dict[str, Any]] = [
 ]
 
 
-def test_without_signing_in_the_page_reads_and_changes_nothing(tmp_path: Path) -> None:
+def test_without_signing_in_the_page_reads_and_changes_nothing(tmp_path: Path, migrated: Path) -> None:
     """A page that knows no callers has no forms, and refuses those that are sent."""
-    place = Place(tmp_path, guarded=False)
+    place = Place(tmp_path, migrated, guarded=False)
     browser = place.client()
 
     pages = [browser.get(path) for path in ("/", "/models/failure", f"/alerts/{'a' * 16}", "/sign-in")]

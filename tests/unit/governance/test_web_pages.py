@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
@@ -102,6 +101,15 @@ class Shelf:
         return VERSION
 
     @property
+    def sites(self) -> Shelf:
+        """Return itself: it knows where machines stand too."""
+        return self
+
+    def placed(self, _environment: str) -> dict[str, str]:
+        """Return that none stands anywhere."""
+        return {}
+
+    @property
     def experiments(self) -> Shelf:
         """Return itself: it has the experiments too."""
         return self
@@ -178,7 +186,7 @@ def browse(looked_at: WebParts) -> TestClient:
 
 
 def remember(folder: ResultFolder) -> None:
-    """Keep two checkpoints and a drift check."""
+    """Keep two checkpoints."""
     finding = {"expectation": HOSTILE, "columns": ["a"], "why": HOSTILE, "outcome": "failed", "unexpected": 2}
     for at_us, outcome, quarantined in ((NOW - 9 * MINUTE, "passed", 0), (NOW - MINUTE, "failed", 2)):
         found = [{**finding, "rows": [1, 2], "error": ""}] if quarantined else []
@@ -186,11 +194,6 @@ def remember(folder: ResultFolder) -> None:
         content |= {"quarantined": quarantined, "expectations": 3, "findings": found, "batch": "b" * 64}
         content |= {"suite": "vibration.yaml", "suite_sha256": "c" * 64, "library": "gx"}
         folder.write("checkpoints", "vibration", at_us=at_us, ident="x", content=content)
-    one = {"feature": HOSTILE, "outcome": "drift", "ks": 0.4, "p": 0.0, "q": 0.0, "psi": np.nan, "psi_limit": 0.1}
-    one |= {"shift_sd": None, "reference_rows": 5, "current_rows": 6, "reference_effective": 5.0}
-    check = {"subject": "failure@2", "at_us": NOW, "outcome": "drift", "reference_rows": 5, "current_rows": 6}
-    check |= {"features": [{**one, "current_effective": 2.5}], "report": "", "policy": {"fdr": 0.01, "min_effect": 0.1}}
-    folder.write("drift", "failure@2", at_us=NOW, ident="drift", content=check)
 
 
 LISTS = {
@@ -201,6 +204,7 @@ LISTS = {
     "/lineage": "names",
     "/checkpoints": "checkpoints",
     "/drift": "drift",
+    "/quarantine": "held",
     "/models": "models",
     "/fleet": "assets",
     "/alerts": "alerts",
@@ -211,13 +215,12 @@ NAMED = [
     "/views/vibration",
     "/features/vibration/rms_1m",
     "/checkpoints/vibration",
-    "/drift/failure@2",
     "/models/failure",
 ]
 NAMED += ["/fleet/p", "/lineage?of=vibration__rms_1m"]
 
 
-BARE = {"/views", "/checkpoints", "/models", "/fleet", "/fleet/p", "/alerts", "/features"}
+BARE = {"/", "/views", "/checkpoints", "/drift", "/quarantine", "/models", "/fleet", "/fleet/p", "/alerts", "/features"}
 BARE |= {"/features/vibration/rms_1m"}  # lists of names and numbers: nothing that people wrote
 
 
@@ -255,16 +258,15 @@ def test_names_written_by_people_are_shown_and_never_run(site: TestClient, path:
 
 
 def test_the_overview_counts_and_names_what_needs_a_person(site: TestClient) -> None:
-    """A failed checkpoint, a drift, a history that does not hold, a stale view, an outdated pin, an orphan."""
+    """A failed checkpoint, a history that does not hold, a stale view, an outdated pin, an orphan."""
     page = site.get("/", params={"format": "json"}).json()
 
-    assert page["counts"] == {"views": 1, "services": 1, "rows": 3, "quarantined": 2, "models": 1}
+    assert page["counts"] == {"views": 1, "services": 1, "rows": 3, "quarantined": 0, "models": 1}
     assert page["as_of"]["newest feature row"] == NOW - 20 * MINUTE
-    assert [line["level"] for line in page["attention"]] == ["bad", "bad", "bad", "warn", "warn", "warn"]
+    assert [line["level"] for line in page["attention"]] == ["bad", "bad", "warn", "warn", "warn"]
     told = " | ".join(line["text"] for line in page["attention"])
     for words in (
         "The last checkpoint of vibration failed: 2 of 4 rows quarantined",
-        "1 of 1 inputs of failure@2 drifted",
         "View vibration is stale: newest row 20 min old, ttl 10m",
         "The champion of failure reads an older version of vibration",
         "Model failure has no owner",
@@ -355,16 +357,6 @@ def test_a_broken_history_is_shown_and_not_hidden(tmp_path: Path, site: TestClie
     assert (sound["broken_history"], broken["history"]) == ("", [])
     assert broken["broken_history"] == "line 3 was changed"
     assert "line 3 was changed" in page.text
-
-
-def test_figures_that_are_undefined_are_a_dash_and_null(site: TestClient) -> None:
-    """A stability index that is NaN is null for machines and a dash for people."""
-    twin, page = site.get("/drift/failure@2", params={"format": "json"}), site.get("/drift/failure@2")
-
-    (one,) = twin.json()["check"]["features"]
-    assert (one["psi"], one["shift_sd"], one["ks"]) == (None, None, 0.4)
-    assert "–" in page.text
-    assert "<iframe" not in page.text
 
 
 @pytest.mark.parametrize(

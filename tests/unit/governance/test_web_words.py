@@ -13,8 +13,21 @@ NOW = 1_790_000_040_000_000
 
 PLAIN_VIEW = {"name": "v", "owner": "o", "rows": 1, "stale": False, "age_us": 0, "ttl_us": 0}
 PLAIN_RUN = {"view": "v", "outcome": "passed", "rows": 4, "quarantined": 0, "last_quarantined": 0}
-PLAIN_CHECK = {"subject": "m", "outcome": "none", "drifted": [], "compared": 3}
+PLAIN_CHECK = {"subject": "m", "outcome": "none", "drifted": [], "compared": 3, "cause": "", "state": ""}
 PLAIN_MODEL = {"name": "m", "owner": "o", "champion": 1, "outdated_pins": [], "newest_verdict": None}
+
+
+def test_what_is_held_is_told_once_for_each_thing() -> None:
+    """One batch leads to itself, several lead to their list; a name with a slash stays one word of an address."""
+    one = {"id": "b1", "what": "a/b@1", "rows": 1200, "why": "rms is too high"}
+    two = [{"id": "b2", "what": "source.s", "rows": 3, "why": "clock"}, {"id": "b3", "what": "source.s", "rows": 4}]
+
+    lines = attention([], [], [], [], [one, *two])
+
+    assert [(line["text"], line["link"]) for line in lines] == [
+        ("1,200 rows of a/b@1 are in quarantine, a batch waits: rms is too high", "/quarantine/b1"),
+        ("7 rows of source.s are in quarantine, 2 batches wait: clock", "/quarantine?q=source.s"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +36,6 @@ PLAIN_MODEL = {"name": "m", "owner": "o", "champion": 1, "outdated_pins": [], "n
         ({}, {}, {}, {}, []),
         ({"owner": ""}, {}, {}, {}, ["warn View v has no owner"]),
         ({"rows": 0, "stale": True}, {}, {}, {}, ["warn View v was never materialized"]),
-        ({}, {"quarantined": 7}, {}, {}, ["warn 7 rows of v lie in quarantine"]),
         (
             {},
             {"outcome": "could_not_run"},
@@ -32,7 +44,13 @@ PLAIN_MODEL = {"name": "m", "owner": "o", "champion": 1, "outdated_pins": [], "n
             ["bad The last checkpoint of v could not be run; its batch is held"],
         ),
         ({}, {}, {"outcome": "unknown"}, {}, ["warn Drift of m is unknown: too few independent values"]),
-        ({}, {}, {"outcome": "drift", "drifted": ["b", "a"]}, {}, ["bad 2 of 3 inputs of m drifted, b furthest"]),
+        ({}, {}, {"outcome": "drift", "drifted": ["b", "a"]}, {}, ["bad 2 of 3 inputs of m drifted"]),
+        (
+            *({}, {}),
+            {"outcome": "drift", "drifted": ["b"], "cause": "new_assets", "state": "ticket"},
+            {},
+            ["bad 1 of 3 inputs of m drifted: new assets, ticket"],
+        ),
         ({}, {}, {}, {"champion": None}, ["warn Model m has no champion here"]),
         (
             *({}, {}, {}),
@@ -51,7 +69,7 @@ def test_what_needs_a_person_is_told_in_a_sentence_with_a_link(
     view: dict[str, Any], run: dict[str, Any], check: dict[str, Any], model: dict[str, Any], told: list[str]
 ) -> None:
     """One line a matter, what is bad before what is only worth a look, and nothing where all is well."""
-    lines = attention([PLAIN_VIEW | view], [PLAIN_RUN | run], [PLAIN_CHECK | check], [PLAIN_MODEL | model])
+    lines = attention([PLAIN_VIEW | view], [PLAIN_RUN | run], [PLAIN_CHECK | check], [PLAIN_MODEL | model], [])
 
     assert [f"{line['level']} {line['text']}" for line in lines] == told
     assert all(line["link"].startswith("/") for line in lines)

@@ -129,3 +129,18 @@ def test_what_failed_is_tried_again_after_a_rest(runs: FleetRuns, clock: ManualC
 
     assert took == [True] * TRIES + [False]
     assert runs.of(DUE_US)[0].fault == "the store is away"
+
+
+def test_a_fleet_is_told_by_the_last_of_each_and_its_history(book: ScoreBook) -> None:
+    """Champions only, of one model; the history of some machines since a moment, oldest first."""
+    later = replace(SCORE, prediction_id="b" * 32, at_us=DUE_US + 5, score=None, degraded=True)
+    other = replace(SCORE, prediction_id="c" * 32, entity={"asset_id": "pump-8"}, model="life")
+    shadow = replace(SCORE, prediction_id="d" * 32, role="shadow", at_us=DUE_US + 9)
+    book.add([SCORE, later, other, shadow])
+
+    assert book.models() == ["life", "wear"]
+    (last,) = book.last_of_assets("wear")
+    assert (last.asset_id, last.at_us, last.score, bool(last.degraded)) == ("pump-7", DUE_US + 5, None, True)
+    assert book.history(["pump-7"], since_us=0) == [SCORE, later]
+    assert book.history(["pump-7", "pump-8"], since_us=0, model="life") == [other]
+    assert book.history(["pump-7"], since_us=DUE_US + 1) == [later]

@@ -10,11 +10,13 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lineshaft.cli.data import take_in as ingest_readings
 from lineshaft.cli.demo.inputs import Cast
 from lineshaft.cli.demo.pictures import paint
 from lineshaft.cli.demo.story import Story
+from lineshaft.cli.drift import check_all
 from lineshaft.cli.materialize import run_backfill, wanted_views
 from lineshaft.cli.repo import make_plan
 from lineshaft.cli.training import run_training
@@ -158,6 +160,10 @@ def watch(story: Story, parts: Parts, cast: Cast) -> None:
             lines, page = checks.drift(
                 name=champion.ref, model=cast.model, reference=learned.table, current=served, features=champion.features
             )
+            newest_us = pc.max(asked["event_time"]).cast(pa.int64()).as_py()
+            for found in check_all(parts, checks, [], at_us=newest_us):
+                window = found.window
+                facts.append(f"{window.model}@{window.number} over the newest day: {window.outcome}")
         drifted = [line["feature"] for line in lines if line["outcome"] == "drift"]
         facts.append(f"{len(drifted)} of {len(lines)} features drifted: {', '.join(drifted[:3]) or 'none'}")
         facts.append(f"report: {page}")
