@@ -14,10 +14,14 @@ from types import ModuleType
 from playwright.sync_api import sync_playwright
 
 from lineshaft.clock import ManualClock
+from lineshaft.ops.quarantine import held_batches
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = {
     "overview": ("/", "light"),
+    "drift": ("/drift/bearing_failure@1", "light"),
+    "drift-report": ("/drift/bearing_failure@1/report", "dark"),
+    "fleet": ("/fleet", "light"),
     "alert": (f"/alerts/{1:016x}", "light"),
     "machine": ("/fleet/pump-00", "light"),
     "model-dark": ("/models/bearing_failure", "dark"),
@@ -40,7 +44,8 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=site_of_tests.CHROMIUM, args=list(site_of_tests.FLAGS))
             first = browser.new_context()
             site_of_tests.sign_in(first.new_page(), site, "ada")
-            for name, (path, scheme) in PICTURES.items():
+            held = held_batches(parts.work)[-1]
+            for name, (path, scheme) in {**PICTURES, "quarantine": (f"/quarantine/{held.id}", "light")}.items():
                 context = browser.new_context(
                     storage_state=first.storage_state(),
                     color_scheme="dark" if scheme == "dark" else "light",

@@ -31,6 +31,7 @@ from lineshaft_governance.drift.policy import DriftPolicies, drift_policies
 from lineshaft_governance.policies import promotion_policies, promotion_policy
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web.app import create_app
+from lineshaft_governance.web.overview import look_ahead
 from lineshaft_governance.web.parts import WebParts
 
 
@@ -134,6 +135,7 @@ class GovernanceParts:
             applies=parts.catalog.history,
         )
         self.pages.append(page)
+        look_ahead(page)
         return create_app(page)
 
     def card(self, parts: Any, version: ModelVersion, *, html: bool) -> str:

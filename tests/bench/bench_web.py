@@ -3,9 +3,10 @@
     python tests/bench/bench_web.py            about two minutes, most of it writing what the pages read
 
 A site on SQLite and Delta: 40 views of 12 features (the first with a row of each of 50,000 assets), 50 models with a
-champion, 2,500 checkpoint results and 2,500 drift checks of 50 subjects each, 5,000 alerts, a log of 50,000
-predictions. Each page is asked for over a socket: cold, which is the first time since the start, and then in ten rounds
-of all pages, while what is found out beside them is found out anew.
+champion, 2,500 checkpoint results and 2,500 drift checks of 50 subjects each (of each check 60 findings in the
+database), 5,000 alerts, three scores of each of 50,000 assets, a log of 50,000 predictions, 20 batches held. Each page
+is asked for over a socket: cold, which is the first time since the start, and then in ten rounds of all pages, while
+what is found out beside them is found out anew.
 """
 
 from __future__ import annotations
@@ -27,16 +28,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lineshaft.clock import SystemClock
+from lineshaft.drift.findings import Finding
+from lineshaft.ops.quarantine import REASON, keep_aside, quarantine_folder
 from lineshaft.registry.alerts import Alert, AlertBook
 from lineshaft.registry.catalog_values import FixedCatalog
+from lineshaft.registry.drifts import CheckedWindow, DriftBook, Point, drift_book
 from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import ModelRegistry, open_registry
 from lineshaft.registry.records import Candidate, Verdict, ViewPin
+from lineshaft.registry.scores import KeptScore, ScoreBook
 from lineshaft.serving.http_port import http_port
 from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
 from lineshaft.stores.delta import DeltaOfflineStore
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web.app import create_app
+from lineshaft_governance.web.overview import look_ahead
 from lineshaft_governance.web.parts import WebParts
 
 ASSETS, VIEWS, MODELS, RUNS, ALERTS, TIMES = 50_000, 40, 50, 50, 5_000, 10
@@ -54,9 +60,19 @@ PAGES += [
     "/checkpoints",
     "/checkpoints/view_00",
     "/drift",
-    "/drift/model_00",
+    "/drift/model_00@3",
+    "/quarantine",
 ]
-PAGES += ["/models", "/models/model_00", "/fleet", "/fleet?q=0499", "/fleet/asset-049999", "/alerts", "/audit"]
+PAGES += [
+    "/models",
+    "/models/model_00",
+    "/fleet",
+    "/fleet?q=0499",
+    "/fleet?site=north&state=past",
+    "/fleet/asset-049999",
+    "/alerts",
+    "/audit",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +156,11 @@ def site(folder: Path) -> Iterator[str]:
     raise_alerts(book, names)
     results = ResultFolder(folder / "results")
     remember(results)
+    drifts, scores = drift_book(registry, "bench"), ScoreBook(url, project="bench")
+    watch(drifts)
+    score(scores, names)
+    registry.sites.place(dict.fromkeys(names[:20_000], "north"), environment="bench", actor="bench", reason="bench")
+    hold(folder / "work", views[1])
     predict(folder, names)
     parts = WebParts(
         catalog=FixedCatalog(all_views=tuple(views), all_services=tuple(services)),
@@ -152,7 +173,10 @@ def site(folder: Path) -> Iterator[str]:
         project="bench",
         home=folder,
         alerts=book,
+        drifts=drifts,
+        fleet_scores=scores,
     )
+    look_ahead(parts)
     with http_port(create_app(parts), "127.0.0.1:0", setting="bench") as bound:
         yield f"http://{bound}"
     parts.close()
@@ -219,19 +243,9 @@ def raise_alerts(book: AlertBook, names: list[str]) -> None:
 
 
 def remember(results: ResultFolder) -> None:
-    """Keep the reports of checkpoints and of drift."""
+    """Keep the reports of checkpoints."""
     finding: dict[str, Any] = {"expectation": "rms >= 0", "columns": ["rms_1m"], "why": "physics", "outcome": "failed"}
     finding |= {"unexpected": 2, "error": ""}
-    feature: dict[str, Any] = {
-        "outcome": "none",
-        "ks": 0.05,
-        "p": 0.4,
-        "q": 0.4,
-        "psi": 0.02,
-        "psi_limit": 0.1,
-        "shift_sd": 0.1,
-    }
-    feature |= {"reference_rows": 900, "current_rows": 900, "reference_effective": 90.0, "current_effective": 90.0}
     for subject in range(MODELS):
         for run in range(RUNS):
             at_us = NOW - run * 60 * MINUTE
@@ -239,10 +253,47 @@ def remember(results: ResultFolder) -> None:
             content |= {"rows": 900, "quarantined": 0, "expectations": 40, "batch": "b" * 64, "library": "gx"}
             content |= {"suite": "s.yaml", "suite_sha256": "c" * 64, "findings": [finding]}
             results.write("checkpoints", f"view_{subject:02d}", at_us=at_us, ident="x", content=content)
-            told = {"subject": f"model_{subject:02d}", "at_us": at_us, "outcome": "none", "report": ""}
-            told |= {"reference_rows": 900, "current_rows": 900, "policy": {"fdr": 0.01, "min_effect": 0.1}}
-            lines = [{"feature": f"view_00__f{n}", **feature} for n in range(60)]
-            results.write("drift", f"model_{subject:02d}", at_us=at_us, ident="d", content={**told, "features": lines})
+
+
+def watch(drifts: DriftBook) -> None:
+    """Keep drift checks of every champion, an hour apart; a tenth of what they find drifts."""
+    told: dict[str, Any] = {"scope": "*", "regime": "all", "method": "distribution", "p": 0.4, "q": 0.4, "rows": 900}
+    told |= {"reference_effective": 90.0, "current_effective": 90.0}
+    findings = [Finding(column=f"view_00__f{n}", effect=0.05, verdict="none", **told) for n in range(54)]
+    findings += [Finding(column=f"view_00__f{n}", effect=0.4, verdict="drift", **told) for n in range(54, 60)]
+    points = [Point(kind="feature", finding=one) for one in findings]
+    for model in range(MODELS):
+        for run in range(RUNS):
+            end_us = NOW - run * 60 * MINUTE
+            about = {"project": "bench", "model": f"model_{model:02d}", "number": 3, "outcome": "drift"}
+            times = {"start_us": end_us - 60 * MINUTE, "end_us": end_us, "checked_us": end_us, "rows": 900}
+            drifts.add(CheckedWindow(**about, **times, assets=3, standing=("*",)), points)  # type: ignore[arg-type]
+
+
+def score(scores: ScoreBook, names: list[str]) -> None:
+    """Score the fleet three times."""
+    for number in range(3):
+        told: dict[str, Any] = {"model": "model_00", "number": 3, "role": "champion", "status": 1}
+        at_us = NOW - (3 - number) * 720 * MINUTE
+        fleet = [
+            KeptScore(
+                prediction_id=f"{number}{place:031x}",
+                entity={"asset_id": name},
+                at_us=at_us,
+                score=place / ASSETS,
+                **told,
+            )
+            for place, name in enumerate(names)
+        ]
+        scores.add(fleet)
+
+
+def hold(work: Path, view: View) -> None:
+    """Hold twenty batches of a thousand rows."""
+    table = rows(view, [f"asset-{n:06d}" for n in range(334)])
+    table = table.append_column(REASON, pa.array(["rms_1m <= 100 g"] * table.num_rows))
+    for number in range(20):
+        keep_aside(table, quarantine_folder(work, view), f"batch {number}")
 
 
 def predict(folder: Path, names: list[str]) -> None:

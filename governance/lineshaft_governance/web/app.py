@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -214,14 +215,40 @@ def _fault(site: Site) -> Callable[[Request, Exception], Response]:
     return handler
 
 
+class Compiled(BytecodeCache):
+    """Templates as they were compiled once in this process, whatever the number of pages over them."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Hand out what is held of a template."""
+        held = self._held.get(bucket.key)
+        if held is not None:
+            bucket.bytecode_from_string(held)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Hold a template."""
+        self._held[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = Compiled()
+
+
 def _templates(parts: WebParts) -> Environment:
-    """Return the templates; every value is escaped, and a misspelt name is an error."""
+    """Return the templates, compiled before anybody asks; values are escaped, and a misspelt name is an error."""
     environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        bytecode_cache=_COMPILED,
     )
     for filter_ in (words.age, words.moment, words.duration, words.number, words.short, words.percent, words.segment):
         environment.filters[filter_.__name__] = filter_
     environment.filters["twice"] = lambda word: (word, word)  # a choice that is called what it is
     environment.globals["project"] = parts.project
     environment.globals["now_us"] = parts.clock.now_us
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment

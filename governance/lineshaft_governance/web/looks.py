@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -27,6 +28,11 @@ _WAITED_S: contextvars.ContextVar[list[float]] = contextvars.ContextVar("_WAITED
 def begin_page() -> None:
     """Let the looks of one page share one patience, from now on."""
     _WAITED_S.set([0.0])
+
+
+def begin_without_waiting() -> None:
+    """Let the looks of what follows begin, and wait for none."""
+    _WAITED_S.set([math.inf])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

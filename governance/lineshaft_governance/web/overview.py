@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+
+from lineshaft.errors import LineshaftError
 from lineshaft_governance.web.alerts import unseen_count
 from lineshaft_governance.web.attention import attention
 from lineshaft_governance.web.audit import audit_lines
 from lineshaft_governance.web.catalogue import view_lines
 from lineshaft_governance.web.checkpoints import checkpoint_lines
 from lineshaft_governance.web.drift import drift_lines
+from lineshaft_governance.web.looks import begin_without_waiting
 from lineshaft_governance.web.models import model_lines
 from lineshaft_governance.web.parts import Asked, Page, WebParts
 from lineshaft_governance.web.quarantine import held_lines
@@ -15,6 +20,17 @@ from lineshaft_governance.web.quarantine import held_lines
 MOST = 10
 """Lines of each list; the whole list is a link away."""
 MOST_ATTENTION = 40
+
+
+def look_ahead(parts: WebParts) -> None:
+    """Begin to find out what the first page shows, before anybody asks for it; waits for nothing."""
+
+    def ahead() -> None:
+        begin_without_waiting()
+        overview(parts, Asked())
+
+    with contextlib.suppress(LineshaftError):  # whoever asks is told
+        contextvars.copy_context().run(ahead)
 
 
 def overview(parts: WebParts, _asked: Asked) -> Page:

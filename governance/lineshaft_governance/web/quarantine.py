@@ -143,7 +143,7 @@ def _plain(value: Any) -> Any:
     ('2 bytes', 1.5)
     """
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat(sep=" ").removesuffix("+00:00")
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,10 @@ def fill(folder: Path, clock: ManualClock) -> WebParts:
     _release(registry, offline, rows, clock)
     _drift(folder, registry, rows)
     _hold(folder)
+    for path in (folder / "work" / "quarantine").rglob("*.parquet"):
+        os.utime(
+            path, (START_US / 1e6 + 4 * 3600, START_US / 1e6 + 4 * 3600)
+        )  # held by this clock, not by the machine's
     book = AlertBook(url, project="demo", clock=clock)
     catalog = FixedCatalog(all_views=(ORPHAN, VIBRATION), all_services=(SERVICE,))
     _predict(folder, registry, rows, book)
@@ -285,17 +290,18 @@ def _predict(folder: Path, registry: ModelRegistry, rows: pa.Table, book: AlertB
 
 
 def _drift(folder: Path, registry: ModelRegistry, rows: pa.Table) -> None:
-    """Check seven times a fleet that is healthy at first and worn later, say what stands, and draw a report."""
+    """Check seven times a fleet that runs faster and slower later on, say what stands, and draw a report."""
     book = drift_book(registry, "demo")
     sketch, policy = book.sketch(SPEC.name, 1), DriftPolicy(window_us=HOUR_US)
-    calm, worn = answered(feature_rows(seed=2, wears=0.0)), answered(feature_rows(seed=2, wears=0.0, wear=0.8))
-    later = np.asarray(calm["event_time"].cast(pa.int64())) > START_US + 90 * MINUTE_US
-    current = pa.concat_tables([calm.filter(pa.array(~later)), worn.filter(pa.array(later))])
+    calm, fast = answered(feature_rows(seed=2, wears=0.0)), answered(feature_rows(seed=2, wears=0.0, wear=0.8))
+    minutes = (np.asarray(calm["event_time"].cast(pa.int64())) - START_US) // MINUTE_US
+    often = (minutes > 90) & (minutes // 20 % 2 == 0)  # faster every other twenty minutes, from then on
+    current = pa.concat_tables([calm.filter(pa.array(~often)), fast.filter(pa.array(often))])
     hands = Hands(train=_nobody, standing=_nobody, promote=_nobody, environment="demo", actor="test")
     loop = DriftLoop(book=book, registry=registry, policy=RetrainPolicy(), hands=hands)
-    for minutes in range(60, 241, 30):
+    for end in range(60, 241, 30):
         asked = Asked(rows=current, time="event_time")
-        at_us = START_US + minutes * MINUTE_US
+        at_us = START_US + end * MINUTE_US
         loop.step(check(book, SPEC.name, 1, sketch, asked, policy=policy, at_us=at_us))
     reference, moved = Window(table=answered(rows)), Window(table=current)
     found = check_drift(
@@ -323,7 +329,7 @@ def _score(folder: Path, registry: ModelRegistry, url: str) -> ScoreBook:
     book, names = ScoreBook(url, project="demo"), [f"pump-{n:02d}" for n in range(12)]
     for number in range(14):
         at_us = START_US + 240 * MINUTE_US - (13 - number) * 12 * HOUR_US
-        told = {"model": SPEC.name, "number": 1, "role": "champion", "at_us": at_us, "status": 1}
+        told: dict[str, Any] = {"model": SPEC.name, "number": 1, "role": "champion", "at_us": at_us, "status": 1}
         book.add(
             [
                 KeptScore(

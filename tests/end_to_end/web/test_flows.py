@@ -10,6 +10,8 @@ from playwright.sync_api import BrowserContext, Page
 
 pytestmark = pytest.mark.heavy
 
+DRIFT = "/drift/bearing_failure@1"
+
 
 def test_a_stranger_is_led_to_signing_in_and_back(site: Any, stranger: Page) -> None:
     """The page asked for opens once the token is known; one that is not is refused in words."""
@@ -96,6 +98,52 @@ def test_a_second_person_agrees_and_the_page_says_who(site: Any, page: Page) -> 
     assert site.parts.registry.approvals("bearing_failure", 2)[0].actor.startswith("ada, by token")
 
 
+def test_by_keyboard_alone_what_is_held_is_let_in(site: Any, page: Page) -> None:
+    """From the overview to the batch and its rule; a reason, Enter on the button; then it says who and why."""
+    page.goto(site.url)
+    press_until(page, lambda: "/quarantine/" in (focused(page, "href") or "") and "loop_condition" in text(page))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/quarantine/*")
+    held = page.locator("main").inner_text()
+    press_until(page, lambda: page.evaluate("document.activeElement.tagName") == "TEXTAREA")
+    page.keyboard.type("the sign was turned on purpose")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("It was decided.").wait_for()
+
+    assert "acceleration_rms_1m >= 0" in held
+    assert "an administrator" not in held
+    decided = page.locator("main").inner_text()
+    assert "released" in decided
+    assert "ada, by token" in decided
+    assert "the sign was turned on purpose" in decided
+    view = site.parts.catalog.view("loop_condition")
+    assert sum(part.num_rows for part in site.parts.offline.read_rows(view)) == 4
+
+
+def text(page: Page) -> str:
+    """Return the words of what has the focus."""
+    found: str = page.evaluate("document.activeElement.textContent")
+    return found
+
+
+def test_a_fleet_is_ranked_filtered_and_led_on_from(site: Any, page: Page) -> None:
+    """The worst first with its week as a line; a site and a class leave fewer; a machine shows what was said of it."""
+    page.goto(f"{site.url}/fleet")
+    first = page.locator("tbody tr").first.inner_text()
+    page.get_by_label("Site").select_option("north")
+    page.get_by_label("Class").select_option("fan")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**site=north*")
+    names = page.locator("tbody tr td:first-child").all_inner_texts()
+    page.get_by_role("link", name=names[0]).click()
+
+    assert "pump-00" in first
+    assert "0.895" in first
+    assert names == ["pump-01", "pump-05", "pump-03"]
+    assert page.get_by_role("img", name="Trend of what bearing_failure said").count() == 1
+
+
 def test_a_person_walks_from_a_machine_to_its_prediction_and_to_its_sensor(site: Any, page: Page) -> None:
     """Fleet, machine, prediction, lineage: each a click away, and each says what it should."""
     page.goto(f"{site.url}/fleet")
@@ -162,7 +210,7 @@ def test_a_narrow_screen_scrolls_tables_and_not_the_page(site: Any, signed_in: C
     """On a phone nothing sticks out, and wide tables are reached with the keyboard."""
     context = signed_in(viewport={"width": 390, "height": 800})
     page = context.new_page()
-    for path in ("/", "/models/bearing_failure", "/fleet/pump-00", "/features"):
+    for path in ("/", "/models/bearing_failure", "/fleet", "/fleet/pump-00", "/features", "/quarantine", DRIFT):
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     context.close()

@@ -86,17 +86,13 @@ def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     store.write_rows(view, pa.table([[bad, bad], at, at, [1.0, 2.0]], schema=row_schema(view)), batch="one")
     model = bad.replace("/", "|").replace("\\", "|")
     register(registry, model, service, view, bad)
-    told = {"project": bad[:80], "model": model, "number": 1, "asset_id": bad, "score": 0.9, "threshold": 0.7}
-    because = ((f"{bad}__{bad}", 1.0, 0.5),)
-    book.add(
-        Alert(id="a" * 16, entity={bad: bad}, at_us=NOW, raised_us=NOW, because=because, routed={bad: bad}, **told)
-    )
+    book.add(alert(model, bad))
     book.find("a" * 16, Answer.CONFIRMED, by=bad, note=bad)
     results = ResultFolder(folder / "results")
     remember(results, bad)
     drifts, held = watch_drift(registry, model, bad, clock), hold(folder, bad)
     scores = ScoreBook(url, project=bad[:80])
-    score = {"model": model, "number": 1, "role": "champion", "entity": {"asset_id": bad}, "status": 1}
+    score: dict[str, Any] = {"model": model, "number": 1, "role": "champion", "entity": {"asset_id": bad}, "status": 1}
     scores.add([KeptScore(prediction_id=f"{n:032x}", at_us=NOW - n, score=0.9, **score) for n in (1, 2)])
     keep_tables({"assets": pa.table({"asset_id": [bad], "site": [bad], "class": [bad]})}, folder / "tables")
     parts = WebParts(
@@ -115,36 +111,30 @@ def trap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         applies=lambda: [Applied(generation=1, at_us=NOW, actor=bad, summary=bad)],
         patience_s=30,
     )
-    named = quote(bad, safe="")
-    pages = [
-        "/",
-        "/features",
-        "/views",
-        "/services",
-        "/checkpoints",
-        "/checkpoints/v",
-        "/drift",
-        "/models",
-        "/quarantine",
-    ]
-    pages += [
-        "/fleet",
-        "/alerts",
-        f"/alerts/{'a' * 16}",
-        "/audit",
-        "/lineage",
-        f"/fleet/{named}",
-        f"/features?q={named}",
-    ]
-    pages += [f"/drift/{quote(model, safe='')}@1", f"/quarantine/{held}", f"/fleet?site={named}&class={named}"]
-    pages += [f"/models/{quote(model, safe='')}", f"/views/{quote(view.name, safe='')}", f"/nowhere/{named}"]
-    pages += [f"/lineage?of={quote(service.name, safe='')}", f"/fleet?q={named}", f"/sign-in?next={named}"]
-    pages += [f"/predictions/{named}", f"/lineage?of={named}", f"/fleet/{named}?feature={named}"]
     with http_port(create_app(parts), "127.0.0.1:0", setting="test") as bound:
-        yield Trap(url=f"http://{bound}", pages=pages)
+        yield Trap(url=f"http://{bound}", pages=addresses(bad, model, view, service, held))
     parts.close()
     book.close()
     registry.engine.dispose()
+
+
+def addresses(bad: str, model: str, view: View, service: Service, held: str) -> list[str]:
+    """Return every page, with a script in every address that has a name in it."""
+    named = quote(bad, safe="")
+    pages = ["/", "/features", "/views", "/services", "/checkpoints", "/checkpoints/v", "/drift", "/models"]
+    pages += ["/quarantine", f"/quarantine/{held}", "/fleet", "/alerts", f"/alerts/{'a' * 16}", "/audit", "/lineage"]
+    pages += [f"/fleet/{named}", f"/features?q={named}", f"/fleet?site={named}&class={named}", f"/fleet?q={named}"]
+    pages += [f"/drift/{quote(model, safe='')}@1", f"/drift/{quote(model, safe='')}@1/report", f"/quarantine?q={named}"]
+    pages += [f"/models/{quote(model, safe='')}", f"/views/{quote(view.name, safe='')}", f"/nowhere/{named}"]
+    pages += [f"/lineage?of={quote(service.name, safe='')}", f"/lineage?of={named}", f"/sign-in?next={named}"]
+    return [*pages, f"/predictions/{named}", f"/fleet/{named}?feature={named}"]
+
+
+def alert(model: str, bad: str) -> Alert:
+    """Return an alert in which every name is a script."""
+    told: dict[str, Any] = {"project": bad[:80], "model": model, "number": 1, "asset_id": bad, "score": 0.9}
+    told |= {"threshold": 0.7, "at_us": NOW, "raised_us": NOW, "because": ((f"{bad}__{bad}", 1.0, 0.5),)}
+    return Alert(id="a" * 16, entity={bad: bad}, routed={bad: bad}, **told)
 
 
 def hostile_view(bad: str) -> View:
@@ -215,13 +205,33 @@ def remember(results: ResultFolder, bad: str) -> None:
 def watch_drift(registry: Any, model: str, bad: str, clock: ManualClock) -> DriftBook:
     """Keep a drift check in which every name is a script, and what stands behind it."""
     book = drift_book(registry, bad[:80])
-    told = {"project": bad[:80], "model": model, "number": 1, "start_us": 0, "end_us": NOW, "checked_us": NOW}
+    told: dict[str, Any] = {
+        "project": bad[:80],
+        "model": model,
+        "number": 1,
+        "start_us": 0,
+        "end_us": NOW,
+        "checked_us": NOW,
+    }
     window = CheckedWindow(**told, rows=9, assets=1, outcome="drift", standing=(bad,))
-    numbers = {"effect": 4.0, "p": 0.0, "q": 0.0, "rows": 9, "reference_effective": 9.0, "current_effective": 9.0}
+    numbers: dict[str, Any] = {
+        "effect": 4.0,
+        "p": 0.0,
+        "q": 0.0,
+        "rows": 9,
+        "reference_effective": 9.0,
+        "current_effective": 9.0,
+    }
     finding = Finding(column=f"{bad}__{bad}", scope=bad, regime=bad, method=bad[:20], verdict="drift", **numbers)
     points = [replace(finding, method=method) for method in (bad[:20], "level")]
     book.add(window, [Point(kind="feature", finding=one) for one in points])
-    about = {"assets": (bad,), "columns": (bad,), "detail": bad, "state": bad[:20], "raised_us": clock.now_us()}
+    about: dict[str, Any] = {
+        "assets": (bad,),
+        "columns": (bad,),
+        "detail": bad,
+        "state": bad[:20],
+        "raised_us": clock.now_us(),
+    }
     book.open_trigger(Trigger(id="t", model=model, number=1, cause=bad[:20], **about), detail=bad)
     return book
 

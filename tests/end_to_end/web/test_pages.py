@@ -37,7 +37,7 @@ def test_the_overview_names_what_needs_a_person(site: Any, page: Page) -> None:
 
     assert "vibration_condition failed: 4 of 40 rows quarantined" in said
     assert "inputs of bearing_failure@1 drifted" in said
-    assert "rows of loop_condition" in said
+    assert "rows of vibration_condition" in said
     assert "loop_condition has no owner" in said
 
 

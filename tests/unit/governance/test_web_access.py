@@ -75,8 +75,7 @@ class Place:
     """An admin page that asks who one is, over a real registry and real alerts."""
 
     def __init__(self, folder: Path, migrated: Path, *, guarded: bool = True) -> None:
-        shutil.copy(migrated, folder / "lineshaft.db")
-        url = f"sqlite:///{folder / 'lineshaft.db'}"
+        url = f"sqlite:///{shutil.copy(migrated, folder / 'lineshaft.db')}"
         self.clock, self.known, self.denials = ManualClock(time_us=NOW), Known(), Noted()
         self.registry = open_registry(database_url=url, artifacts=folder / "artifacts", clock=self.clock)
         self.book = AlertBook(url, project="demo", clock=self.clock)
@@ -164,8 +163,8 @@ def place(tmp_path: Path, migrated: Path) -> Iterator[Place]:
 def signed_in(place: Place, token: str) -> TestClient:
     """Return a browser of somebody who signed in."""
     browser = place.client()
-    answer = browser.post("/sign-in", data={"token": token, "form_key": key_in(browser.get("/sign-in").text)})
-    assert answer.status_code == 303, answer.text
+    given = {"token": token, "form_key": key_in(browser.get("/sign-in").text)}
+    assert browser.post("/sign-in", data=given).status_code == 303
     return browser
 
 

@@ -38,7 +38,7 @@ VIEW = View(
     features=(Feature(name="rms_1m", column="acceleration", function="rms", window_us=60_000_000, unit="g"),),
     team="vibration",
 )
-SAID = {"risk": [0.1, 0.9, None, 0.5], "life": [900.0, 20.0, 50.0, 400.0]}
+SAID: dict[str, list[float | None]] = {"risk": [0.1, 0.9, None, 0.5], "life": [900.0, 20.0, 50.0, 400.0]}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebParts]:
         registry.judge(model, 1, Verdict(gate="g", outcome="pass", detail="good"), actor="ana")
         registry.promote(model, 1, environment="demo", actor="ana", reason="r")
         for back, share in ((12, 0.5), (0, 1.0)):
-            told = {"model": model, "number": 1, "role": "champion", "at_us": NOW - back * HOUR_US, "status": 1}
+            told: dict[str, Any] = {
+                "model": model,
+                "number": 1,
+                "role": "champion",
+                "at_us": NOW - back * HOUR_US,
+                "status": 1,
+            }
             scores = zip(NAMES, SAID[model], strict=True)
             book.add(
                 [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from lineshaft.clock import ManualClock
 from lineshaft.errors import NotFoundError
 from lineshaft_governance.web.extents import roster_of
-from lineshaft_governance.web.looks import Looks, begin_page
+from lineshaft_governance.web.looks import Look, Looks, begin_page, begin_without_waiting
 from lineshaft_governance.web.svg import Axis, Mark, curve
 
 
@@ -71,6 +72,22 @@ def test_the_looks_of_one_page_share_its_patience(clock: ManualClock) -> None:
     assert time.perf_counter() - began < 10 * 0.4 / 2
     assert waiting == [True] * 10
     shut.set()
+    looks.close()
+
+
+def test_looking_ahead_waits_for_nothing(clock: ManualClock) -> None:
+    """What is begun goes on beside; who asks later in the usual way is told once it is found."""
+    looks, gate = Looks(clock, patience_s=60), threading.Event()
+
+    def ahead() -> Look[int]:
+        begin_without_waiting()
+        return looks.at("slow", lambda: 7 if gate.wait(60) else 0)
+
+    told = contextvars.copy_context().run(ahead)
+    gate.set()
+
+    assert told.waiting
+    assert looks.at("slow", lambda: 8).value == 7
     looks.close()
 
 
