@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 from lineshaft.access.guard import LOCAL, Caller
 from lineshaft.errors import (
+    CheckNotRunError,
     ConflictError,
     ForbiddenError,
     InputError,
@@ -91,6 +92,7 @@ STATUS = {
     ConflictError: 409,
     RateError: 429,
     UnavailableError: 503,
+    CheckNotRunError: 503,
 }
 
 

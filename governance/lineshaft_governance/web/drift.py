@@ -23,7 +23,7 @@ from lineshaft_governance.web.words import moment
 Lines = list[dict[str, Any]]
 CHECKS = 48
 """Checks of a map: two days of hourly ones."""
-MOST_FINDINGS = 60
+MOST_FINDINGS = 30
 MOST_TRIGGERS = 10
 _WHOM = {FLEET: "all that training saw", NEW: "all that training never saw", PERFORMANCE: "predictions, by outcomes"}
 _PLAIN = r"[A-Za-z0-9_@\-][A-Za-z0-9_@.\-]*\.html"
