@@ -378,8 +378,8 @@ def attack(target: Target, seed: str, number: int) -> None:
 
 BATCH = 500
 WARM = min(INPUTS // 2, 20_000)  # growth counts from here on: by then every kind of input has come
-MOST_GROWTH = 64 << 20
-"""Delta's hundred threads come one by one and hold half a megabyte each; requests that are kept fill gigabytes."""
+MOST_GROWTH = 32 << 20
+"""Delta's hundred threads come one by one and hold a quarter of a megabyte; requests that are kept fill gigabytes."""
 
 
 @pytest.mark.timeout(300 + INPUTS // 10)
