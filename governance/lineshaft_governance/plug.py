@@ -13,6 +13,7 @@ from lineshaft.access.guard import Guard
 from lineshaft.clock import Clock
 from lineshaft.errors import DefinitionError
 from lineshaft.models.gate import Policy
+from lineshaft.ops.governance import Difference
 from lineshaft.ops.jobs import Verdict
 from lineshaft.registry.alerts import AlertBook
 from lineshaft.registry.drifts import drift_book
@@ -22,7 +23,7 @@ from lineshaft.specs import Source, View, row_schema
 from lineshaft.wiring.drifting import run_report
 from lineshaft.wiring.writing import gate_of, keeper
 from lineshaft_governance.cards.card import card, render
-from lineshaft_governance.checks.contract import contract_yaml, gaps, source_yaml
+from lineshaft_governance.checks.contract import contract_yaml, differences, source_yaml
 from lineshaft_governance.checks.gate import Gate, Gated, Subject
 from lineshaft_governance.checks.suites import NOT_FINITE
 from lineshaft_governance.checks.training import training_suite
@@ -77,9 +78,9 @@ class GovernanceParts:
         told = [{"columns": list(one.columns), "text": one.text, "why": one.why} for one in expected]
         return [one for one in told if one["columns"] != [NOT_FINITE]]
 
-    def gaps(self, views: Sequence[View]) -> list[dict[str, Any]]:
+    def differences(self, views: Sequence[View]) -> list[Difference]:
         """Tell where suites say less than the declarations, or speak of columns that are gone."""
-        return [asdict(gap) for view in views for gap in gaps(view, self.checkpoints.suites)]
+        return [one for view in views for one in differences(view, self.checkpoints.suites)]
 
     def document(self, view: View, rows: pa.Table) -> Path:
         """Write Great Expectations' own page of what it finds of rows."""

@@ -1,17 +1,17 @@
 """What a declaration alone promises of a view's rows: units, formulas and the order of statistics, as checks.
 
-A generated suite is a file to review, not a law: a team narrows its ranges and adds what only it knows. `gaps` tells
-where a file says less than the declaration, or speaks of columns that are gone.
+A generated suite is a file to review, not a law: a team narrows its ranges and adds what only it knows. `differences`
+tells where a file says less than the declaration, or speaks of columns that are gone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import yaml
 
+from lineshaft.ops.governance import Difference
 from lineshaft.specs import Feature, Source, View, row_schema
 from lineshaft_governance.checks.suites import Check, Suite, Suites
 
@@ -45,16 +45,6 @@ ORDER: tuple[tuple[str, str, str], ...] = (
     ("clearance_factor", "impulse_factor", "(mean sqrt|x|)^2 is at most mean |x|"),
 )
 """Which function of a channel and window is at least which other, and why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A place where a suite and a declaration do not say the same."""
-
-    view: str
-    column: str
-    what: str
-    fix: str
 
 
 def contract_checks(view: View) -> tuple[Check, ...]:
@@ -99,7 +89,7 @@ def _lines(checks: Iterable[Check]) -> str:
     return "".join(f"  - {line}\n" for line in said)
 
 
-def gaps(view: View, suites: Suites) -> Iterator[Gap]:
+def differences(view: View, suites: Suites) -> Iterator[Difference]:
     """Tell where the file of a view says less than its declaration, or speaks of a column that is not there."""
     suite = suites.about("view", view.name)
     columns = row_schema(view).names
@@ -108,7 +98,7 @@ def gaps(view: View, suites: Suites) -> Iterator[Gap]:
     for expectation in own:
         for name in expectation.columns:
             if name not in columns:
-                yield Gap(
+                yield Difference(
                     view=view.name, column=name, what="the suite names a column that is not there", fix=f"see {where}"
                 )
     said = {(one.kind, one.columns): one for one in own}
@@ -116,10 +106,10 @@ def gaps(view: View, suites: Suites) -> Iterator[Gap]:
         there = said.get((wanted.kind, wanted.columns))
         fix = f"lineshaft checks generate {view.name}, and add the line to {where}"
         if there is None:
-            yield Gap(view=view.name, column=wanted.columns[0], what=f"not in the suite: {wanted.text}", fix=fix)
+            yield Difference(view=view.name, column=wanted.columns[0], what=f"not in the suite: {wanted.text}", fix=fix)
         elif _looser(there.low, wanted.low, lower=True) or _looser(there.high, wanted.high, lower=False):
             what = f"the suite allows more than the declaration: {there.text}, not {wanted.text}"
-            yield Gap(view=view.name, column=wanted.columns[0], what=what, fix=fix)
+            yield Difference(view=view.name, column=wanted.columns[0], what=what, fix=fix)
 
 
 def _looser(said: float | None, wanted: float | None, *, lower: bool) -> bool:

@@ -7,6 +7,7 @@ Asked {"suite", "expectations": [{"kind", "columns", "low", "high", "mostly"}]} 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import great_expectations as gx
@@ -19,6 +20,13 @@ from great_expectations.render.renderer.page_renderer import ValidationResultsPa
 from lineshaft_governance.answering import answer_requests
 
 gxe: Any = expectations  # its names are there, but not declared to be exported
+
+STYLE = (
+    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #8886;padding:.3rem .6rem;text-align:left}"
+    "nav,.navbar,[data-toggle=tooltip]>img{display:none}:root{color-scheme:light dark}</style>"
+)
+"""What is left of the looks of Great Expectations' page when it asks nobody for them."""
 
 TOLERANCE = 1e-9
 """Of pair_ge, relative: on a constant signal peak and rms are equal but for their last bits."""
@@ -85,7 +93,18 @@ def _page(validated: Any) -> str:
     page: str = views.DefaultJinjaPageView().render(
         ValidationResultsPageRenderer(run_info_at_end=True).render(validated)
     )
-    return page
+    return standalone(page)
+
+
+def standalone(page: str) -> str:
+    """Return a page that asks nobody for anything: a plant has no way out, and a page of others' scripts would look.
+
+    >>> standalone('<head><script src="https://x/y.js"></script><link rel="stylesheet" href="//z"/></head><p>kept</p>')
+    '<head></head><p>kept</p>'
+    """
+    page = re.sub(r"<script\b.*?</script\s*>", "", page, flags=re.DOTALL | re.IGNORECASE)
+    page = re.sub(r"<link\b[^>]*>|<img\b[^>]*https?:[^>]*>", "", page, flags=re.IGNORECASE)
+    return page.replace("</head>", f"{STYLE}</head>", 1) if "<title" in page else page
 
 
 def _result(result: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def diff(names: Names = None, as_json: Json = False) -> None:
     """Tell where suites say less than the declarations, or name columns that are gone; exit code 2 where they do."""
     with connect() as parts, governance(parts) as checks:
         views = [parts.catalog.view(name) for name in names or []] or list(parts.catalog.views())
-        rows = checks.gaps(views)
+        rows = [asdict(one) for one in checks.differences(views)]
     show(rows, title="suites beside declarations", as_json=as_json, nothing="they say the same")
     if rows:
         raise typer.Exit(2)

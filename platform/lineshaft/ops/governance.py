@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -35,6 +36,16 @@ class DriftPolicies(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A place where a suite and a declaration do not say the same."""
+
+    view: str
+    column: str
+    what: str
+    fix: str
+
+
 class Governance(Protocol):
     """Checkpoints, drift checks and the admin page."""
 
@@ -63,7 +74,7 @@ class Governance(Protocol):
         """Return what a view's suite says, check by check: `columns`, `text` and `why`."""
         ...
 
-    def gaps(self, views: Sequence[View]) -> list[dict[str, Any]]:
+    def differences(self, views: Sequence[View]) -> list[Difference]:
         """Tell where suites say less than the declarations, or speak of columns that are gone."""
         ...
 

@@ -13,7 +13,7 @@ from lineshaft_governance.checks.contract import (
     ORDER,
     contract_checks,
     contract_yaml,
-    gaps,
+    differences,
     source_checks,
     source_yaml,
 )
@@ -68,7 +68,7 @@ def test_physical_relations_hold_between_features_of_one_window() -> None:
     assert [line[0] for line in lines(replace(apart, features=only))] == ["between", "between"]
 
 
-def test_the_generated_file_is_a_suite_without_gaps(tmp_path: Path) -> None:
+def test_the_generated_file_is_a_suite_without_differences(tmp_path: Path) -> None:
     """What is printed can be put into the folder as it is; then file and declaration say the same."""
     declared = view(*sorted(MAGNITUDES | {name for pair in ORDER for name in pair[:2]} | {"coverage", "kurtosis"}))
     text = contract_yaml(declared)
@@ -78,7 +78,7 @@ def test_the_generated_file_is_a_suite_without_gaps(tmp_path: Path) -> None:
 
     assert "owner ana@x.example" in text
     assert suites.found["view", "v"].checks == contract_checks(declared)
-    assert list(gaps(declared, suites)) == []
+    assert list(differences(declared, suites)) == []
 
 
 def test_a_source_is_held_to_its_units_and_to_how_late_its_views_take_a_block(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_file_that_says_less_or_speaks_of_what_is_gone_is_told(tmp_path: Path)
     text = "view: v\nchecks:\n  - {kind: between, column: 'x_coverage_*', low: 0, high: 2}\n"
     (tmp_path / "v.yaml").write_text(text + "  - {kind: not_null, column: x_peak_1m}\n")
 
-    found = {(one.column, one.what.partition(":")[0]) for one in gaps(declared, Suites.load(tmp_path))}
+    found = {(one.column, one.what.partition(":")[0]) for one in differences(declared, Suites.load(tmp_path))}
 
     assert found == {
         ("x_peak_1m", "the suite names a column that is not there"),
@@ -118,5 +118,5 @@ def test_a_narrower_range_is_no_gap_and_a_view_without_a_file_is_one(tmp_path: P
     declared = view("rms")
     (tmp_path / "v.yaml").write_text("view: v\nchecks:\n  - {kind: between, column: 'x_rms_*', low: 0.1, high: 9}\n")
 
-    assert list(gaps(declared, Suites.load(tmp_path))) == []
-    assert len(list(gaps(declared, Suites()))) == 2
+    assert list(differences(declared, Suites.load(tmp_path))) == []
+    assert len(list(differences(declared, Suites()))) == 2
