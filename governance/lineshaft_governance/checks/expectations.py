@@ -99,7 +99,7 @@ def _page(validated: Any) -> str:
 def standalone(page: str) -> str:
     """Return a page that asks nobody for anything: a plant has no way out, and a page of others' scripts would look.
 
-    >>> standalone('<head><script src="https://x/y.js"></script><link rel="stylesheet" href="//z"/></head><p>kept</p>')
+    >>> standalone('<head><script src="//x/y.js"></script><link rel="stylesheet" href="//z"/></head><p>kept</p>')
     '<head></head><p>kept</p>'
     """
     page = re.sub(r"<script\b.*?</script\s*>", "", page, flags=re.DOTALL | re.IGNORECASE)
