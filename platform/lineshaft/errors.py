@@ -20,6 +20,8 @@ Every error says what happened, where, and how to mend it. Transport codes are c
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -132,3 +134,31 @@ class EnvironmentFault(LineshaftError):
     """This machine lacks something we need."""
 
     code = "LS-ENV"
+
+
+def close_to(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """Return the names that a word was likely meant to be, the likeliest first, in whatever case it was written.
+
+    >>> close_to("Kurtosys", ["kurtosis", "skewness"])
+    ['kurtosis']
+    """
+    names: dict[str, str] = {}
+    for name in known:
+        names.setdefault(name.casefold(), name)
+    return [names[near] for near in difflib.get_close_matches(word.casefold(), names, n=most, cutoff=0.6)]
+
+
+def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """Say in the words of a fix what was likely meant; where nothing is near, `otherwise`, or which names there are.
+
+    >>> nearest("kurtosys", ["kurtosis", "skewness"]), nearest("rms", ["kurtosis", "skewness"])
+    ('did you mean kurtosis?', 'use one of kurtosis, skewness')
+    """
+    names = sorted(known)
+    near = close_to(word, names)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return otherwise or f"use one of {', '.join(names[:_MOST_NAMED])}{', …' if len(names) > _MOST_NAMED else ''}"
+
+
+_MOST_NAMED = 12

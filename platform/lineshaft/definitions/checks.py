@@ -22,7 +22,7 @@ from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
 from lineshaft.definitions.tags import check_tags
 from lineshaft.definitions.views import check_batch_view, check_channels, check_stream_view, feature_names
-from lineshaft.definitions.words import nearest, parse_constants, parse_duration
+from lineshaft.definitions.words import parse_constants, parse_duration
 from lineshaft.definitions.written import (
     DataSource,
     Entity,
@@ -31,7 +31,7 @@ from lineshaft.definitions.written import (
     OnDemandFeatureView,
     StreamFeatureView,
 )
-from lineshaft.errors import LineshaftError
+from lineshaft.errors import LineshaftError, nearest
 from lineshaft.tiles import ondemand
 from lineshaft.tiles.request_data import REQUEST_DTYPES
 

@@ -11,7 +11,7 @@ from lineshaft.definitions.compiler import CHANNELS_TAG, TEAM_TAG
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions
-from lineshaft.definitions.words import nearest, parse_channels
+from lineshaft.definitions.words import parse_channels
 from lineshaft.definitions.written import (
     Entity,
     FeatureService,
@@ -21,6 +21,7 @@ from lineshaft.definitions.written import (
     PushSource,
     StreamFeatureView,
 )
+from lineshaft.errors import nearest
 from lineshaft.specs import OnDemandView
 from lineshaft.tiles import ondemand
 

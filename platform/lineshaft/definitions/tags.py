@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +20,8 @@ from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared
 from lineshaft.definitions.places import mentions
 from lineshaft.definitions.views import RATE_TAG
-from lineshaft.definitions.words import nearest
 from lineshaft.definitions.written import FeatureService, FeatureView, KafkaSource, PushSource, StreamFeatureView
+from lineshaft.errors import close_to, nearest
 
 _PREFIX = "lineshaft."
 _READ: tuple[tuple[str, tuple[type[Any], ...], tuple[str, ...]], ...] = (
@@ -65,6 +64,5 @@ def deprecated_us(tags: Mapping[str, str]) -> int | None:
 
 def _meant(tag: str, choices: Sequence[str]) -> str:
     """Return the nearest of our tags; what all of them begin with makes none of them near."""
-    names = {choice.removeprefix(_PREFIX): choice for choice in choices}
-    close = difflib.get_close_matches(tag[len(_PREFIX) :].casefold(), names, n=1)
-    return nearest(tag, [names[name] for name in close] or choices)
+    close = close_to(tag[len(_PREFIX) :], [choice.removeprefix(_PREFIX) for choice in choices], most=1)
+    return nearest(tag, [_PREFIX + name for name in close] or choices)

@@ -11,9 +11,9 @@ from lineshaft.definitions.compiler import CHANNELS_TAG, DTYPES, GRACE_TAG, LATE
 from lineshaft.definitions.faults import Fault
 from lineshaft.definitions.loader import Declared, Repository
 from lineshaft.definitions.places import mentions, spells
-from lineshaft.definitions.words import UNITS, nearest, parse_channels, parse_duration
+from lineshaft.definitions.words import UNITS, parse_channels, parse_duration
 from lineshaft.definitions.written import FeatureView, KafkaSource, PushSource, StreamFeatureView
-from lineshaft.errors import LineshaftError
+from lineshaft.errors import LineshaftError, nearest
 from lineshaft.specs import format_duration
 from lineshaft.tiles import catalogue
 

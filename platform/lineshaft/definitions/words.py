@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -139,16 +138,3 @@ _CONSTANTS: Mapping[str, Callable[[str], Constant]] = {
     "bool": lambda text: {"true": True, "false": False}[text],
     "string": str,
 }
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return "did you mean …" for the closest choices, or the choices themselves where few.
-
-    >>> nearest("kurtosys", ["kurtosis", "skewness"])
-    'did you mean kurtosis?'
-    """
-    known = sorted(choices)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"use one of {', '.join(known[:12])}{', …' if len(known) > 12 else ''}"

@@ -5,12 +5,11 @@ A parameter that nobody reads is worse than none: the file says one thing and th
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lineshaft.errors import InputError
+from lineshaft.errors import InputError, close_to
 from lineshaft.models.scoring import LINKS
 
 Value = float | int | str
@@ -142,7 +141,7 @@ def _meant(name: str, task: str, known: Mapping[str, object]) -> str:
         return f"it belongs to a survival model, and this is a {task} model: drop it"
     if name in _ELSEWHERE and task != "anomaly":
         return _ELSEWHERE[name]
-    near = difflib.get_close_matches(name.casefold(), [*known, *_ELSEWHERE], n=1)
+    near = close_to(name, [*known, *_ELSEWHERE], most=1)
     if near and near[0] in _ELSEWHERE:
         return _ELSEWHERE[near[0]]
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"

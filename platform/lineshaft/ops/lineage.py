@@ -6,7 +6,6 @@ service and model version → slot, and the predictions of a version. Whoever as
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from lineshaft.errors import LineshaftError, NotFoundError
+from lineshaft.errors import LineshaftError, NotFoundError, nearest
 from lineshaft.ops.predictions import find_prediction
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.registry.models import ModelRegistry
@@ -174,8 +173,8 @@ def _prediction(graph: Graph, name: str, predictions: Path) -> Node:
         if versions:
             what = f"{model!r} has no version {number}" if number else f"{model!r} is no one version"
             raise NotFoundError(what, where="the registry", fix=f"there are {', '.join(sorted(versions))}") from error
-        near = difflib.get_close_matches(name, [node.name for node in graph.nodes], n=3, cutoff=0.5)
-        fix = f"did you mean {', '.join(near)}?" if near else "name a channel, a feature, MODEL@N or a prediction"
+        names = [node.name for node in graph.nodes]
+        fix = nearest(name, names, otherwise="name a channel, a feature, MODEL@N or a prediction")
         raise NotFoundError(f"nothing is called {name!r}", where=error.where, fix=fix) from error
     version = Node(kind="model", name=row["version"][0].as_py())
     node = Node(kind="prediction", name=name, detail=f"score {row['score'][0].as_py()} at {row['asked_at'][0].as_py()}")

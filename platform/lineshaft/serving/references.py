@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from lineshaft.errors import InputError, NotFoundError
+from lineshaft.errors import InputError, NotFoundError, close_to
 from lineshaft.registry.catalog_values import Catalog
 from lineshaft.specs import Service, ServiceView, View
 
@@ -100,7 +99,7 @@ def _used(view: View, features: Iterable[str]) -> ServiceView:
 
 def _nearest(name: str, names: Sequence[str]) -> str:
     """Return which names there are, the likeliest first."""
-    likely = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    likely = close_to(name, names)
     listed = [*likely, *(other for other in names if other not in likely)]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return f"there are: {', '.join(listed[:_SHOWN])}{more}" if listed else "nothing is declared: run `lineshaft apply`"

@@ -8,7 +8,6 @@ also shaft_hz, bearing, full_scale.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineshaft.errors import InputError
+from lineshaft.errors import InputError, close_to
 from lineshaft.sources.blocks import Floats, Integers, blocks_table, reading_blocks
 from lineshaft.sources.catalogue import SOURCES
 from lineshaft.sources.checks import REASONS
@@ -80,7 +79,7 @@ def guess_source(table: pa.Table, *, path: Path) -> Source:
     fitting = [source for source in SOURCES.values() if named and named <= set(source.channels)]
     if len(fitting) == 1:
         return fitting[0]
-    words = {name: difflib.get_close_matches(name, _ALL_CHANNELS, n=1) for name in sorted(named, key=str)}
+    words = {name: close_to(str(name), _ALL_CHANNELS, most=1) for name in sorted(named, key=str)}
     near = [f"did you mean {found[0]!r} for {name!r}?" for name, found in words.items() if found and found[0] != name]
     what = f"{'no' if not fitting else 'more than one'} source has the channels {', '.join(map(str, words))}"
     fix = (
@@ -118,7 +117,7 @@ def _require(table: pa.Table, needed: Sequence[str], allowed: Sequence[str], *, 
             raise InputError(f"column {name!r} is empty", where=f"{path}:{line}", fix="fill it or leave the line out")
     for name in table.column_names:
         if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=1)
+            near = close_to(name, allowed, most=1)
             fix = f"did you mean {near[0]!r}?" if near else f"leave it out with ignore=({name!r},)"
             raise InputError(f"column {name!r} has no place in this source", where=f"{path}:1", fix=fix)
 

@@ -7,13 +7,12 @@ with `lineshaft.tiles.laws.check_laws`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import entry_points
 
-from lineshaft.errors import ConflictError, DefinitionError
+from lineshaft.errors import ConflictError, DefinitionError, close_to
 from lineshaft.tiles import baseline, spectra, statistics
 from lineshaft.tiles.algebra import Function
 from lineshaft.tiles.entry import Entry
@@ -41,7 +40,7 @@ def function(text: str) -> Function:
     _load_installed()
     entry = _registered.get(match[1]) if match else None
     if match is None or entry is None:
-        near = difflib.get_close_matches(re.split(r"\W", text.strip())[0], _registered, n=3, cutoff=0.5)
+        near = close_to(re.split(r"\W", text.strip())[0], _registered)
         known = f"did you mean {' or '.join(_registered[name].pattern for name in near)}?" if near else ""
         raise DefinitionError(f"no function is called {text!r}", fix=known or "`lineshaft functions` lists all")
     return entry.make(match[2] or "")

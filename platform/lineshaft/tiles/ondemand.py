@@ -5,7 +5,6 @@ Elementwise IEEE arithmetic only, so that a Feast UDF written in pandas gives th
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.errors import DefinitionError
+from lineshaft.errors import DefinitionError, close_to
 from lineshaft.tiles import severity
 from lineshaft.tiles.algebra import Floats
 from lineshaft.tiles.diagnosis import CLEAR, MARGIN, diagnose
@@ -145,7 +144,7 @@ def ondemand(text: str) -> OnDemandFunction:
     match = re.fullmatch(r"([a-z][a-z0-9_]*)(?:\[([^\[\]]*)\])?", text.strip())
     entry = _ENTRIES.get(match[1]) if match else None
     if match is None or entry is None:
-        near = difflib.get_close_matches(re.split(r"\W", text.strip())[0], _ENTRIES, n=3, cutoff=0.5)
+        near = close_to(re.split(r"\W", text.strip())[0], _ENTRIES)
         known = f"did you mean {' or '.join(_ENTRIES[name].pattern for name in near)}?" if near else ""
         raise DefinitionError(f"no on-demand function is called {text!r}", fix=known or f"use {', '.join(_ENTRIES)}")
     return entry.make(match[2] or "")

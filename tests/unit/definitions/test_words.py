@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from lineshaft.definitions.places import mentions, spells
-from lineshaft.definitions.words import UNITS, nearest, parse_channels, parse_duration
+from lineshaft.definitions.words import UNITS, parse_channels, parse_duration
+from lineshaft.errors import nearest
 from lineshaft.sources.catalogue import SOURCES
 
 
