@@ -22,7 +22,8 @@ def live_models(connection: Connection, environment: str) -> tuple[LiveModel, ..
     for row in connection.execute(select(PIN)):
         pins.setdefault((row.model, row.number), {})[row.view] = row.version
     columns = (VERSION.c.model, VERSION.c.number, VERSION.c.service, VERSION.c.features_json, MODEL.c.team)
-    rows = connection.execute(select(*columns).join(MODEL, MODEL.c.name == VERSION.c.model)).all()
+    query = select(*columns).join(MODEL, MODEL.c.name == VERSION.c.model)
+    rows = connection.execute(query.order_by(VERSION.c.model, VERSION.c.number)).all()
     return tuple(
         LiveModel(
             ref=f"{row.model}@{row.number}",
