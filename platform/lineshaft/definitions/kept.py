@@ -1,8 +1,8 @@
 """What the files of a repository declared when they were last imported, kept so that they need not be imported again.
 
-A file is taken from here only if its text, the texts of everything it imports and the versions of Python, Feast and
-Lineshaft are those it was kept with, and it is plain (`imports`). Everything after the import is done anew each time:
-checks, compilation, comparison. What is kept is sealed by its hash; what is torn or altered is not used.
+A file is taken from here only if its text, the texts of everything it imports, Python, every package that is installed
+and our own readers are those it was kept with, and it is plain (`imports`). Everything after the import is done anew
+each time: checks, compilation, comparison. What is kept is sealed by its hash; what is torn or altered is not used.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import timedelta
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lineshaft.definitions import written
 from lineshaft.definitions.imports import Imports
 
+_READERS = Path(__file__).parent
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in vars(written).values() if isinstance(kind, type) and is_dataclass(kind)
 }
@@ -119,12 +120,15 @@ def _file(raw: Mapping[str, Any]) -> KeptFile:
 
 
 def _seal(text: str) -> str:
-    return hashlib.sha256(f"{_versions()}\n{text}".encode()).hexdigest()
+    return hashlib.sha256(f"{reader_versions()}\n{text}".encode()).hexdigest()
 
 
 @cache
-def _versions() -> str:
-    """Return what reads a repository: another Python, Feast or reader of ours may read another thing."""
-    readers = sorted(Path(__file__).parent.glob("*.py"))
-    ours = hashlib.sha256(b"".join(file.read_bytes() for file in readers)).hexdigest()
-    return f"Python {platform.python_version()}, Feast {version('feast')}, {ours}"
+def reader_versions() -> str:
+    """Return what reads a repository: another Python, package or reader of ours may read another thing.
+
+    Packages are told by the names of their folders, which say name and version; none is opened.
+    """
+    ours = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(_READERS.glob("*.py")))).hexdigest()
+    installed = {one.name for folder in sys.path for one in Path(folder or ".").glob("*.dist-info")}
+    return f"Python {platform.python_version()}, {ours}, {' '.join(sorted(installed))}"

@@ -44,3 +44,28 @@ def test_wrong_arguments_are_refused_as_by_feast_itself() -> None:
     assert said[0] == said[1]
     assert said[0].count("TypeCheckError") >= 8
     assert said[0].splitlines()[-1] == "FileSource"
+
+
+NAMES = """
+import sys
+from lineshaft.definitions.feast_import import import_feast
+import_feast()
+light = sorted({name.partition(".")[0] for name in sys.modules} & {"fastapi", "requests", "uvicorn", "gunicorn"})
+import feast
+print(light, "feast.feature_store" in sys.modules)
+from feast import FileSource, type_map
+from feast.aggregation import Aggregation
+assert FileSource is sys.modules["feast.infra.offline_stores.file_source"].FileSource
+assert feast.Aggregation is Aggregation and type_map is sys.modules["feast.type_map"]
+names = [name for name in feast.__all__ if getattr(feast, name, None) is None]
+from fastapi import FastAPI
+print(names, feast.__version__ != "", feast.FeatureStore.__name__, FastAPI.__name__, hasattr(feast, "nothing"))
+"""
+
+
+def test_feast_brings_in_what_is_named_and_all_of_it_can_be() -> None:
+    """No server and no store until somebody names one; then each of Feast's names is there, and FastAPI is whole."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", NAMES], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[] False", "[] True FeatureStore FastAPI False"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import runpy
 import sys
 from collections.abc import Callable
@@ -199,9 +200,51 @@ def test_what_is_torn_altered_or_of_another_reader_is_not_used(
     imported.clear()
     load(root, kept=kept)
     assert imported == []
-    monkeypatch.setattr(kept_module, "_versions", lambda: "another Feast")
+    monkeypatch.setattr(kept_module, "reader_versions", lambda: "another Feast")
     load(root, kept=kept)
     assert len(imported) == count
+
+
+def of_python(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    """Run another Python."""
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
+
+
+def of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Install another version of something."""
+    (tmp_path / "site" / "feast-99.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+
+
+def of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Change a reader of ours."""
+    (tmp_path / "readers").mkdir()
+    (tmp_path / "readers" / "loader.py").write_text("another")
+    monkeypatch.setattr(kept_module, "_READERS", tmp_path / "readers")
+
+
+@pytest.mark.parametrize("another", [of_python, of_a_package, of_ours])
+def test_what_another_reader_kept_is_not_used(
+    root: Path,
+    kept: KeptDefinitions,
+    imported: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    another: Callable[[pytest.MonkeyPatch, Path], None],
+) -> None:
+    """Another Python, package or reader of ours: all is imported once more, and then known."""
+    kept_module.reader_versions.cache_clear()
+    load(root, kept=kept)
+    count = len(imported)
+    imported.clear()
+
+    another(monkeypatch, tmp_path)
+    kept_module.reader_versions.cache_clear()
+    load(root, kept=kept)
+    assert len(imported) == count
+    load(root, kept=kept)
+    assert len(imported) == count
+    kept_module.reader_versions.cache_clear()
 
 
 def test_a_folder_that_cannot_be_written_costs_no_answer(root: Path, tmp_path: Path) -> None:
