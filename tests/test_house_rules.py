@@ -58,6 +58,7 @@ LAZY_PARTS = (
     "lineshaft.interop.mlflow",
     "lineshaft.models.loading",
     "lineshaft.ops.lineage_post",
+    "lineshaft.ops.plan_comment",
     "lineshaft.ops.tracking",
     "lineshaft.registry.annotations",
     "lineshaft.registry.migrate",

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """Seconds from which on a call that was answered is logged as slow; 0: none is."""
     alert_routes: SecretStr | None = None
     """Where alerts go: log, https://host/hook, smtp://host:25?to=you@plant.example, kafka://host/topic; unset: log."""
+    forge_token: SecretStr | None = None
+    """What lets `lineshaft plan --post` write its comment on a pull request."""
     openlineage: str = ""
     """Where jobs tell OpenLineage of what they read and made: a file, or an http(s):// URL; empty: nowhere."""
     traces: str = ""

@@ -13,6 +13,7 @@ from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import show
 from lineshaft.clock import moment
 from lineshaft.errors import CorruptError
+from lineshaft.ops.release import decisions
 from lineshaft.registry.audit import faults
 from lineshaft.registry.catalog_audit import faults as catalogue_faults
 from lineshaft.registry.records import Head
@@ -48,7 +49,7 @@ def verify(
     key: Annotated[str, typer.Option(help="The public key (hex) that they must be signed with.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Prove that nothing in the histories of catalogue and models was edited, deleted, put in another order or cut off.
+    """Prove that nothing in any history (catalogue, models, quarantine) was edited, deleted, moved or cut off.
 
     What was cut off together with its notes is found by signed heads alone.
     """
@@ -87,7 +88,7 @@ def sign_heads(
 
 def _histories(parts: Parts) -> tuple[list[dict[str, Any]], list[str], dict[str, list[str]]]:
     """Return a row for each history, everything that is wrong, and the digests of their lines."""
-    account = parts.catalog.account(parts.registry.notes)
+    account = parts.catalog.account()
     catalogue = f"catalogue {account.project}"
     digests = {catalogue: [line.digest for line in account.lines]}
     wrong = {catalogue: catalogue_faults(account)}
@@ -95,6 +96,12 @@ def _histories(parts: Parts) -> tuple[list[dict[str, Any]], list[str], dict[str,
         told = parts.registry.account(model.name)
         digests[f"model {model.name}"] = [line.digest for line in told.lines]
         wrong[f"model {model.name}"] = [*faults(told), *parts.registry.damaged(model.name)]
+    try:
+        decided, torn = [one.digest for one in decisions(parts.work)], list[str]()
+    except CorruptError as error:
+        decided, torn = [], [f"{error.what} ({error.where})"]
+    if decided or torn:
+        digests["quarantine"], wrong["quarantine"] = decided, torn
     rows = [
         {
             "history": name,

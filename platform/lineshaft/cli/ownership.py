@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lineshaft.access.teams import Teams, read_teams
 from lineshaft.cli.app import app
 from lineshaft.errors import ConflictError
+from lineshaft.ops.planning import kept_of, teams_of
 from lineshaft.settings import Settings
 
 export = typer.Typer(no_args_is_help=True, help="Write who owns what, and what is promised, for others to read.")
@@ -21,30 +21,24 @@ Check = Annotated[bool, typer.Option("--check", help="Write nothing: exit with 1
 @export.command("codeowners")
 def codeowners_command(to: To = None, check: Check = False) -> None:
     """Write CODEOWNERS: for each file of the feature repository the teams of what it declares."""
-    from lineshaft.definitions.kept import KeptDefinitions
     from lineshaft.definitions.ownership import codeowners
     from lineshaft.definitions.reader import open_repo
 
     settings = Settings()
-    repository = open_repo(settings.repo, kept=KeptDefinitions(settings.home / "read_definitions"))
-    _put(codeowners(repository, _teams(settings)), to, check=check)
+    repository = open_repo(settings.repo, kept=kept_of(settings))
+    _put(codeowners(repository, teams_of(settings)), to, check=check)
 
 
 @export.command("backstage")
 def backstage_command(to: To = None, check: Check = False) -> None:
     """Write catalog-info.yaml: teams, views and services with their owners, tiers and what depends on what."""
-    from lineshaft.definitions.kept import KeptDefinitions
     from lineshaft.definitions.ownership import backstage
     from lineshaft.definitions.reader import read_repo
 
     settings = Settings()
-    teams = _teams(settings)
-    found = read_repo(settings.repo, kept=KeptDefinitions(settings.home / "read_definitions"), teams=teams)
+    teams = teams_of(settings)
+    found = read_repo(settings.repo, kept=kept_of(settings), teams=teams)
     _put(backstage(found.checked(), teams), to, check=check)
-
-
-def _teams(settings: Settings) -> Teams:
-    return read_teams(settings.policies / "policies" / "teams.yaml")
 
 
 def _put(text: str, to: Path | None, *, check: bool) -> None:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lineshaft.access.teams import read_teams
 from lineshaft.cli.app import Json, app
 from lineshaft.cli.output import console, notes, show, underway
+from lineshaft.errors import InputError
 from lineshaft.ops.account import account
 from lineshaft.ops.pace import Costs
+from lineshaft.ops.planning import planned
 from lineshaft.settings import Settings
 from lineshaft.specs import View, format_duration
 from lineshaft.tiles.catalogue import entries
-from lineshaft.wiring import Parts, connect
+from lineshaft.wiring import Parts, connect, governance
 
 if TYPE_CHECKING:
     from lineshaft.definitions.diff import Plan
@@ -80,11 +81,21 @@ def plan(
     form: Annotated[
         Format, typer.Option("--format", help="text, markdown (for a pull request) or json.")
     ] = Format.TEXT,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Tell too where suites say less than the views that change.")
+    ] = False,
+    post: Annotated[
+        str, typer.Option(help="Write it as a comment too: …/issues/NUMBER/comments of a forge, or GitLab's …/notes.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Show what an apply would change, break and cost; exit code 2 with something to apply, 1 with faults."""
     with connect() as parts:
         changes = make_plan(parts, allow_empty=allow_empty, transfers=transfer or ())
+        if checks:
+            changes = beside_suites(parts, changes)
+    if post:
+        comment_on(post, changes, parts.settings)
     if as_json or form is Format.JSON:
         console.print_json(changes.to_json())
     elif form is Format.MARKDOWN:
@@ -111,7 +122,7 @@ def apply(
     with connect() as parts:
         changes = make_plan(parts, allow_empty=allow_empty, transfers=transfer or (), who=who)
         told = f"{actor} (by {who})" if actor and actor != who else who
-        generation = parts.catalog.apply(changes, actor=told, notes=parts.registry.notes)
+        generation = parts.catalog.apply(changes, actor=told)
         rows = [view_row(parts, view) for view in parts.catalog.views()]
     notes.print(changes.text(), markup=False, highlight=False, soft_wrap=True)
     show(rows, title=f"current views, generation {generation}", as_json=as_json)
@@ -138,27 +149,40 @@ def table_version(parts: Parts, view: View) -> int | None:
 
 
 def make_plan(parts: Parts, *, allow_empty: bool = False, transfers: Sequence[str] = (), who: str = "") -> Plan:
-    """Read the repository and hold it against the catalogue, for somebody who would apply it; nobody: to look.
-
-    What changed since the last reading is imported with Feast, some seconds; the rest is known.
-    """
-    from lineshaft.definitions.diff import plan_changes
-    from lineshaft.definitions.kept import KeptDefinitions
-    from lineshaft.definitions.reader import read_repo
-
+    """Plan the repository against the catalogue, and say what its backfills cost."""
     settings: Settings = parts.settings
-    teams = read_teams(settings.policies / "policies" / "teams.yaml")
     with underway(f"reading {settings.repo}"):
-        found = read_repo(settings.repo, kept=KeptDefinitions(settings.home / "read_definitions"), teams=teams)
-        made = plan_changes(
-            found,
+        made = planned(
+            settings.repo,
             parts.catalog,
-            allow_empty=allow_empty,
-            transfers=frozenset(transfers),
-            teams=teams,
+            settings=settings,
+            clock=parts.clock,
             who=who,
-            now_us=parts.clock.now_us(),
+            transfers=transfers,
+            allow_empty=allow_empty,
         )
     views, costs = {view.name: view for view in made.views}, Costs(offline=parts.offline, folder=parts.work)
     priced = [replace(one, costs=costs.of(views[one.name])) if one.recomputes else one for one in made.changes]
     return replace(made, changes=tuple(priced))
+
+
+def comment_on(url: str, made: Plan, settings: Settings) -> None:
+    """Write a plan on a pull request, over the one that was there."""
+    from lineshaft.definitions.markdown import MARK, markdown
+    from lineshaft.ops.plan_comment import PullRequest
+
+    if settings.forge_token is None:
+        fix = "set it to a token that may write comments on the pull request"
+        raise InputError("nothing lets us write there", where="LINESHAFT_FORGE_TOKEN", fix=fix)
+    pull = PullRequest(url=url, token=settings.forge_token.get_secret_value())
+    notes.print(f"the comment is {pull.put(markdown(made), mark=MARK)}: {url}", markup=False, soft_wrap=True)
+
+
+def beside_suites(parts: Parts, made: Plan) -> Plan:
+    """Say of each view that changes where its suite says less than it declares: what `lineshaft checks diff` says."""
+    changing = {one.name for one in made.changes if one.kind == "view"}
+    told: dict[str, list[str]] = {}
+    with governance(parts) as checks:
+        for gap in checks.gaps([view for view in made.views if view.name in changing]):
+            told.setdefault(gap["view"], []).append(f"{gap['column']}: {gap['what']} ({gap['fix']})")
+    return replace(made, changes=tuple(replace(one, checks=tuple(told.get(one.name, ()))) for one in made.changes))

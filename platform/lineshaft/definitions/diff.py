@@ -70,6 +70,7 @@ class Change:
     breaking: tuple[str, ...] = ()  # what it takes from readers
     reaches: Reach = field(default_factory=Reach)
     costs: str = ""  # rows and time of the backfill, as measured here
+    checks: tuple[str, ...] = ()  # where its suite says less than it declares, where that was asked
 
     def __str__(self) -> str:
         """Write the change as `lineshaft plan` prints it."""
@@ -85,6 +86,7 @@ class Change:
             lines.append(f"    backfill: {self.recomputes}")
         if self.costs:
             lines.append(f"    costs: {self.costs}")
+        lines += [f"    checks: {words}" for words in self.checks]
         if self.pinned_by:
             lines.append(f"    keep {self.before}: {', '.join(self.pinned_by)}")
         return "\n".join(lines)

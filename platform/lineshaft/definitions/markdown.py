@@ -56,7 +56,8 @@ def _changes(plan: Plan) -> Iterator[str]:
 
 
 def _change(change: Change) -> str:
-    details = "<br>".join([change.verdict, *change.details[:_MOST]])
+    checks = [f"checks: {words}" for words in change.checks[:_MOST]]
+    details = "<br>".join([change.verdict, *change.details[:_MOST], *checks])
     cells = (
         f"{change.kind} `{change.name}`",
         details,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 
 from feast.repo_config import RepoConfig
 
-from lineshaft.definitions.diff import Plan, plan_changes
-from lineshaft.definitions.reader import read_repo
+from lineshaft.clock import SystemClock
+from lineshaft.definitions.diff import Plan
 from lineshaft.feast_plugin.parts import parts_of
+from lineshaft.ops.account import account
+from lineshaft.ops.planning import planned
 
 
 def apply_repository(config: RepoConfig) -> Plan:
@@ -22,10 +23,11 @@ def apply_repository(config: RepoConfig) -> Plan:
     ConflictError
         If a name belongs to another team, or somebody applied meanwhile.
     """
-    catalog = parts_of(config).catalog()
+    parts, who = parts_of(config), account()
+    catalog = parts.catalog()
     try:
-        plan = plan_changes(read_repo(Path(config.repo_path or ".")), catalog)
-        catalog.apply(plan, actor=f"{getpass.getuser()} (feast apply)")
+        plan = planned(Path(config.repo_path or "."), catalog, settings=parts.settings, clock=SystemClock(), who=who)
+        catalog.apply(plan, actor=f"{who} (feast apply)")
     finally:
         catalog.close()
     return plan

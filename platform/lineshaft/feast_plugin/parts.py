@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from lineshaft.ops.rebuild import rebuild
 from lineshaft.registry.catalog import SqlCatalog
 from lineshaft.registry.migrate import upgrade
+from lineshaft.registry.notes import HeadNotes
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.delta import DeltaOfflineStore
@@ -57,7 +58,8 @@ class PluginParts:
     def catalog(self) -> SqlCatalog:
         """Return the catalogue, its tables up to date."""
         upgrade(self.settings.database())
-        return SqlCatalog(self.settings.database(), project=self.settings.project)
+        notes = HeadNotes.beside(self.settings.home / "artifacts")
+        return SqlCatalog(self.settings.database(), project=self.settings.project, notes=notes)
 
     def close(self) -> None:
         """Stop the embedded server if this process started it. The parts may be used again."""

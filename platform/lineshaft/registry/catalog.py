@@ -33,12 +33,18 @@ _KINDS: dict[str, type[Definition]] = {"view": View, "on_demand": OnDemandView, 
 
 
 class SqlCatalog:
-    """The catalogue of one project in SQLite or Postgres. The tables are made by `lineshaft.registry.migrate`."""
+    """The catalogue of one project in SQLite or Postgres. The tables are made by `lineshaft.registry.migrate`.
 
-    def __init__(self, database_url: str, *, project: str = "dev", clock: Clock | None = None) -> None:
+    The end of its history is noted outside the database with every apply, where `notes` are given.
+    """
+
+    def __init__(
+        self, database_url: str, *, project: str = "dev", clock: Clock | None = None, notes: HeadNotes | None = None
+    ) -> None:
         self._engine = open_engine(database_url)
         self._project = project
         self._clock = clock or SystemClock()
+        self._notes = notes
         self._noted_as = f"catalogue/{project}"  # no model's name has a stroke in it
 
     def close(self) -> None:
@@ -150,10 +156,8 @@ class SqlCatalog:
         with connected(self._engine) as connection:
             return [_applied(row) for row in connection.execute(query)]
 
-    def apply(self, plan: Applicable, *, actor: str, notes: HeadNotes | None = None) -> int:
+    def apply(self, plan: Applicable, *, actor: str) -> int:
         """Write what the plan changes and return the generation it makes; nothing is written if nothing changes.
-
-        The end of the history is noted outside the database too, where `notes` are given.
 
         Raises
         ------
@@ -174,8 +178,8 @@ class SqlCatalog:
                 connection.rollback()
                 return plan.generation
             head = self._write(connection, plan, actor, changed, gone, present)
-        if notes is not None:
-            notes.note(self._noted_as, head)
+        if self._notes is not None:
+            self._notes.note(self._noted_as, head)
         return plan.generation + 1
 
     def _swap(self, connection: Connection, seen: int) -> None:
@@ -258,13 +262,13 @@ class SqlCatalog:
             connection.execute(_pointer({"project": project, "kind": kind, "name": name}).values(retired=True))
         return head
 
-    def account(self, notes: HeadNotes | None = None) -> CatalogAccount:
+    def account(self) -> CatalogAccount:
         """Return all that is recorded of this project's catalogue at one moment, to be audited."""
         with connected(self._engine, writing=True) as connection:
             same = GENERATION.c.project == self._project  # a write, so that no apply comes between
             connection.execute(update(GENERATION).where(same).values(generation=GENERATION.c.generation))
             account = account_of(connection, self._project)
-        return replace(account, noted=notes.read(self._noted_as) if notes is not None else ())
+        return replace(account, noted=self._notes.read(self._noted_as) if self._notes is not None else ())
 
     def _specs(self, kind: str) -> list[str]:
         with connected(self._engine) as connection:

@@ -17,6 +17,11 @@ class HeadNotes:
 
     root: Path
 
+    @classmethod
+    def beside(cls, artifacts: Path) -> HeadNotes:
+        """Return the notes that lie beside the models' files: of models and of the catalogue alike."""
+        return cls(artifacts / "heads")
+
     def note(self, model: str, head: Head) -> None:
         """Add a head, on disk when this returns; several processes may."""
         path = self._path(model)

@@ -44,7 +44,7 @@ class RegistryReader:
     @property
     def notes(self) -> HeadNotes:
         """Return the heads of chains as noted outside the database."""
-        return HeadNotes(self.artifacts.root / "heads")
+        return HeadNotes.beside(self.artifacts.root)
 
     @property
     def acks(self) -> ReplicaAcks:

@@ -114,15 +114,14 @@ def connect(
                 stack.callback(embedded.stop)
         kept = KnownRows(settings.home / "known_rows" / settings.project, owner=str(settings.worker or 0))
         online = RedisOnlineStore(redis_url, project=settings.project, timeout_s=settings.redis_timeout_s, kept=kept)
+        registry = open_registry(database_url=settings.database(), artifacts=settings.home / "artifacts", clock=clock)
         parts = Parts(
             settings=settings,
             clock=clock,
-            catalog=SqlCatalog(settings.database(), project=settings.project),
+            catalog=SqlCatalog(settings.database(), project=settings.project, notes=registry.notes),
             offline=DeltaOfflineStore(settings.offline_root()),
             online=online,
-            registry=open_registry(
-                database_url=settings.database(), artifacts=settings.home / "artifacts", clock=clock
-            ),
+            registry=registry,
             redis_url=redis_url,
             embedded=embedded,
         )

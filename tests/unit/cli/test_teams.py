@@ -15,6 +15,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from lineshaft.ops.account import account
+from lineshaft.ops.quarantine import RELEASED
+from lineshaft.ops.release import Decision, write_down
 from lineshaft.registry.engine import open_engine
 from lineshaft.settings import Settings
 from lineshaft.stores.embedded import EmbeddedValkey
@@ -78,6 +80,40 @@ def test_who_is_in_no_team_applies_nothing_and_who_is_a_member_breaks_nothing(
     assert "it takes an owner of team a" in breaking.err
     verified = lineshaft("audit", "verify", "--json", at=tmp_path / "home")
     assert [(row["history"], row["lines"], row["faults"]) for row in verified.rows] == [("catalogue dev", 2, 0)]
+
+
+def test_a_plan_knows_todays_teams_though_no_definition_changed(
+    lineshaft: Lineshaft, repo: Path, tmp_path: Path
+) -> None:
+    """What is kept of the repository says nothing of who is who: another teams file, another answer."""
+    write_teams(tmp_path)
+    known = lineshaft("plan", at=tmp_path / "home")
+    (tmp_path / "governance" / "policies" / "teams.yaml").write_text("b: [else]\n")
+    stranger = lineshaft("plan", at=tmp_path / "home")
+
+    assert (known.code, stranger.code) == (2, 1)
+    assert 'LS-DEF-040  team "a" of "heat" is not in the teams file' in stranger.out
+    assert (repo / "pumps.py").read_text() == PUMPS
+
+
+def test_a_plan_tells_where_suites_say_less_where_that_is_asked(
+    lineshaft: Lineshaft, repo: Path, tmp_path: Path
+) -> None:
+    """What `lineshaft checks diff` would say after the apply, beside the view that changes; not unasked."""
+    (repo / "pumps.py").write_text(PUMPS.replace('function="mean"', 'function="std"'))
+    plain = lineshaft("plan", at=tmp_path / "home")
+    asked = lineshaft("plan", "--checks", at=tmp_path / "home")
+    posted = lineshaft("plan", "--checks", "--format", "markdown", at=tmp_path / "home")
+    lineshaft("apply", at=tmp_path / "home")
+    rows = lineshaft("checks", "diff", "--json", at=tmp_path / "home").rows
+    nothing = lineshaft("plan", "--checks", at=tmp_path / "home")
+
+    wanted = [f"    checks: {row['column']}: {row['what']} ({row['fix']})" for row in rows]
+    assert (plain.code, asked.code, nothing.code) == (2, 2, 0)
+    assert wanted
+    assert [line for line in asked.out.splitlines() if "checks:" in line] == wanted
+    assert f"<br>{wanted[0].strip()}" in posted.out
+    assert "checks:" not in plain.out + nothing.out
 
 
 def test_a_plan_is_written_for_a_pull_request(lineshaft: Lineshaft, repo: Path, tmp_path: Path) -> None:
@@ -145,6 +181,28 @@ def test_what_was_cut_off_is_found_by_heads_kept_elsewhere(lineshaft: Lineshaft,
     assert "catalogue dev: line 2 was signed as" in with_heads.err
     assert "another key" in other.err
     assert lineshaft("audit", "verify", "--heads", str(kept), "--key", key, at=home).err == with_heads.err
+
+
+@pytest.mark.usefixtures("repo")
+def test_decisions_about_what_was_held_are_a_history_like_others(lineshaft: Lineshaft, tmp_path: Path) -> None:
+    """Verified and signed with the rest: altered it is told, and cut off it is missed by heads kept elsewhere."""
+    home, kept = tmp_path / "home", tmp_path / "kept.json"
+    for batch in ("b1", "b2"):
+        decision = Decision(act=RELEASED, batch=batch, what="heat", rows=3, actor="ana", reason="fine", at_us=5)
+        write_down(decision, home / "work")
+    (log,) = (home / "work").rglob("decisions.jsonl")
+    whole = log.read_text()
+    sound = lineshaft("audit", "verify", "--json", at=home)
+    assert lineshaft("audit", "heads", "--to", str(kept), at=home).code == 0
+    log.write_text(whole.replace("ana", "eve", 1))
+    altered = lineshaft("audit", "verify", at=home)
+    log.write_text(whole.splitlines(keepends=True)[0])
+    alone, beside = (lineshaft("audit", "verify", *more, at=home) for more in ((), ("--heads", str(kept))))
+
+    assert [(row["history"], row["lines"], row["faults"]) for row in sound.rows] == [("quarantine", 2, 0)]
+    assert (altered.code, alone.code, beside.code) == (1, 0, 1)
+    assert f"a decision about quarantine was altered, or one before it is gone ({log}:1)" in altered.err
+    assert "quarantine: line 2 was signed as" in beside.err
 
 
 @pytest.mark.usefixtures("repo")

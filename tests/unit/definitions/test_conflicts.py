@@ -109,6 +109,9 @@ def test_who_changes_another_teams_view_is_told_whom_to_ask(root: Path, teams: T
     ]
     assert refused("process_0") == [f"ask {owner}"]
     assert refused(owner) == refused("") == []
+    token = "by token 0123456789ab (laptop)"  # whoever stands behind a name counts, as in approvals
+    assert refused(f"{owner}, {token}") == refused(f"service token 0123456789ab, made by {owner} (ci)") == []
+    assert refused(f"process_0, {token}") == [f"ask {owner}"]
     with_admin = Teams(teams={**teams.teams, "*": read_admin()})
     assert plan_changes(changed, present, teams=with_admin, who="ci").faults == ()
 

@@ -1,33 +1,22 @@
-"""Processes that apply at once: each adds a view of its own to what it saw, again until it is in. Prints what was told.
+"""Processes that apply at once: each adds a view of its own to all there is, again until it is in. Prints what came.
 
-All make their first plan before any applies it. An acknowledged apply is a line `won`, a refused one `lost` with what
-the loser was told.
+All make their first plan before any applies it; who loses plans again, three at a time, as people do who were told. An
+acknowledged apply is a line `won`, a refused one `lost` with what the loser was told.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 
+from lineshaft.definitions.diff import Plan, plan_changes
+from lineshaft.definitions.reader import Definitions
 from lineshaft.errors import ConflictError
 from lineshaft.registry.catalog import SqlCatalog
-from lineshaft.specs import Feature, OnDemandView, Service, Source, View
+from lineshaft.specs import Feature, Source, View
 
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """A plan made by hand: what is there, and one view more."""
-
-    generation: int
-    views: tuple[View, ...]
-    summary: str
-    on_demand: tuple[OnDemandView, ...] = ()
-    services: tuple[Service, ...] = ()
-    transfers: frozenset[str] = frozenset()
-
-    def checked(self) -> None:
-        """Find no fault."""
+_AGAIN_AT_ONCE = 3
 
 
 def view(name: str) -> View:
@@ -42,16 +31,20 @@ def view(name: str) -> View:
     )
 
 
-def planned(catalog: SqlCatalog, name: str) -> Given:
-    """Plan to add a view to what is there."""
+def planned(catalog: SqlCatalog, name: str) -> Plan:
+    """Plan what somebody has who took in what others applied, and declares one view more."""
     present = catalog.snapshot()
-    return Given(generation=present.generation, views=(*present.views(), view(name)), summary=f"new view {name}")
+    mine = replace(view(name), description=name)
+    declared = Definitions(
+        views=(*present.views(), mine), on_demand=present.on_demand_views(), services=present.services()
+    )
+    return plan_changes(declared, catalog)
 
 
-def work(url: str, name: str, ready: int, start: int) -> None:
+def work(url: str, name: str, *, ready: int, start: int, turns: tuple[int, int]) -> None:
     """Plan, say so, wait for all others, then apply until it is in."""
     catalog = SqlCatalog(url)
-    plan = planned(catalog, name)
+    plan, turn = planned(catalog, name), b""
     os.write(ready, b".")
     os.read(start, 1)
     while True:
@@ -59,20 +52,23 @@ def work(url: str, name: str, ready: int, start: int) -> None:
             catalog.apply(plan, actor=name)
         except ConflictError as error:
             os.write(1, f"lost {name} {error.what}\n".encode())
+            turn = turn or os.read(turns[0], 1)
             plan = planned(catalog, name)
         else:
             os.write(1, f"won {name}\n".encode())
+            os.write(turns[1], turn)
             return
 
 
 def main(url: str, processes: int) -> None:
     """Start the processes, let them go at once, and wait for all."""
-    (ready, told), (start, go) = os.pipe(), os.pipe()
+    (ready, told), (start, go), turns = os.pipe(), os.pipe(), os.pipe()
+    os.write(turns[1], b"." * _AGAIN_AT_ONCE)
     children = []
     for index in range(processes):
         child = os.fork()
         if not child:
-            work(url, f"v{index}", told, start)
+            work(url, f"v{index}", ready=told, start=start, turns=turns)
             os._exit(0)
         children.append(child)
     for _ in children:

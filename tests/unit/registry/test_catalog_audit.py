@@ -30,6 +30,8 @@ from lineshaft.specs import Feature, OnDemandView, Service, Source, View
 
 TAMPERINGS = 1_000
 PROCESSES = int(os.environ.get("APPLIERS", "8"))  # noqa: TID251  how many is no setting of the product
+VIEWS = int(os.environ.get("APPLIED_VIEWS", "20"))  # noqa: TID251  what is there before
+PATIENCE_S = 280 if VIEWS == 20 else 3000
 HEAT = View(
     name="heat",
     source=Source(name="readings", channels=("temperature",), units=("degC",)),
@@ -59,7 +61,7 @@ class Given:
 def catalog(database_url: str, clock: ManualClock, tmp_path: Path) -> Iterator[SqlCatalog]:
     """Return a catalogue with a past: views made, changed, reworded, removed and made again."""
     upgrade(database_url)
-    opened = SqlCatalog(database_url, clock=clock)
+    opened = SqlCatalog(database_url, clock=clock, notes=HeadNotes(tmp_path))
     slow, other = replace(HEAT, ttl_us=7), replace(HEAT, name="other", grace_us=5)
     for generation, views in enumerate(
         [(HEAT,), (slow, other), (other,), (slow, other), (replace(HEAT, tile_us=30_000_000), other), (slow,)]
@@ -68,7 +70,6 @@ def catalog(database_url: str, clock: ManualClock, tmp_path: Path) -> Iterator[S
         opened.apply(
             Given(generation=generation, views=views, summary=f"step {generation}"),
             actor="ana",
-            notes=HeadNotes(tmp_path),
         )
     yield opened
     opened.close()
@@ -154,9 +155,9 @@ KINDS: tuple[Callable[[CatalogAccount, random.Random], CatalogAccount], ...] = (
 )
 
 
-def test_of_a_thousand_tamperings_a_thousand_are_found(catalog: SqlCatalog, tmp_path: Path) -> None:
+def test_of_a_thousand_tamperings_a_thousand_are_found(catalog: SqlCatalog) -> None:
     """Edits, deletions, reorderings and truncations, sealed anew or not; the untouched account is right."""
-    account, dice = catalog.account(HeadNotes(tmp_path)), random.Random(7)
+    account, dice = catalog.account(), random.Random(7)
     assert faults(account) == []
     assert (len(account.lines), len(account.noted)) == (6, 6)
     done, found = Counter[str](), Counter[str]()
@@ -268,17 +269,22 @@ def test_a_catalogue_of_before_is_sealed_by_the_upgrade(database_url: str, clock
 def test_of_many_who_apply_at_once_none_is_lost_and_losers_are_told_who_won(database_url: str) -> None:
     """Processes of their own, all with a plan of one generation: every view is in, in a history that verifies."""
     upgrade(database_url)
+    catalog = SqlCatalog(database_url)
+    there = tuple(replace(HEAT, name=f"there_{number}", grace_us=number) for number in range(VIEWS))
+    catalog.apply(Given(views=there, summary="all of before"), actor="before")
     script = [sys.executable, str(Path(__file__).with_name("appliers.py")), database_url, str(PROCESSES)]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(script, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
-    catalog = SqlCatalog(database_url)
     won = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("won ")]
     lost = [line for line in done.stdout.splitlines() if line.startswith("lost ")]
     names = {f"v{index}" for index in range(PROCESSES)}
-    assert sorted(won) == sorted(names) == sorted(view.name for view in catalog.views())
-    assert {line.actor for line in catalog.history()} == names
-    assert [line.generation for line in catalog.history()] == list(range(1, PROCESSES + 1))
+    mine = {view.name: view.description for view in catalog.views() if view not in there}
+    assert sorted(won) == sorted(names) == sorted(mine)
+    assert mine == {name: name for name in names}
+    assert len(catalog.views()) == VIEWS + PROCESSES
+    assert {line.actor for line in catalog.history()} == {"before", *names}
+    assert [line.generation for line in catalog.history()] == list(range(1, PROCESSES + 2))
     assert len(lost) >= PROCESSES - 1
     for line in lost:
         assert re.search(r"(v\d+) applied generation \d+ at 20\d\d-\S+Z \(new view \1\)", line), line
