@@ -68,6 +68,7 @@ class _Known:
     everything: Mapping[str, list[str]]  # on-demand ones too
     dtypes: Mapping[str, str]  # by "view__feature"
     asked: Mapping[str, str]  # types of what requests say
+    whole: bool  # every module could be imported: what is not known is not there
 
     @staticmethod
     def of(repository: Repository) -> _Known:
@@ -77,12 +78,22 @@ class _Known:
         first = {key: several[0] for key, several in named.items()}
         twins = tuple(one for several in named.values() if len(several) > 1 for one in several)
         demands = repository.of(OnDemandFeatureView)
-        views = {d.value.name: feature_names(d.value) for d in repository.of(FeatureView)}
+        views: dict[str, list[str]] = {}
+        for d in repository.of(FeatureView):  # of two that share a name, either may be meant
+            views.setdefault(d.value.name, []).extend(feature_names(d.value))
         everything = {d.value.name: [f.name for f in d.value.features] for d in demands} | views
         viewed = (*repository.of(FeatureView), *demands)
         dtypes = {f"{d.value.name}__{f.name}": DTYPES.get(f.dtype, "") for d in viewed for f in d.value.features}
         asked = {f.name: f.dtype for d in reversed(demands) for f in d.value.request_fields}  # the first one counts
-        return _Known(first=first, twins=twins, views=views, everything=everything, dtypes=dtypes, asked=asked)
+        return _Known(
+            first=first,
+            twins=twins,
+            views=views,
+            everything=everything,
+            dtypes=dtypes,
+            asked=asked,
+            whole=not repository.faults,
+        )
 
 
 def _stands_on(repository: Repository, view: Any, unsound: list[Any]) -> bool:
@@ -106,6 +117,7 @@ def _naming(known: _Known, declared: Declared) -> Iterator[Fault]:
             "LS-DEF-004",
             f'{kind} "{value.name}" is declared at {twin.where} too{whose}',
             fix="rename one, or import it",
+            near=mentions(value.name),
         )
     if "__" in value.name or not value.name.isidentifier():
         yield declared.fault(
@@ -239,8 +251,10 @@ def _on_demand_function(declared: Declared, aggregation: Any) -> Iterator[Fault]
 
 
 def _service(declared: Declared, known: _Known) -> Iterator[Fault]:
-    """Check that a service names declared views and features."""
+    """Check that a service names declared views and features, as far as all that is declared could be read."""
     everything = known.everything
+    if not known.whole and any(name not in everything for name, _ in declared.value.references):
+        return
     for name, features in declared.value.references:
         if name not in everything:
             yield declared.fault(

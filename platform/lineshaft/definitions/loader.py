@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from lineshaft.definitions.faults import Fault
+from lineshaft.definitions.import_faults import import_fault, once_each
 from lineshaft.definitions.imports import Imports, Rests, read_imports, rests
 from lineshaft.definitions.kept import KeptDefinitions, KeptFile
 from lineshaft.definitions.written import Entity, Written
@@ -173,15 +174,17 @@ class _Reading:
         import_feast()
         from lineshaft.definitions.feast_objects import KINDS, read_object
 
+        modules = sorted(map(_module_name, self.texts))
         with _imported_apart(self.root, self.texts):
             for name in names:
                 try:
                     module = importlib.import_module(_module_name(name))
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything, or end us
-                    self.faults.append(_import_fault(self.root, name, error))
+                    self.faults.append(import_fault(self.root, name, error, modules=modules))
                     continue
                 bound = [one for one in _bound_objects(self.texts[name], module) if isinstance(one[1], KINDS)]
                 objects[name] = _Imported(bound=bound, then=[read_object(value) for _, value in bound])
+        self.faults = once_each(self.faults)
         for one in objects.values():
             one.now = [read_object(value) for _, value in one.bound]
         return objects
@@ -289,24 +292,6 @@ def _package(name: str) -> str:
         return ""
     owners = packages_distributions().get(name, [])
     return f"package {owners[0]}" if owners else ""
-
-
-def _import_fault(root: Path, file: str, error: BaseException) -> Fault:
-    """Say where in the repository an import failed."""
-    place, trace = f"{root.name}/{file}:1", error.__traceback__
-    while trace is not None:
-        frame = Path(trace.tb_frame.f_code.co_filename)
-        if frame.is_relative_to(root):
-            place = f"{root.name}/{frame.relative_to(root)}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    if isinstance(error, SyntaxError) and error.filename:
-        wrong = Path(error.filename)
-        named = wrong.relative_to(root) if wrong.is_relative_to(root) else wrong.name
-        place = f"{root.name}/{named}:{error.lineno or 1}"
-    what = f"{file} cannot be imported: {type(error).__name__}: {error}"
-    return Fault(
-        code="LS-DEF-001", what=what, where=place, fix="mend the module; plain Python must be able to import it"
-    )
 
 
 def _bound_objects(text: Text, module: ModuleType) -> Iterator[tuple[int, Any]]:

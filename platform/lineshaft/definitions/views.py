@@ -140,7 +140,7 @@ def _schema(declared: Declared) -> Iterator[Fault]:
         yield declared.fault(
             "LS-DEF-019",
             f'schema and aggregations of view "{view.name}" differ in {", ".join(missing[:5])}',
-            fix="make the schema from the aggregations: schema=fields(aggregations)",
+            fix="write schema=[Field(name=one.name, dtype=Float64) for one in aggregations]",
             near=mentions(missing[0]),
         )
 

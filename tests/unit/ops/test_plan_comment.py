@@ -131,7 +131,7 @@ def test_who_may_not_write_is_told_what_to_look_at(forge: Forge) -> None:
         with pytest.raises(UnavailableError, match="could not be written on the pull request") as told:
             PullRequest(url=url, token="wrong").put(MARK, mark=MARK)
         assert (told.value.where, "LINESHAFT_FORGE_TOKEN" in told.value.fix) == (url, True)
-    for url in ("file:///etc/passwd/comments", "https://api.github.com/repos/plant/features/issues/7", ""):
+    for url in ("file:///etc/passwd/comments", "https://forge.example/repos/plant/features/issues/7", ""):
         with pytest.raises(InputError, match="is not where comments are"):
             PullRequest(url=url, token="s3cret")
 
