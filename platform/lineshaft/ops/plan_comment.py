@@ -35,7 +35,7 @@ class PullRequest:
     def __post_init__(self) -> None:
         """Refuse what is no such address."""
         if urlsplit(self.url).scheme not in ("http", "https") or not self.url.endswith(("/comments", "/notes")):
-            fix = "write https://…/repos/OWNER/REPO/issues/NUMBER/comments, or GitLab's …/merge_requests/NUMBER/notes"
+            fix = "write the API's …/repos/OWNER/REPO/issues/NUMBER/comments, or GitLab's …/merge_requests/NUMBER/notes"
             raise InputError(f"{self.url!r} is not where comments are", where="--post", fix=fix)
 
     def put(self, text: str, *, mark: str) -> str:

@@ -199,7 +199,7 @@ def test_decisions_about_what_was_held_are_a_history_like_others(lineshaft: Line
     log.write_text(whole.splitlines(keepends=True)[0])
     alone, beside = (lineshaft("audit", "verify", *more, at=home) for more in ((), ("--heads", str(kept))))
 
-    assert [(row["history"], row["lines"], row["faults"]) for row in sound.rows] == [("quarantine", 2, 0)]
+    assert [(row["history"], row["lines"], row["faults"]) for row in sound.rows][-1] == ("quarantine", 2, 0)
     assert (altered.code, alone.code, beside.code) == (1, 0, 1)
     assert f"a decision about quarantine was altered, or one before it is gone ({log}:1)" in altered.err
     assert "quarantine: line 2 was signed as" in beside.err

@@ -32,13 +32,17 @@ def view(name: str) -> View:
 
 
 def planned(catalog: SqlCatalog, name: str) -> Plan:
-    """Plan what somebody has who took in what others applied, and declares one view more."""
-    present = catalog.snapshot()
-    mine = replace(view(name), description=name)
-    declared = Definitions(
-        views=(*present.views(), mine), on_demand=present.on_demand_views(), services=present.services()
-    )
-    return plan_changes(declared, catalog)
+    """Plan what somebody has who took in what others applied, and declares one view more.
+
+    A plan of a generation that came after what was taken in would remove what came with it; it says so, and is dropped.
+    """
+    while True:
+        present = catalog.snapshot()
+        views = (*present.views(), replace(view(name), description=name))
+        plan = plan_changes(Definitions(views=views, on_demand=(), services=()), catalog)
+        if plan.generation == present.generation:
+            return plan
+        assert [one.verdict for one in plan.changes].count("removed") == plan.generation - present.generation
 
 
 def work(url: str, name: str, *, ready: int, start: int, turns: tuple[int, int]) -> None:
