@@ -183,6 +183,6 @@ def beside_suites(parts: Parts, made: Plan) -> Plan:
     changing = {one.name for one in made.changes if one.kind == "view"}
     told: dict[str, list[str]] = {}
     with governance(parts) as checks:
-        for gap in checks.gaps([view for view in made.views if view.name in changing]):
-            told.setdefault(gap["view"], []).append(f"{gap['column']}: {gap['what']} ({gap['fix']})")
+        for gap in checks.differences([view for view in made.views if view.name in changing]):
+            told.setdefault(gap.view, []).append(f"{gap.column}: {gap.what} ({gap.fix})")
     return replace(made, changes=tuple(replace(one, checks=tuple(told.get(one.name, ()))) for one in made.changes))
