@@ -76,7 +76,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebParts]:
                     for name, score in scores
                 ]
             )
-        beside = {"entity": {"asset_id": "pump-0", "position": "nde"}, "score": 0.05 if task == "binary" else 950.0}
+        beside: dict[str, Any] = {
+            "entity": {"asset_id": "pump-0", "position": "nde"},
+            "score": 0.05 if task == "binary" else 950.0,
+        }
         book.add([KeptScore(prediction_id=f"{model}beside", degraded=False, **told, **beside)])  # it is the better one
     registry.sites.place({"pump-0": "north", "pump-1": "north"}, environment="demo", actor="ana", reason="r")
     keep_tables({"assets": pa.table({"asset_id": NAMES, "class": ["fan", "pump", "pump", "fan"]})}, folder / "tables")
