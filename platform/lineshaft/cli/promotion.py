@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lineshaft.cli.actor import acting
 from lineshaft.cli.app import Json
 from lineshaft.cli.models import models
-from lineshaft.cli.output import show
+from lineshaft.cli.output import notes, show
 from lineshaft.clock import moment
 from lineshaft.errors import CorruptError, InputError, NotFoundError
 from lineshaft.ops.followers import followers
@@ -19,6 +19,7 @@ from lineshaft.ops.openlineage import Dataset, told_of
 from lineshaft.registry.audit import faults
 from lineshaft.registry.models import ModelRegistry
 from lineshaft.registry.records import Assignment, Slot, answering
+from lineshaft.registry.slots import told
 from lineshaft.wiring import connect, policy_of
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the history.")]
@@ -169,13 +170,19 @@ def _expected(held: Assignment | None, instead_of: int | None) -> int:
 
 def _tell(registry: ModelRegistry, made: Assignment, *, wait: bool, as_json: bool) -> None:
     """Show what an act led to, with the digest to keep, and which servers follow."""
-    line = registry.history(made.model)[-1]
-    row = {"model": f"{made.model}@{made.number}", "slot": made.slot, "environment": made.environment}
-    row |= {"site": made.site} if made.site else {}
+    after = told(made.environment, made.slot, made.number, made.site)
+    acts = reversed(registry.history(made.model))  # somebody else may have acted since
+    line = next(one for one in acts if one.after == after and one.at_us == made.valid_from_us)
+    row: dict[str, Any] = {"model": f"{made.model}@{made.number}", "slot": made.slot, "environment": made.environment}
+    if made.site:
+        standing = list(registry.sites.placed(made.environment).values()).count(made.site)
+        row |= {"site": made.site, "assets": standing}
     row |= {"instead_of": line.before, "head": line.digest}
     if wait and made.slot is Slot.CHAMPION:
         found = followers(registry, made)
         name = answering(made.model, made.site)
         late = [f"{one.replica} serves {made.model}@{one.models.get(name, '?')}" for one in found.late]
-        row |= {"following": str(len(found.following)), "late": ", ".join(late)}
+        row |= {"following": len(found.following), "late": late if as_json else ", ".join(late)}
     show([row], title=line.action, as_json=as_json)
+    if row.get("assets") == 0:
+        notes.print(f"no asset stands at {made.site!r}: `lineshaft sites place` says which do")

@@ -132,6 +132,16 @@ def usual_delay_us(log: pa.Table, *, at_us: int, share: float = 0.95) -> int:
     return int(np.quantile(delays, share, method="inverted_cdf")) if len(delays) else 0
 
 
+def told_until_us(log: pa.Table, *, last_us: int) -> int:
+    """Return until when a log that is read beside rows up to `last_us` tells what happened.
+
+    It was kept until its last entry was written, at least; what failed shortly before may not be in it yet, because
+    reports take their time. Entries that do not say when they were written may be plans, and prove nothing.
+    """
+    written = pc.max(_us(log["known_at"])).as_py() if "known_at" in log.column_names else None
+    return min(last_us, max(last_us, written or last_us) - usual_delay_us(log, at_us=FAR))
+
+
 def first_after(
     assets: pa.ChunkedArray, times: NDArray[np.int64], event_assets: pa.ChunkedArray, event_us: NDArray[np.int64]
 ) -> NDArray[np.int64]:

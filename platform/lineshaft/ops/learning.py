@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lineshaft.errors import DefinitionError, InputError
 from lineshaft.models.censored import life_left
+from lineshaft.models.events import told_until_us
 from lineshaft.models.labels import LIFE, Labelled, ends_of_life, ends_within, fails_within, remaining_life
 from lineshaft.models.spec import ModelSpec
 from lineshaft.ops.model_file import FOLDER, ModelFile
@@ -28,7 +29,7 @@ DROPPED = {
     "end_unknown": "are of assets whose end of life is not known",
     "after_end": "lie after the end of life",
     "replaced_in_time": "are of parts replaced before they could fail",
-    "horizon_not_over": "have a horizon that goes on after the last row",
+    "horizon_not_over": "have a horizon that goes on, or whose failures may be unreported",
     "nothing_followed": "are the last of their asset",
     "not_known_healthy": "come after the healthy stretch",
 }
@@ -153,7 +154,7 @@ def _labelled(declared: ModelFile, rows: pa.Table, outcomes: pa.Table | None, gr
         if declared.task == "rul":
             return remaining_life(rows, ends, unit_us=declared.every_us, clip=declared.cap)
         return ends_within(rows, ends, horizon_us=declared.horizon_us)
-    until_us = int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0)
+    until_us = told_until_us(outcomes, last_us=int(pc.max(rows["event_time"].cast(pa.int64())).as_py() or 0))
     if declared.task == "survival":
         return life_left(rows, outcomes, unit_us=declared.every_us, followed_until_us=until_us)
     return fails_within(rows, outcomes, horizon_us=declared.horizon_us, followed_until_us=until_us)

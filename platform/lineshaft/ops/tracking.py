@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pickletools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,11 +21,19 @@ from lineshaft.registry.runs import RunBook, RunState, Wanted
 from lineshaft.settings import Settings
 
 _BEAT_S = 10.0
-_PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+
+
+def _is_pickle(content: bytes) -> bool:
+    """Tell whether all of it reads as a pickle of any protocol; nothing of it is carried out."""
+    try:
+        *_, (_, _, end) = pickletools.genops(content)
+    except Exception:  # noqa: BLE001 - whatever its reader stumbles over, it is no pickle
+        return False
+    return end == len(content.rstrip()) - 1
 
 
 def _no_pickle(content: bytes, _: str) -> None:
-    if content.startswith(_PICKLE):
+    if content[:1] == b"\x80" or _is_pickle(content):
         what = "a pickle can run code when it is read, and is not kept"
         raise InputError(what, fix="write the figures as CSV, JSON or Parquet, the model by `release`")
 

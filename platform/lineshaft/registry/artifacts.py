@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lineshaft.boosters.document import read_document
 from lineshaft.boosters.ubjson import MAX_BYTES
-from lineshaft.errors import CorruptError, InputError, NotFoundError
+from lineshaft.errors import CorruptError, EnvironmentFault, InputError, NotFoundError
 
 
 def _check_booster(content: bytes, artifact_format: str) -> None:
@@ -42,23 +42,32 @@ class ArtifactStore:
         Raises
         ------
         InputError
-            If the format is not one that holds data only, or the bytes are not sound in that format.
+            If the format is not one that holds data only, or the bytes are not sound in it, or too many.
         CorruptError
             If the folder they belong in is a link to somewhere else.
+        EnvironmentFault
+            If they cannot be written, as on a disk that is full; nothing of them stays.
         """
         if artifact_format not in self.formats:
             fix = "save the model with save_raw('ubj') or save_raw('json')"
             raise InputError(f"artifacts of format {artifact_format!r} are not taken", fix=fix)
         self.formats[artifact_format](content, artifact_format)
+        if len(content) > MAX_BYTES:
+            what = f"a file of {len(content):,} bytes is too large: {MAX_BYTES:,} is the most"
+            raise InputError(what, fix="keep it elsewhere, and its address and SHA-256 here")
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest, artifact_format)
-        with suppress(FileExistsError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(_opened(path.parent))
         try:
-            self.get(digest, artifact_format=artifact_format)
-        except (NotFoundError, CorruptError):  # what lies there under this name is none of it, and makes way
-            _write(content, path)
+            with suppress(FileExistsError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(_opened(path.parent))
+            try:
+                self.get(digest, artifact_format=artifact_format)
+            except (NotFoundError, CorruptError):  # what lies there under this name is none of it, and makes way
+                _write(content, path)
+        except OSError as error:
+            what = f"a file of {len(content):,} bytes cannot be kept: {error.strerror}"
+            raise EnvironmentFault(what, where=str(path.parent), fix="make room, or mend the folder") from error
         return digest
 
     def get(self, digest: str, *, artifact_format: str) -> bytes:
@@ -95,15 +104,18 @@ class ArtifactStore:
 def _write(content: bytes, path: Path) -> None:
     """Write a file beside its place, then put it there: a reader sees all of it or nothing."""
     handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     try:
-        Path(name).replace(path)
-    except OSError as error:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            Path(name).replace(path)
+        except OSError as error:
+            raise _foreign(path, "cannot be replaced") from error
+    except BaseException:
         Path(name).unlink()
-        raise _foreign(path, "cannot be replaced") from error
+        raise
 
 
 def _read(path: Path) -> bytes | None:

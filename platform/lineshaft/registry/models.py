@@ -178,10 +178,11 @@ class ModelRegistry(RegistryReader):
     ) -> Assignment:
         """Give an environment, or a site, back to the champion before this one; once more, to the one before that.
 
-        Raises `NotFoundError` where there is none that may still serve, `ConflictError` as `promote` does.
+        Raises `NotFoundError` where there is none that may still serve, or its file is lost; else as `promote` does.
         """
         with self._acting(model) as connection:
             latest = _last_good(connection, model, environment, site)
+            self.load(latest)
             line = ledger.Line(action="rollback", before="", after="", actor=actor, reason=reason)
             made, head = self._hand_over(connection, latest, (environment, Slot.CHAMPION, site), line, expected)
         self.notes.note(model, head)

@@ -54,7 +54,9 @@ def version_of(connection: Connection, model: str, number: int) -> ModelVersion:
     """Read one version; NotFoundError where there is none."""
     found = versions_of(connection, model, number)
     if not found:
-        raise NotFoundError(f"model {model!r} has no version {number}", fix="see `lineshaft models`")
+        known = connection.execute(select(VERSION.c.number).where(VERSION.c.model == model).limit(1)).scalar()
+        what = f"model {model!r} has no version {number}" if known else f"nothing is known of a model {model!r}"
+        raise NotFoundError(what, fix="see `lineshaft models`")
     return found[0]
 
 

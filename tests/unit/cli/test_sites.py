@@ -40,7 +40,7 @@ def test_a_version_is_promoted_for_a_site_and_taken_back_from_it(lineshaft: Line
     lineshaft("models", "promote", "grinder@1", *WHY)
     made = lineshaft("models", "promote", "grinder@2", "--to", "champion", "--site", "plant-b", *WHY, "--json").rows[0]
 
-    assert (made["site"], made["following"]) == ("plant-b", "0")
+    assert (made["site"], made["assets"], made["following"]) == ("plant-b", 0, 0)
     roles = {row["model"]: row["role"] for row in lineshaft("models", "--json").rows}
     assert roles == {"grinder@1": "champion", "grinder@2": "champion of plant-b"}
     told = lineshaft("models", "rollback", "grinder", "--site", "plant-b", *WHY)

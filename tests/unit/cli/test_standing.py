@@ -75,7 +75,7 @@ def test_a_promotion_waits_for_another_person(lineshaft: Lineshaft, parts: Parts
     assert f"ask anybody but {', '.join(sorted((account(), 'ann')))}: `lineshaft models approve grinder@1" in first.err
     assert (own["approved_by"], own["policy"]) == (account(), "grinder")
     assert "has that of 0" in alone.err
-    assert (done["model"], done["following"], done["late"]) == ("grinder@1", "0", "")
+    assert (done["model"], done["following"], done["late"]) == ("grinder@1", 0, [])
     assert parts.registry.history("grinder")[-1].reason == "first; approved by eve"
     shown = lineshaft("models", "show", "grinder@1", "--json").rows
     assert {(row["what"], row["outcome"]) for row in shown} == {
@@ -110,7 +110,7 @@ def test_servers_that_are_late_are_named(lineshaft: Lineshaft, parts: Parts) -> 
     for replica in ("edge:7", "edge:8"):
         parts.registry.acks.forget(replica, "dev")
 
-    assert (waited["following"], waited["late"]) == ("1", "edge:8 serves grinder@9")
+    assert (waited["following"], waited["late"]) == (1, ["edge:8 serves grinder@9"])
     assert "late" not in unwaited
 
 

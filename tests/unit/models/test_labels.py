@@ -8,7 +8,7 @@ import pytest
 
 from lineshaft.errors import InputError
 from lineshaft.models.censored import life_left
-from lineshaft.models.events import FATE, KINDS, SAYS_NOTHING, Finding, known_events
+from lineshaft.models.events import FATE, KINDS, SAYS_NOTHING, Finding, known_events, told_until_us
 from lineshaft.models.labels import ends_of_life, fails_within, remaining_life
 from lineshaft.outcomes.states import ORDER, Rule, State, judge
 
@@ -102,6 +102,20 @@ def test_a_horizon_not_over_has_no_label() -> None:
 
     assert labelled.table["label"].to_pylist() == [0]
     assert labelled.dropped == {"horizon_not_over": 1}
+
+
+def test_a_log_tells_as_far_as_reports_have_had_their_time() -> None:
+    """What failed lately may be unreported; a log that was kept on for long enough tells of it; plans prove nothing."""
+    reported = log((10, "failure"), (20, "failure")).append_column("known_at", hours(13, 26))
+    kept_on = log((10, "failure"), (20, "failure"), (91, "error")).append_column("known_at", hours(13, 26, 90))
+    planned = log((10, "failure"), (99, "planned"))
+
+    assert told_until_us(log((10, "failure")), last_us=40 * HOUR_US) == 40 * HOUR_US
+    assert told_until_us(log(), last_us=40 * HOUR_US) == 40 * HOUR_US
+    assert told_until_us(reported, last_us=40 * HOUR_US) == 34 * HOUR_US
+    assert told_until_us(kept_on, last_us=40 * HOUR_US) == 40 * HOUR_US
+    assert told_until_us(kept_on, last_us=93 * HOUR_US) == 87 * HOUR_US
+    assert told_until_us(planned, last_us=40 * HOUR_US) == 40 * HOUR_US
 
 
 def test_labels_as_they_were_known_then() -> None:

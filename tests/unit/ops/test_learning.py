@@ -173,6 +173,21 @@ def test_failures_are_labelled_within_the_horizon(tmp_path: Path) -> None:
     assert (work.spec.team, work.spec.owner, work.spec.service) == ("team", "owner", "bearing_health")
 
 
+def test_days_whose_failures_may_be_unreported_teach_nothing(tmp_path: Path) -> None:
+    """Reports take two hours: what had not failed by then may have, and nobody has said so yet."""
+    start = utc_us("2024-01-01")
+    offline = MemoryOfflineStore()
+    entries = [("pump", "de", start + minute * 60_000_000, 1.0) for minute in range(1, 601)]
+    offline.write_rows(BEARINGS, rows(BEARINGS, *entries), batch="rows")
+    told = {name: pa.array([start + hour * HOUR_US]).cast(TIME) for name, hour in (("event_time", 2), ("known_at", 4))}
+    keep_tables({"maintenance": pa.table({"asset_id": ["pump"], "kind": ["failure"], **told})}, tmp_path)
+
+    work = lesson(FAILURE, catalog=catalog(), offline=offline, tables=tmp_path)
+
+    assert work.dropped == {"horizon_not_over": 36}
+    assert int(np.asarray(work.table["event_time"].cast(pa.int64())).max()) <= start + 4 * HOUR_US + GRACE_US
+
+
 def test_moments_are_each_entitys_first_tick_of_every_stretch() -> None:
     """Asked when first answered, corrections ignored, entities apart and in order."""
     minute = 60_000_000

@@ -73,10 +73,13 @@ def test_a_file_has_a_name_that_leads_nowhere(settings: Settings, name: str) -> 
         tried.file(name, "text")
 
 
-def test_a_pickle_is_not_kept(settings: Settings) -> None:
-    """Whatever it is called."""
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_is_not_kept(settings: Settings, protocol: int) -> None:
+    """Whatever it is called, of every protocol; what only begins like one is text."""
     with pytest.raises(InputError, match="a pickle can run code"), run("a", settings=settings) as tried:
-        tried.file("model.txt", pickle.dumps({"a": 1}))
+        tried.file("model.txt", pickle.dumps({"a": [1, "b"]}, protocol))
+    with run("b", settings=settings) as tried:
+        tried.file("worst.csv", "I1\nI2\nerror,31\n")
 
 
 def test_a_process_that_is_killed_is_found_gone(settings: Settings, tmp_path: Path) -> None:

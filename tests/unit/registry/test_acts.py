@@ -272,7 +272,7 @@ def test_what_does_not_exist_is_named(champion: ModelRegistry) -> None:
     with pytest.raises(NotFoundError, match="model 'rul' has no version 2") as missing:
         champion.judge("rul", 2, PASS, actor="gate")
     assert missing.value.fix == "see `lineshaft models`"
-    with pytest.raises(NotFoundError, match="model 'none' has no version 1"):
+    with pytest.raises(NotFoundError, match="nothing is known of a model 'none'"):
         champion.promote("none", 1, environment="prod", actor="ana", reason="")
     with pytest.raises(NotFoundError, match="'none' has no champion in 'prod'"):
         champion.champion("none", "prod")

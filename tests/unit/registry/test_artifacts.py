@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
 
-from lineshaft.errors import CorruptError, InputError, NotFoundError
+from lineshaft.boosters.ubjson import MAX_BYTES
+from lineshaft.errors import CorruptError, EnvironmentFault, InputError, NotFoundError
 from lineshaft.registry.artifacts import ArtifactStore
 
 CONTENT = b'{"model": {}}'
@@ -100,3 +102,26 @@ def test_two_artifacts_of_one_folder_are_both_kept(tmp_path: Path) -> None:
 
     assert [store.get(digest, artifact_format="json") for digest in digests] == contents
     assert len({digest[:2] for digest in digests}) < 300
+
+
+def test_a_disk_that_takes_no_more_keeps_nothing_of_a_file(tmp_path: Path) -> None:
+    """Half a file would be found by nobody and take its room for ever; with room it is kept."""
+    store = ArtifactStore(tmp_path, formats={"file": lambda *_: None})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+    try:
+        with pytest.raises(EnvironmentFault, match="cannot be kept"):
+            store.put(bytes(100_000), artifact_format="file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert store.get(store.put(bytes(100_000), artifact_format="file"), artifact_format="file") == bytes(100_000)
+
+
+def test_what_could_not_be_read_again_is_not_kept(tmp_path: Path) -> None:
+    """A file is refused by its size before a byte of it is written."""
+    with pytest.raises(InputError, match="too large"):
+        ArtifactStore(tmp_path, formats={"file": lambda *_: None}).put(bytes(MAX_BYTES + 1), artifact_format="file")
+
+    assert not list(tmp_path.iterdir())

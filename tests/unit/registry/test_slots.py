@@ -98,6 +98,21 @@ def test_rollbacks_go_down_the_promotions(three: ModelRegistry) -> None:
     assert faults(three.account("rul")) == []
 
 
+def test_a_rollback_to_a_file_that_is_lost_is_refused(three: ModelRegistry) -> None:
+    """Who serves goes on serving: a server could not load the one before."""
+    for number in (1, 2):
+        three.promote("rul", number, **PROD, reason="newer")
+    for path in three.artifacts.root.rglob("*.*"):
+        path.unlink()
+
+    with pytest.raises(NotFoundError, match="no artifact"):
+        three.rollback("rul", **PROD, reason="worse")
+
+    held = three.held("rul", "prod")
+    assert held is not None
+    assert held.number == 2
+
+
 def test_a_rollback_passes_over_what_was_rejected_since(three: ModelRegistry) -> None:
     """A version whose gate took its word back does not return."""
     for number in (1, 2, 3):
