@@ -45,14 +45,16 @@ class Placed:
         key = f", {self.key}" if self.key else ""
         return DefinitionError(what, where=f"{self.path}:{self.node.start_mark.line + 1}{key}", fix=fix)
 
-    def mapping(self, *, known: AbstractSet[str], needed: AbstractSet[str] = frozenset()) -> dict[str, Placed]:
-        """Return what a mapping holds; refuse keys that are not known, stand twice or are missing."""
+    def mapping(
+        self, *, known: AbstractSet[str] | None = None, needed: AbstractSet[str] = frozenset()
+    ) -> dict[str, Placed]:
+        """Return what a mapping holds; refuse keys missing, twice there, or not known (any is, unless said)."""
         if not isinstance(self.node, yaml.MappingNode):
-            raise self.fault("here stands a mapping", f"write {', '.join(sorted(known))}")
+            raise self.fault("here stands a mapping", f"write {', '.join(sorted(known or ('name: …',)))}")
         found: dict[str, Placed] = {}
         for name, value in self.node.value:
             inside = Placed(path=self.path, node=value, key=f"{self.key}.{name.value}".lstrip("."))
-            if name.value not in known:
+            if known is not None and name.value not in known:
                 raise inside.fault(f"{name.value!r} is not known here", f"known: {', '.join(sorted(known))}")
             if name.value in found:
                 raise inside.fault(f"{name.value!r} stands here twice", "leave one")

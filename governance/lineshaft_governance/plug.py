@@ -101,7 +101,7 @@ class GovernanceParts:
             check = draw_report(check, old, new, folder=self.folder / "drift", worker=worker)
         finally:
             worker.close()
-        lines = [{"model": model, **asdict(one)} for one in check.features]
+        lines = [{"model": model, **line} for line in check.features]
         return lines, self.folder / "drift" / check.report
 
     def drift_policies(self, model: str = "") -> DriftPolicies:

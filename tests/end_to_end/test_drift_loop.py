@@ -1,60 +1,60 @@
 """A fleet that changes under its model, untouched by hand: a broken sensor teaches nothing, a changed world does.
 
 Sixty simulated machines wear and fail. A temperature sensor sticks and is mended; later all machines get another
-lubricant, so that what used to announce a failure is normal. Predictions, outcomes, checks, training, gate, experiment
-and promotion are those of the product; only the rows are made up, and the days pass quickly.
+lubricant, so that what used to announce a failure is normal. All else is the product as it runs: SQLite, Delta and a
+Valkey of its own, rows that are pushed, asked about and landed through their checkpoints, a declared model and written
+policies, and each day what `lineshaft land` and `lineshaft drift check` do, by a clock on which the days pass quickly.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from lineshaft.cli.drift import check_model
+from lineshaft.cli.training import run_training
 from lineshaft.clock import ManualClock
-from lineshaft.drift.policy import DAY_US, DriftPolicy, RetrainPolicy
-from lineshaft.models.gate import Gate, Policy
-from lineshaft.ops.drift_check import check
-from lineshaft.ops.drift_loop import DriftLoop, Hands
-from lineshaft.ops.drift_sources import DriftSources
-from lineshaft.ops.learning import lesson
-from lineshaft.ops.model_file import parse_model
-from lineshaft.ops.model_release import Origin, Release, promote_judged, release
-from lineshaft.ops.predictions import read_predictions
-from lineshaft.ops.tables import keep_tables, read_table
-from lineshaft.ops.trial import Trial, standing_of
-from lineshaft.registry.catalog import FixedCatalog
+from lineshaft.drift.policy import DAY_US
+from lineshaft.ops.governance import Governance
+from lineshaft.ops.jobs import Target
+from lineshaft.ops.tables import keep_tables
 from lineshaft.registry.drifts import DriftBook, drift_book
-from lineshaft.registry.migrate import upgrade
-from lineshaft.registry.models import ModelRegistry, open_registry
-from lineshaft.registry.records import Experiment, Slot
-from lineshaft.serving.champions import Champions
-from lineshaft.serving.features import FeatureHandler, Plans
 from lineshaft.serving.predict import Predictor
 from lineshaft.serving.prediction_log import PredictionLog
 from lineshaft.serving.predictions import Question
-from lineshaft.specs import Feature, Service, ServiceView, Source, View, row_schema
-from lineshaft.stores.memory_offline import MemoryOfflineStore
-from lineshaft.stores.memory_online import MemoryOnlineStore
+from lineshaft.serving.server import Handlers
+from lineshaft.settings import Settings
+from lineshaft.specs import Feature, OnDemandView, Service, ServiceView, Source, View, row_schema
+from lineshaft.wiring import Parts, connect, gated_target, governance, handlers, land_waiting
 
-STEP_US = DAY_US // 4
+START_US, STEP_US = 1_704_067_200_000_000, DAY_US // 4
+"""Day 0 is the first of 2024; machines are asked about four times a day."""
 ASSETS = [f"pump-{number:02d}" for number in range(60)]
-TRAINED, STUCK, MENDED, CHANGED, ENDS = 120, 126, 136, 145, 171
-"""Days: the first model is trained, a sensor sticks, it is mended, the lubricant is changed, the watch is over."""
+TRAINED, STUCK, MENDED, CHANGED, ENDS = 120, 126, 136, 145, 200
+"""Days: the first model is trained, a sensor sticks, it is mended, the lubricant is changed, the watch ends at last."""
 BROKEN = "pump-07"
+ENDED = {"promoted", "kept", "failed"}
 VIBRATION, HEAT = (
     View(
         name=name,
-        source=Source(name=source, channels=("x",), units=("1",)),
+        source=Source(name=source, channels=(), units=(), kind="rows"),
         entity_keys=(("asset_id", "string"),),
         features=(Feature(name=feature),),
         tile_us=STEP_US,
         ttl_us=2 * STEP_US,
+        team="pumps",
     )
     for name, source, feature in (("vibration", "accelerometer", "rms"), ("heat", "thermometer", "mean"))
 )
@@ -64,16 +64,37 @@ SERVICE = Service(
         ServiceView(view=view.name, version=view.version, features=view.feature_names) for view in (VIBRATION, HEAT)
     ),
 )
-DECLARED = parse_model(
-    "wear",
-    "task: binary\nservice: health\nevery: 6h\nlabel: {log: maintenance, horizon: 5d}\nrounds: 40\n"
-    "split: {by: asset_id, held_out: 0.4}\n",
-    where="wear.yaml",
-)
-POLICY = DriftPolicy(window_us=3 * DAY_US)
-RETRAIN = RetrainPolicy(auto=True, need_labels=20, share=0.5, effect=0.02, min_assets=10)
-BETTER = Gate(name="better", metric="pr_auc", op=">", vs="baseline", margin=0.1, min_groups=5, min_positive_groups=2)
-PASSES = Policy(name="better", gates=(BETTER,), auto=True)
+DECLARED = """\
+task: binary
+service: health
+every: 6h
+label: {log: maintenance, horizon: 5d}
+rounds: 40
+split: {by: asset_id, held_out: 0.4}
+"""
+POLICIES = {
+    "drift.yaml": "window: 3d\nretrain: {auto: true, need_labels: 20, share: 0.5, effect: 0.02, min_assets: 10}\n",
+    "promotion/default.yaml": (
+        "gates:\n  - {name: better, metric: pr_auc, op: '>', vs: baseline, margin: 0.1, min_groups: 5, "
+        "min_positive_groups: 2}\npromote: {auto: true}\n"
+    ),
+    "teams.yaml": "teams:\n  pumps: {people: [ana]}\n",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """All that is applied, as a plan hands it over."""
+
+    generation: int = 0
+    summary: str = "two views of pumps"
+    views: tuple[View, ...] = (VIBRATION, HEAT)
+    services: tuple[Service, ...] = (SERVICE,)
+    on_demand: tuple[OnDemandView, ...] = ()
+    transfers: frozenset[str] = field(default_factory=frozenset)
+
+    def checked(self) -> None:
+        """Find no fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +117,13 @@ class World:
         levels = np.random.default_rng(17).normal(size=len(ASSETS))
         if view is VIBRATION:
             values = (
-                2 + 0.1 * levels + 2 * wear + (1.0 if day >= CHANGED else 0.0) + 0.15 * dice.normal(size=len(ASSETS))
+                2 + 0.1 * levels + 2 * wear + (1.6 if day >= CHANGED else 0.0) + 0.15 * dice.normal(size=len(ASSETS))
             )
         else:
             values = 50 + levels + 6 * wear - (8.0 if day >= CHANGED else 0.0) + 0.8 * dice.normal(size=len(ASSETS))
             if STUCK <= day < MENDED:
                 values[ASSETS.index(BROKEN)] = 20.0
-        at = pa.array(np.full(len(ASSETS), step * STEP_US)).cast(pa.timestamp("us", tz="UTC"))
+        at = pa.array(np.full(len(ASSETS), START_US + step * STEP_US)).cast(pa.timestamp("us", tz="UTC"))
         name = view.features[0].name
         return pa.table({"asset_id": ASSETS, "event_time": at, "known_at": at, name: values}, schema=row_schema(view))
 
@@ -113,153 +134,151 @@ class World:
             for asset, own in zip(ASSETS, self.failures, strict=True)
             for at in own[(own > 0) & (own <= day)]
         ]
-        at = np.array([round(at * DAY_US) for _, at in told], dtype=np.int64)
+        at = np.array([START_US + round(at * DAY_US) for _, at in told], dtype=np.int64)
         moments, known = (pa.array(one).cast(pa.timestamp("us", tz="UTC")) for one in (at, at + DAY_US))
         names = [asset for asset, _ in told]
         return pa.table({"asset_id": names, "event_time": moments, "known_at": known, "kind": ["failure"] * len(names)})
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plant:
-    """The product over a world: stores, registry, server, and the loop."""
+    """The product over a world: what is connected, who serves, where pushed rows land, and who checks."""
 
     world: World
-    folder: Path
+    parts: Parts
     clock: ManualClock
-    registry: ModelRegistry
-    offline: MemoryOfflineStore
-    online: MemoryOnlineStore
-    predictor: Predictor
-    log: PredictionLog
-    catalog: FixedCatalog
+    checks: Governance
+    serving: Handlers
+    target: Target
 
     @property
     def book(self) -> DriftBook:
         """Return what was found."""
-        return drift_book(self.registry, "prod")
+        return drift_book(self.parts.registry, self.parts.settings.project)
 
-    def train(self, *, auto: bool) -> Release:
-        """Train on all there is by now."""
-        work = lesson(DECLARED, catalog=self.catalog, offline=self.offline, tables=self.folder / "tables")
-        origin = Origin(service=SERVICE, table_versions=work.table_versions, actor="loop")
-        policy = Policy(name="better", gates=(BETTER,), auto=auto)
-        return release(
-            self.registry, work.spec, work.table, origin=origin, policy=policy, environment="prod", drift=POLICY
-        )
-
-    def standing(self, experiment: Experiment) -> Trial:
-        """Compare the arms by what is known now."""
-        told = read_predictions(self.folder / "predictions", "wear")
-        sources = self.sources()
-        rule, now = sources.rule(DECLARED, at_us=self.clock.now_us()), self.clock.now_us()
-        return standing_of(experiment, told, read_table("maintenance", self.folder / "tables"), rule=rule, at_us=now)
-
-    def promote(self, model: str, number: int, reason: str) -> object:
-        """Make a version champion, if its gates still pass."""
-        held = self.registry.held(model, "prod")
-        return promote_judged(
-            self.registry,
-            self.registry.get(model, number),
-            Slot.CHAMPION,
-            policy_of=lambda _: PASSES,
-            environment="prod",
-            actor="loop",
-            reason=reason,
-            expected=0 if held is None else held.id,
-        )
-
-    def sources(self) -> DriftSources:
-        """Return where checks look."""
-        return DriftSources(
-            catalog=self.catalog,
-            offline=self.offline,
-            predictions=self.folder / "predictions",
-            tables=self.folder / "tables",
-        )
-
-    def live(self, day: int, *, served: bool) -> None:
-        """Let a day pass: rows are written, and asked about."""
+    def live(self, day: int) -> None:
+        """Let a day pass: rows are pushed and asked about, failures written down, and rows landed."""
+        predictor, pushes = self.serving.predictor, self.serving.row_pushes
+        assert isinstance(predictor, Predictor)
+        assert isinstance(predictor.sink, PredictionLog)
+        assert pushes is not None
         for step in range(4 * day, 4 * day + 4):
-            self.clock.time_us = step * STEP_US
+            self.clock.time_us = START_US + step * STEP_US
             for view in (VIBRATION, HEAT):
-                rows = self.world.rows(view, step)
-                self.offline.write_rows(view, rows, batch=f"{view.name}-{step}")
-                if served:
-                    self.online.write(view, rows)
-            if served:
-                self.predictor.predict(Question(model="wear", keys=pa.table({"asset_id": ASSETS})))
-        self.log.behind.flush()
-        keep_tables({"maintenance": self.world.log(day + 1)}, self.folder / "tables")
+                pushes.push(view.name, columns_of(self.world.rows(view, step)))
+            predictor.predict(Question(model="wear", keys=pa.table({"asset_id": ASSETS})))
+        predictor.sink.behind.flush()
+        keep_tables({"maintenance": self.world.log(day + 1)}, self.parts.tables)
+        land_waiting(self.parts, self.target)
 
     def look(self) -> None:
-        """Check as `lineshaft drift check` does, and take what follows a step on."""
-        version = self.registry.champion("wear", "prod")
-        sketch, now = self.book.sketch("wear", version.number), self.clock.now_us()
-        asked = self.sources().asked(version, sketch, declared=DECLARED, policy=POLICY, at_us=now)
-        found = check(self.book, "wear", version.number, sketch, asked, policy=POLICY, at_us=now)
-        hands = Hands(
-            train=lambda _: self.train(auto=False),
-            standing=self.standing,
-            promote=self.promote,
-            environment="prod",
-            actor="loop",
-        )
-        DriftLoop(book=self.book, registry=self.registry, policy=RETRAIN, hands=hands).step(found)
-        self.predictor.champions.look(again=True)
+        """Check and go a step on, as `lineshaft drift check` does; servers see what came of it."""
+        check_model(self.parts, self.checks, "wear", at_us=self.clock.now_us())
+        assert isinstance(self.serving.predictor, Predictor)
+        self.serving.predictor.champions.look(again=True)
+
+
+def columns_of(rows: pa.Table) -> dict[str, list[Any]]:
+    """Return rows as a service pushes them."""
+    told = {name: rows[name].to_pylist() for name in rows.column_names if name != "known_at"}
+    return {**told, "event_time": [one.isoformat() for one in told["event_time"]]}
 
 
 @pytest.fixture
 def plant(tmp_path: Path) -> Iterator[Plant]:
     """Return a plant that has been watched for four months, with its first champion."""
-    url = f"sqlite:///{tmp_path / 'registry.db'}"
-    upgrade(url)
-    clock = ManualClock()
-    registry = open_registry(database_url=url, artifacts=tmp_path / "artifacts", clock=clock)
-    catalog = FixedCatalog(all_views=(VIBRATION, HEAT), all_services=(SERVICE,))
-    online, log = MemoryOnlineStore(), PredictionLog(tmp_path / "predictions")
-    handler = FeatureHandler(plans=Plans(catalog=catalog), online=online, clock=clock)
-    champions = Champions(registry=registry, environment="prod")
-    made = Plant(
-        world=World.made(),
-        folder=tmp_path,
-        clock=clock,
-        registry=registry,
-        offline=MemoryOfflineStore(),
-        online=online,
-        predictor=Predictor(champions=champions, features=handler, clock=clock, sink=log),
-        log=log,
-        catalog=catalog,
+    files = {f"policies/policies/{name}": text for name, text in POLICIES.items()}
+    for name, text in {**files, "repo/models/wear.yaml": DECLARED}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    world, clock = World.made(), ManualClock(time_us=START_US + TRAINED * DAY_US)
+    settings = Settings(
+        home=tmp_path / "home",
+        repo=tmp_path / "repo",
+        policies=tmp_path / "policies",
+        redis_timeout_s=30.0,  # however busy the machine is, no answer is an old one
     )
-    for day in range(TRAINED):
-        made.live(day, served=False)
-    first = made.train(auto=True)
-    assert first.assignment is not None, first.waits_for
-    champions.look(again=True)
-    yield made
-    log.behind.close()
-    registry.engine.dispose()
+    with connect(settings, clock=clock, keep_online=False) as parts, governance(parts) as checks:
+        parts.catalog.apply(Repository(), actor="ana")
+        for view in (VIBRATION, HEAT):
+            past = pa.concat_tables(world.rows(view, step) for step in range(4 * TRAINED))
+            parts.offline.write_rows(view, past, batch="past")
+        keep_tables({"maintenance": world.log(TRAINED)}, parts.tables)
+        first = run_training(parts, "wear")
+        assert first.assignment is not None, first.waits_for
+        serving = handlers(parts)
+        with gated_target(parts) as target:
+            yield Plant(world=world, parts=parts, clock=clock, checks=checks, serving=serving, target=target)
+        assert serving.close is not None
+        serving.close()
+
+
+def command(plant: Plant, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on what the plant left."""
+    settings = plant.parts.settings
+    told = {
+        "LINESHAFT_HOME": str(settings.home),
+        "LINESHAFT_REPO": str(settings.repo),
+        "LINESHAFT_POLICIES": str(settings.policies),
+        "LINESHAFT_REDIS_URL": plant.parts.redis_url,
+    }
+    environment = {**os.environ, **told}  # noqa: TID251 - the child's own
+    asked = [sys.executable, "-m", "lineshaft.cli", *words, "--json"]
+    return subprocess.run(asked, env=environment, cwd=settings.home, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 def test_a_changed_world_is_learnt_and_a_broken_sensor_is_not(plant: Plant) -> None:
     """Detect, diagnose, retrain, gate, challenge, promote, each with its line; a sensor is a ticket, and no version."""
+    registry = plant.parts.registry
     for day in range(TRAINED, ENDS):
-        plant.live(day, served=True)
+        plant.live(day)
         plant.look()
         if day == CHANGED - 1:
             before = plant.book.triggers("wear")
             assert BROKEN in {asset for one in before if one.cause == "sensor" for asset in one.assets}
             assert {one.state for one in before if BROKEN in one.assets} == {"over"}
-            assert len(plant.registry.versions("wear")) == 1
+            assert len(registry.versions("wear")) == 1
+        if {one.state for one in plant.book.triggers("wear") if one.cause == "concept"} & ENDED:
+            break
 
     triggers = plant.book.triggers("wear")
     learnt = [one for one in triggers if one.cause == "concept"]
-    trail = [act.state for act in plant.book.trail(learnt[-1].id)]
-    assert trail[0] == "waiting"
-    assert trail[-3:] == ["training", "challenging", "promoted"]
-    assert learnt[-1].raised_us > CHANGED * DAY_US
-    assert plant.registry.champion("wear", "prod").number == 2
-    acts = [line.action for line in plant.registry.history("wear")]
+    trail = plant.book.trail(learnt[-1].id)
+    assert [act.state for act in trail][-3:] == ["training", "challenging", "promoted"]
+    assert trail[0].state == "waiting"
+    assert learnt[-1].raised_us > START_US + CHANGED * DAY_US
+    assert registry.champion("wear", plant.parts.settings.project).number == 2
+    acts = [line.action for line in registry.history("wear")]
     assert acts.index("experiment") < acts.index("conclude") < len(acts) - 1 - acts[::-1].index("promote")
     assert {one.cause for one in triggers if one.state in ("promoted", "challenging", "training")} == {"concept"}
-    assert len(plant.registry.versions("wear")) == 2
+    assert len(registry.versions("wear")) == 2
+    sys.stdout.write(f"\n{told_of(plant)}\n")
+
+    told = command(plant, "drift", "triggers", "wear")
+    checked = command(plant, "drift", "check", "wear", "--at", iso(plant.clock.now_us()))
+
+    assert "promoted" in {row["state"] for row in json.loads(told.stdout)}, told.stderr
+    (row,) = json.loads(checked.stdout)
+    assert row["model"] == "wear@2", checked.stderr
+    assert (
+        len(ASSETS) / 3 < row["assets"] < len(ASSETS)
+    )  # it was champion since today, and asked by its share until then
+    assert checked.returncode == (3 if row["alarms"] else 0)
+    drawn = command(plant, "drift", "report", "wear", "--at", iso(plant.clock.now_us()))
+    assert {line["feature"] for line in json.loads(drawn.stdout)} == {"vibration__rms", "heat__mean"}, drawn.stderr
+    assert Path("".join(drawn.stderr.split("Evidently's report:")[1].split())).is_file()
+
+
+def iso(at_us: int) -> str:
+    """Return a moment as commands take it."""
+    return datetime.fromtimestamp(at_us / 1e6, UTC).replace(tzinfo=None).isoformat()
+
+
+def told_of(plant: Plant) -> str:
+    """Return the trail in words, by days."""
+    acts = [(one, act) for one in reversed(plant.book.triggers("wear")) for act in plant.book.trail(one.id)]
+    return "\n".join(
+        f"day {(act.at_us - START_US) / DAY_US:.1f}, {one.cause}: {act.state}, {act.detail}" for one, act in acts
+    )

@@ -2,7 +2,9 @@
 
 Defaults were chosen on other stretches than those judged here: NAB before 10 January, the first half of SKAB's record,
 and FD003. The factory's one pair of weeks that is long enough was looked at; and after all of them were judged once, a
-step was asked to stay and to be of three deviations, since spikes of idle machines had passed for steps. `-s` prints.
+step was asked to stay and to be of three deviations, since spikes of idle machines had passed for steps. Calibrated is
+by stretches that are not judged: NAB before 10 January, SKAB's sixteen runs of another day, FD003, and the factory's
+weeks of March and May. `-s` prints.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lineshaft.drift.baseline import Baseline, baseline_of
+from lineshaft.drift.calibrate import at_most, detectable, least_effects
 from lineshaft.drift.diagnosis import Cause, Scene, diagnose
 from lineshaft.drift.findings import find
 from lineshaft.drift.policy import HOUR_US, DriftPolicy
@@ -56,6 +59,7 @@ class Healthy:
     every_us: int = HOUR_US
     policy: DriftPolicy = field(default_factory=DriftPolicy)
     planted_from: float = 0.5  # of what is judged: where a change is planted
+    history: tuple[tuple[Rows, Rows], ...]  # other healthy stretches, each with its baseline: what is calibrated by
 
     def baselines(self) -> list[Baseline | None]:
         """Return what the first rows look like."""
@@ -64,6 +68,11 @@ class Healthy:
     def replay(self, rows: Rows) -> Replayed:
         """Check rows as often as is said."""
         return replay(self.baselines(), rows, self.policy, step_us=self.step_us, every_us=self.every_us)
+
+    def calibrated(self) -> Healthy:
+        """Return the same with the least effects that its other healthy stretches ask for."""
+        told = [replace(self, was=was, now=now) for was, now in self.history]
+        return replace(self, policy=self.policy.asking(least_effects([one.replay(one.now) for one in told])))
 
     @property
     def last_calm(self) -> int:
@@ -101,21 +110,42 @@ def nab(root: Path) -> Healthy:
         return rows_from(("temperature",), ["machine"] * len(cells), cells, values[mine])
 
     was, now = between("2013-12-18", "2014-01-10"), between("2014-01-10", "2014-01-26")
-    return Healthy(name="NAB machine temperature", was=was, now=now, step_us=300 * SECOND_US)
+    history = ((between("2013-12-18", "2014-01-02"), between("2014-01-02", "2014-01-10")),)
+    return Healthy(name="NAB machine temperature", was=was, now=now, step_us=300 * SECOND_US, history=history)
 
 
 def skab(root: Path) -> Healthy:
     """Return the water loop without faults, its first half and its second: minutes stand for hours, five for a day."""
-    path = root / "skab" / "anomaly-free" / "anomaly-free.csv"
+    rows = water_loop(root / "skab" / "anomaly-free" / "anomaly-free.csv")
+    half = np.arange(len(rows)) < len(rows) // 2
+    runs = [water_loop(root / "skab" / "valve1" / f"{number}.csv") for number in range(16)]
+    policy = DriftPolicy(window_us=300 * SECOND_US)
+    return Healthy(
+        name="SKAB water loop",
+        was=rows.take(half),
+        now=rows.take(~half),
+        step_us=SECOND_US,
+        every_us=15 * SECOND_US,
+        policy=policy,
+        history=((together(runs[:8]), together(runs[8:])),),
+    )
+
+
+def water_loop(path: Path) -> Rows:
+    """Return a record of the loop up to its first fault."""
     table = pa.csv.read_csv(path, parse_options=pa.csv.ParseOptions(delimiter=";"))
+    if "anomaly" in table.column_names:
+        table = table.slice(0, int(np.argmax(table["anomaly"].to_numpy() > 0)))
+        table = table.drop_columns(["anomaly", "changepoint"])
     cells = table["datetime"].cast(pa.timestamp("s")).cast(pa.int64()).to_pylist()
     names = tuple(table.column_names[1:])
-    rows = rows_from(names, ["loop"] * len(cells), cells, np.column_stack([table[name].to_numpy() for name in names]))
-    half = np.arange(len(rows)) < len(rows) // 2
-    policy = DriftPolicy(window_us=300 * SECOND_US)
-    was, now = rows.take(half), rows.take(~half)
-    told = {"step_us": SECOND_US, "every_us": 15 * SECOND_US, "policy": policy}
-    return Healthy(name="SKAB water loop", was=was, now=now, **told)  # type: ignore[arg-type]
+    return rows_from(names, ["loop"] * len(cells), cells, np.column_stack([table[name].to_numpy() for name in names]))
+
+
+def together(runs: list[Rows]) -> Rows:
+    """Return runs one after another."""
+    values, cells = np.concatenate([one.values for one in runs]), np.concatenate([one.cells for one in runs])
+    return rows_from(runs[0].columns, ["loop"] * len(cells), cells.tolist(), values)
 
 
 def cmapss(root: Path, name: str) -> tuple[Rows, NDArray[np.int64]]:
@@ -133,10 +163,15 @@ def cmapss(root: Path, name: str) -> tuple[Rows, NDArray[np.int64]]:
 
 def engines(root: Path) -> Healthy:
     """Return the first 40 cycles of FD001: 50 engines, and 50 others that the baseline knows nothing of."""
-    rows, _ = cmapss(root, "FD001")
-    young, known = rows.cells <= 40, rows.assets <= "050"
-    was, now = rows.take(young & known), rows.take(young & ~known)
-    return Healthy(name="C-MAPSS FD001, other engines", was=was, now=now, step_us=HOUR_US, planted_from=0.0)
+
+    def halves(name: str) -> tuple[Rows, Rows]:
+        rows, _ = cmapss(root, name)
+        young, known = rows.cells <= 40, rows.assets <= "050"
+        return rows.take(young & known), rows.take(young & ~known)
+
+    was, now = halves("FD001")
+    name, history = "C-MAPSS FD001, other engines", (halves("FD003"),)
+    return Healthy(name=name, was=was, now=now, step_us=HOUR_US, planted_from=0.0, history=history)
 
 
 def factory(root: Path) -> Healthy:
@@ -154,7 +189,9 @@ def factory(root: Path) -> Healthy:
         return rows_from(tuple(FACTORY.values()), assets, cells.tolist(), values)
 
     was, now = week("21112022_27112022"), week("05122022_11122022")
-    return Healthy(name="factory, machines idle", was=was, now=now, step_us=900 * SECOND_US)
+    spring, may = week("20032023_26032023"), week("29052023_04062023")
+    history = ((week("06032023_12032023"), spring), (spring, may))
+    return Healthy(name="factory, machines idle", was=was, now=now, step_us=900 * SECOND_US, history=history)
 
 
 PROMISED = {"nab": (0, 0, 1), "skab": (1, 3, 7), "engines": (0, 3, 14), "factory": (2, 3, 2)}
@@ -208,29 +245,37 @@ def planted(healthy: Healthy, kind: str) -> dict[str, float]:
 def test_healthy_machines_raise_at_most_an_alarm_a_month(
     data_root: Path, healthy_of: Callable[[Path], Healthy]
 ) -> None:
-    """At defaults, on stretches that defaults were not chosen on; the usual rule alarms in most of its checks."""
+    """At defaults, and calibrated by other stretches; the usual rule alarms in most of its checks."""
     healthy = healthy_of(data_root)
-
-    found = healthy.replay(healthy.now)
-    usual, checks = naive(healthy)
+    calibrated, (usual, checks) = healthy.calibrated(), naive(healthy)
     shifts, spreads = planted(healthy, "shift"), planted(healthy, "spread")
 
-    lines = [
-        f"{healthy.name}: {len(found.alarms)} alarms in {found.checks} checks, {found.asset_months:.3g} asset-months"
-    ]
-    for one in found.alarms:
-        told = [f"{f.column} {f.method} {f.effect:+.2f} q {f.q:.1g}" for f in one.findings[:4]]
-        lines.append(f"   {one.scope}: {', '.join(told)}")
-    lines.append(f"   the usual rule: {usual} of {checks} checks alarm")
-    for kind, waited in (("half a standard deviation", shifts), ("twice the variance", spreads)):
-        words = ", ".join(f"{name} {after:.0f}" for name, after in waited.items() if np.isfinite(after))
-        lines.append(f"   {kind}: {told_of(waited)} of {len(waited)} columns told; after checks: {words}")
-    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    found, after = healthy.replay(healthy.now), calibrated.replay(healthy.now)
+
+    lines = [*told_of_alarms("defaults", found), *told_of_alarms("calibrated", after)]
+    lines += [f"   least {one.method} of {one.column}: {one.effect:.3g}" for one in calibrated.policy.least]
+    for tells in detectable(healthy.baselines(), healthy.policy, step_us=healthy.step_us):
+        lines.append(
+            f"   {tells.column}: {tells.values:.1f} values a window, {tells.shift:.2f} sd, x{tells.spread:.2f}; "
+            f"told after checks {shifts[tells.column]:.0f}, {spreads[tells.column]:.0f}"
+        )
+    sys.stdout.write(f"\n{healthy.name}; the usual rule: {usual} of {checks} checks alarm\n" + "\n".join(lines) + "\n")
     promised = PROMISED[healthy_of.__name__]
-    assert len(found.alarms) <= promised[0]
     assert usual == checks
+    assert max(len(found.alarms), len(after.alarms)) <= promised[0]
     assert told_of(shifts) >= promised[1]
     assert told_of(spreads) >= promised[2]
+
+
+def told_of_alarms(name: str, found: Replayed) -> list[str]:
+    """Return what was raised, in words."""
+    count, surely = len(found.alarms), at_most(len(found.alarms), found.asset_months)
+    of = f"{found.checks} checks, {found.asset_months:.3g} asset-months"
+    lines = [f"   {name}: {count} alarms in {of} (surely less than {surely:.3g} a month)"]
+    for one in found.alarms:
+        told = [f"{f.column} {f.method} {f.effect:+.2f} q {f.q:.1g}" for f in one.findings[:4]]
+        lines.append(f"      {one.scope}: {', '.join(told)}")
+    return lines
 
 
 def told_of(waited: dict[str, float]) -> int:

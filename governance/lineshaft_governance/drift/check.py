@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from lineshaft.drift.compare import FeatureDrift, Sample, compare
-from lineshaft.drift.policy import DriftPolicy
-from lineshaft.errors import InputError
+from lineshaft.drift.baseline import baseline_of
+from lineshaft.drift.findings import find, outcome_of
+from lineshaft.drift.policy import DriftPolicy, Regimes
+from lineshaft.drift.rows import Rows, rows_of, usual_step_us
+from lineshaft_governance.drift.lines import Line, lines_of
 from lineshaft_governance.worker import Worker
 
 MODULE = "lineshaft_governance.drift.report"
@@ -25,21 +27,24 @@ REPORT_COLUMNS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftCheck:
-    """What one check found: `outcome` is "drift", "none" or "unknown" (no feature could be judged)."""
+    """What one check found: `outcome` is "drift", "none" or "unknown" (no feature could be judged).
+
+    `features` has a line for each, as `lineshaft_governance.drift.lines` makes them, those that drift first.
+    """
 
     subject: str
     at_us: int
     outcome: str
     reference_rows: int
     current_rows: int
-    features: tuple[FeatureDrift, ...]
+    features: tuple[Line, ...]
     policy: DriftPolicy
     report: str = ""  # file name of the HTML report, if one was drawn
 
     @property
     def drifted(self) -> tuple[str, ...]:
         """Return the names of the drifted features, the furthest first."""
-        return tuple(one.feature for one in self.features if one.outcome == "drift")
+        return tuple(one["feature"] for one in self.features if one["outcome"] == "drift")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,41 +55,39 @@ class Window:
     series: str = "asset_id"
     time: str = "event_time"
 
+    def rows(self, features: Sequence[str], *, step_us: int) -> Rows:
+        """Return all of them by series and time, on a grid of so long steps."""
+        told = {"keys": (self.series,), "time": self.time, "whole": True}
+        return rows_of(self.table, features, step_us=step_us, regimes=Regimes(), **told)  # type: ignore[arg-type]
+
 
 def check_drift(
     subject: str, reference: Window, current: Window, *, features: Sequence[str], policy: DriftPolicy, at_us: int
 ) -> DriftCheck:
-    """Compare the features of two windows.
+    """Compare the features of two windows, as a check compares a window with a sketch.
 
     Raises
     ------
     InputError
         If a window has no rows, or lacks a feature.
     """
-    found = compare(to_sample(reference, features), to_sample(current, features), features, policy)
-    outcomes = {one.outcome for one in found}
+    sides = (reference.rows(features, step_us=1), current.rows(features, step_us=1))  # refuse what cannot be read
+    step_us = usual_step_us(reference.table, keys=(reference.series,), time=reference.time)
+    was, now = (replace(one, cells=one.cells // step_us) for one in sides)
+    tenth = (int(was.cells.max()) - int(was.cells.min()) + 1) // 10  # a short table is all there is: it has ten windows
+    window = max(min(policy.window_us // step_us, tenth), 1)
+    policy = replace(policy, regimes=Regimes())
+    found = find([baseline_of(was, window=window, kept=len(was))], now, policy)
+    lines = lines_of(found, policy)
     return DriftCheck(
         subject=subject,
         at_us=at_us,
-        outcome=next((outcome for outcome in ("drift", "none") if outcome in outcomes), "unknown"),
-        reference_rows=reference.table.num_rows,
-        current_rows=current.table.num_rows,
-        features=tuple(found),
+        outcome=outcome_of(found),
+        reference_rows=len(was),
+        current_rows=len(now),
+        features=tuple(lines),
         policy=policy,
     )
-
-
-def to_sample(window: Window, features: Sequence[str]) -> Sample:
-    """Sort a window by series and time and return its features; null becomes NaN."""
-    table = window.table
-    missing = [name for name in (window.series, window.time, *features) if name not in table.column_names]
-    if missing or not table.num_rows:
-        what = f"has no column {missing[0]!r}" if missing else "has no rows"
-        raise InputError(f"the window to compare {what}", fix="log predictions first, or name another window")
-    ordered = table.sort_by([(window.series, "ascending"), (window.time, "ascending")])
-    groups = ordered[window.series].combine_chunks().dictionary_encode().indices
-    values = {name: np.asarray(ordered[name].cast(pa.float64()).to_numpy(), dtype=np.float64) for name in features}
-    return Sample(values=values, groups=np.asarray(groups, dtype=np.int64))
 
 
 def draw_report(check: DriftCheck, reference: Window, current: Window, *, folder: Path, worker: Worker) -> DriftCheck:
@@ -93,7 +96,7 @@ def draw_report(check: DriftCheck, reference: Window, current: Window, *, folder
     At most 2,000 rows a side and 12 columns: a report of everything takes half a minute and tens of megabytes. The
     sample is drawn evenly over time, so the report is for looking at; the figures of the check are of all rows.
     """
-    columns = [one.feature for one in check.features if np.isfinite(one.ks)][:REPORT_COLUMNS]
+    columns = [line["feature"] for line in check.features if np.isfinite(line["ks"])][:REPORT_COLUMNS]
     if not columns:  # nothing is known on both sides: there is nothing to draw
         return check
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,8 +104,7 @@ def draw_report(check: DriftCheck, reference: Window, current: Window, *, folder
     tables = {name: _thinned(window, columns) for name, window in (("reference", reference), ("current", current))}
     request = {"columns": columns, "path": str(path), "threshold": check.policy.fdr}
     worker.ask(request, tables=tables)
-    fields = {name: getattr(check, name) for name in check.__slots__}
-    return DriftCheck(**{**fields, "report": path.name})
+    return replace(check, report=path.name)
 
 
 def open_worker() -> Worker:

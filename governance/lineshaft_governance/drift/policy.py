@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lineshaft.definitions.words import parse_duration
-from lineshaft.drift.policy import DriftPolicy, Regimes, RetrainPolicy
+from lineshaft.drift.policy import METHODS, DriftPolicy, Least, Regimes, RetrainPolicy
 from lineshaft.errors import DefinitionError
 from lineshaft_governance.placed import Placed
 
@@ -38,7 +38,7 @@ def drift_policies(folder: Path, model: str = "") -> DriftPolicies:
 def read_drift(path: Path) -> DriftPolicies:
     """Read one policy; see `drift_policies`."""
     root = Placed.read(path)
-    parts = root.mapping(known={*_CHECK, "persist", "window", "regime", "retrain"})
+    parts = root.mapping(known={*_CHECK, "persist", "window", "regime", "least", "retrain"})
     given = {name: parts[name].plain(kind) for name, kind in _CHECK.items() if name in parts}
     if "window" in parts:
         given["window_us"] = _duration(parts["window"])
@@ -46,6 +46,8 @@ def read_drift(path: Path) -> DriftPolicies:
         given |= _persist(parts["persist"])
     if "regime" in parts:
         given["regimes"] = _regime(parts["regime"])
+    if "least" in parts:
+        given["least"] = _least(parts["least"])
     check = _made(root, lambda: DriftPolicy(**given))
     return DriftPolicies(check=check, retrain=_retrain(parts["retrain"]) if "retrain" in parts else RetrainPolicy())
 
@@ -85,6 +87,15 @@ def _regime(placed: Placed) -> Regimes:
     parts = placed.mapping(known={"column", "edges"}, needed={"column", "edges"})
     edges = tuple(one.plain(float) for one in parts["edges"].items())
     return Regimes(column=parts["column"].plain(str), edges=edges)
+
+
+def _least(placed: Placed) -> tuple[Least, ...]:
+    """Read least effects of single columns: {column: {method: effect}}."""
+    found = []
+    for column, methods in placed.mapping().items():
+        told = methods.mapping(known={*METHODS})
+        found += [Least(column=column, method=name, effect=told[name].plain(float)) for name in told]
+    return tuple(found)
 
 
 def _persist(placed: Placed) -> dict[str, int]:

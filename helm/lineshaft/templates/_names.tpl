@@ -63,6 +63,24 @@ capabilities: {drop: [ALL]}
   emptyDir: {sizeLimit: 1Gi}
 {{- end }}
 
+{{/* The same for pods that keep their home: a claim in place of scratch, where one is named. */}}
+{{- define "lineshaft.homeMounts" -}}
+{{- if .Values.governance.homeClaim -}}
+- {name: scratch, mountPath: /tmp, subPath: tmp}
+- {name: home, mountPath: /var/lib/lineshaft}
+{{- else -}}
+{{ include "lineshaft.mounts" . }}
+{{- end }}
+{{- end }}
+
+{{- define "lineshaft.homeVolumes" -}}
+{{ include "lineshaft.volumes" . }}
+{{- if .Values.governance.homeClaim }}
+- name: home
+  persistentVolumeClaim: {claimName: {{ .Values.governance.homeClaim }}}
+{{- end }}
+{{- end }}
+
 {{- define "lineshaft.spread" -}}
 - maxSkew: 1
   topologyKey: topology.kubernetes.io/zone

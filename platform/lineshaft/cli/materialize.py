@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from lineshaft.cli.app import Json, app
-from lineshaft.cli.output import notes, show, underway
+from lineshaft.cli.nightly import Row, nightly
+from lineshaft.cli.output import notes, show, show_line, underway
 from lineshaft.cli.owners import owners_told
 from lineshaft.cli.repo import table_version
 from lineshaft.cli.web import stopped_by_signal
 from lineshaft.errors import CheckNotRunError, InputError
-from lineshaft.ops.jobs import JobResult, Progress, Report
+from lineshaft.ops.jobs import JobResult, Progress, Report, Target
 from lineshaft.ops.openlineage import materializing
 from lineshaft.ops.pace import note_pace
 from lineshaft.ops.rebuild import rebuild
+from lineshaft.ops.schedule import Schedule
 from lineshaft.settings import Settings
 from lineshaft.specs import View
 from lineshaft.stores.embedded import EmbeddedValkey
@@ -53,20 +56,53 @@ def land(
     every: Annotated[float, typer.Option(help="Seconds between looks, until stopped; 0: look once.")] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Check pushed rows by their views' checkpoints and store them offline."""
+    """Check pushed rows by their views' checkpoints and store them offline.
+
+    With --every it goes on until stopped (Ctrl-C or SIGTERM), a line for what was landed; a look that fails is told of.
+    """
     if every < 0:
         raise InputError(f"--every is {every:g}", fix="give seconds, or 0 to look once")
-    stopping = stopped_by_signal() if every else None
+    if every:
+        keep_landing(Schedule(every_us=max(round(every * 1e6), 1)), as_json=as_json)
+        return
     with connect() as parts, gated_target(parts) as target:
-        while True:
-            with owners_told(parts):
-                result = land_waiting(parts, target)
-            if stopping is None or result.rows:
-                show(result_rows(result), title="pushed rows landed", as_json=as_json)
-            if stopping is None and result.unchecked:
-                raise typer.Exit(CheckNotRunError.exit_code)
-            if stopping is None or stopping.wait(every):
-                return
+        result = _landed(parts, target)
+    show(result_rows(result), title="pushed rows landed", as_json=as_json)
+    if result.unchecked:
+        raise typer.Exit(CheckNotRunError.exit_code)
+
+
+def keep_landing(schedule: Schedule, *, as_json: bool) -> None:
+    """Land what was pushed each time the schedule wants, until stopped; what broke is opened anew for the next look."""
+    stopping = stopped_by_signal()
+    with ExitStack() as opened:
+        held = [_landing(opened)]
+        clock = held[0][0].clock
+
+        def look(_due_us: int) -> list[Row]:
+            if not held:
+                held.append(_landing(opened))
+            try:
+                return list(result_rows(_landed(*held[0])))
+            except Exception:
+                held.clear()
+                opened.close()
+                raise
+
+        tell = partial(show_line, as_json=as_json)
+        nightly(look, schedule, last_us=None, clock=clock, stopping=stopping, tell=tell)
+
+
+def _landing(opened: ExitStack) -> tuple[Parts, Target]:
+    """Open what landing needs."""
+    parts = opened.enter_context(connect())
+    return parts, opened.enter_context(gated_target(parts))
+
+
+def _landed(parts: Parts, target: Target) -> JobResult:
+    """Land what waits; owners are told of what comes to be held."""
+    with owners_told(parts):
+        return land_waiting(parts, target)
 
 
 @online_app.command("rebuild")

@@ -1,4 +1,4 @@
-"""Tell owners of what their checkpoints hold, by the routes that alerts take: log, webhook, e-mail, Kafka."""
+"""Tell owners, by the routes that alerts take (log, webhook, e-mail, Kafka), of what is held and of what drifts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lineshaft.ops.held_words import machines, sentence
 from lineshaft.ops.quarantine import held_batches, held_paths
 from lineshaft.registry.alerts import Alert, episode_id
+from lineshaft.registry.drifts import Trigger
 from lineshaft.serving.alert_routes import deliver, routes_of
 from lineshaft.wiring import Parts
 
@@ -17,13 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointAlert(Alert):
-    """A checkpoint held rows: `model` is the view, the source or the table, and the score is how many."""
+class OwnerAlert(Alert):
+    """Something that an owner is told: `model` is what it is about, `speaker` who says so, and the score how many."""
+
+    speaker: str
 
     @property
     def version(self) -> str:
         """Return what speaks."""
-        return f"the checkpoint of {self.model}"
+        return self.speaker
 
     @property
     def told(self) -> str:
@@ -47,32 +50,51 @@ def owners_told(parts: Parts) -> Iterator[None]:
 
 def tell_owners(
     parts: Parts, held: Mapping[str, str], *, rows: Mapping[str, int] | None = None, assets: Sequence[str] = ()
-) -> dict[str, str]:
+) -> Mapping[str, str]:
     """Send an alert for each view, source or table with what is wrong with rows of it.
 
     Where no routes are set nobody is told but the log, by the checkpoint itself. Returns what became of each route.
     """
-    setting = parts.settings.alert_routes
-    if setting is None or not held:
+    if parts.settings.alert_routes is None or not held:
         return {}
     owners = {view.name: view.owner for view in parts.catalog.views()}
     owners |= {view.source.name: view.owner for view in parts.catalog.views()}
-    routes, became = routes_of(setting.get_secret_value()), dict[str, str]()
+    became = dict[str, str]()
     for name, why in held.items():
         entity = {"of": name, "owner": owners.get(name) or "nobody"} | ({"asset_id": assets[0]} if assets else {})
-        now_us, count = parts.clock.now_us(), float((rows or {}).get(name, 1))
-        alert = CheckpointAlert(
-            id=episode_id(parts.settings.project, name, entity, now_us),
-            project=parts.settings.project,
-            model=name,
-            number=0,
-            asset_id=assets[0] if assets else name,
-            entity=entity,
-            at_us=now_us,
-            raised_us=now_us,
-            score=count,
-            threshold=0.0,
-            because=((why, count, 0.0),),
-        )
-        became.update(deliver(alert, routes))
+        count = float((rows or {}).get(name, 1))
+        became.update(_send(parts, name, f"the checkpoint of {name}", entity, why=why, count=count))
     return became
+
+
+def tell_of_drift(parts: Parts, one: Trigger, detail: str) -> Mapping[str, str]:
+    """Send an alert to the owner of a model: what stands behind a drift of it, or how a learning ended."""
+    owner = next((model.owner for model in parts.registry.models() if model.name == one.model), "")
+    entity = {"of": f"{one.model}@{one.number}", "owner": owner or "nobody", "cause": one.cause, "state": one.state}
+    speaker, of = f"the drift of {one.model}@{one.number}", ", ".join((*one.assets[:5], *one.columns[:3]))
+    why = f"{speaker}, {one.cause}: {detail} ({of})"
+    return _send(parts, one.model, speaker, entity, why=why, count=float(max(len(one.assets), 1)))
+
+
+def _send(
+    parts: Parts, name: str, speaker: str, entity: dict[str, str], *, why: str, count: float
+) -> Mapping[str, str]:
+    """Send one alert by every route that is set; return what became of each."""
+    setting, now_us = parts.settings.alert_routes, parts.clock.now_us()
+    if setting is None:
+        return {}
+    alert = OwnerAlert(
+        id=episode_id(parts.settings.project, name, entity, now_us),
+        project=parts.settings.project,
+        model=name,
+        number=0,
+        asset_id=entity.get("asset_id", name),
+        entity=entity,
+        at_us=now_us,
+        raised_us=now_us,
+        score=count,
+        threshold=0.0,
+        because=((why, count, 0.0),),
+        speaker=speaker,
+    )
+    return deliver(alert, routes_of(setting.get_secret_value()))

@@ -69,11 +69,11 @@ def keep_training(name: str, schedule: Schedule, *, trials: int, as_json: bool) 
     with connect() as parts, run_book(parts) as book:
         last_us, clock = book.last_due_us(f"train/{name}"), parts.clock
 
-    def night(due_us: int) -> Row:
+    def night(due_us: int) -> list[Row]:
         with connect() as parts, underway(f"training {name}") as tell:
             tuning = Tuning(trials=trials, tell=tell) if trials else None
             outcome = train_if_new(parts, name, tuning=tuning, due_us=due_us)
-        return {"model": name, **(_line(outcome))}
+        return [{"model": name, **_line(outcome)}]
 
     first_us = schedule.next_us(last_us, clock.now_us())
     notes.print(f"training {name} from {moment(first_us)} on; Ctrl-C stops after the night under way", soft_wrap=True)

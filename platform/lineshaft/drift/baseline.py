@@ -69,10 +69,11 @@ class Baseline:
     window_worth: Floats  # the most independent values that a window of all series together holds
 
 
-def baseline_of(rows: Rows, *, window: int, worn: NDArray[np.bool_] | None = None) -> Baseline:
+def baseline_of(rows: Rows, *, window: int, worn: NDArray[np.bool_] | None = None, kept: int = KEPT) -> Baseline:
     """Return what rows look like, all and in windows of so many steps.
 
     worn: those that a label puts near a failure. They say where wear leads to, and are no part of the baseline.
+    kept: values of a column that are kept as they are; of more, so many quantiles.
     """
     if worn is not None and not worn.all():
         near = rows
@@ -104,7 +105,7 @@ def baseline_of(rows: Rows, *, window: int, worn: NDArray[np.bool_] | None = Non
         columns=rows.columns,
         assets=full.names,
         rows=len(rows),
-        grid=tuple(_grid(rows.values[:, place]) for place in range(len(rows.columns))),
+        grid=tuple(_grid(rows.values[:, place], kept) for place in range(len(rows.columns))),
         effective=effective_sizes(rows.values, rows.groups),
         sd=sd,
         known=counts / max(len(rows), 1),
@@ -208,12 +209,12 @@ def _by_series(values: Floats, starts: Ints) -> Floats:
     return np.stack([autocorrelation_times(part, np.zeros(len(part), np.int64)) for part in parts])
 
 
-def _grid(values: Floats) -> Floats:
+def _grid(values: Floats, kept: int) -> Floats:
     """Return the known values in order, or so many quantiles of them."""
     ordered = np.sort(values[np.isfinite(values)])
-    if len(ordered) <= KEPT:
+    if len(ordered) <= kept:
         return ordered
-    return np.asarray(ordered[np.linspace(0, len(ordered) - 1, KEPT).round().astype(np.int64)])
+    return np.asarray(ordered[np.linspace(0, len(ordered) - 1, kept).round().astype(np.int64)])
 
 
 def _wear(values: Floats, worn: NDArray[np.bool_] | None, sd: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from scipy import stats
 
 from lineshaft.drift import steps
 from lineshaft.drift.baseline import Baseline, Moments, surprises, with_fleet
-from lineshaft.drift.distances import ks_distance, ks_p, psi, psi_p
-from lineshaft.drift.policy import DriftPolicy
+from lineshaft.drift.distances import ks_distance, ks_p, ks_p_of_rows, psi, psi_p
+from lineshaft.drift.policy import METHODS, DriftPolicy
 from lineshaft.drift.rows import FLEET, Rows
 from lineshaft.drift.worth import Floats, effective_sizes
 
@@ -20,7 +20,6 @@ NEW = "new"
 """Stands for all assets that training never saw, together."""
 PERFORMANCE = "performance"
 """The scope of a finding that predictions are worse than they were."""
-METHODS = ("distribution", "stability", "level", "spread", "step", "missing")
 _LEAST_ROWS = 3
 _PER_BIN = 5  # independent values, below which the law of the index by chance does not hold
 _MOST = 1e3  # of an effect: a baseline without any spread has no unit to tell it in
@@ -65,7 +64,7 @@ class _Told:
 def find(baselines: Sequence[Baseline | None], rows: Rows, policy: DriftPolicy) -> list[Finding]:
     """Compare rows with the baseline of their regime and judge all together; drifts first, by q.
 
-    Of single assets only what drifts is returned; of all of a baseline and of all new ones, everything.
+    Of single assets only what drifts is returned; of all of a baseline, of all new ones and of an only one, everything.
     """
     told: list[tuple[str, Baseline, _Told]] = []
     for number, (name, baseline) in enumerate(zip(policy.regimes.names(), baselines, strict=True)):
@@ -91,11 +90,20 @@ def find(baselines: Sequence[Baseline | None], rows: Rows, policy: DriftPolicy) 
     return sorted(found, key=lambda one: (one.verdict != "drift", one.q if one.q == one.q else 2.0))
 
 
+def outcome_of(findings: Iterable[Finding]) -> str:
+    """Return "drift" if anything drifts, "none" if anything could be judged, else "unknown".
+
+    That no more values are missing than before, or that none stepped, says nothing of where they lie.
+    """
+    verdicts = {one.verdict for one in findings if one.verdict != "none" or one.method not in ("missing", "step")}
+    return next((one for one in ("drift", "none") if one in verdicts), "unknown")
+
+
 def _judged(regime: str, baseline: Baseline, told: _Told, q: Floats, policy: DriftPolicy) -> list[Finding]:
     """Return what is worth keeping of a method's comparisons."""
     drift = (q < policy.fdr) & told.matters
     found = []
-    together = np.isin(np.array(told.scopes), (FLEET, NEW))[:, None]
+    together = np.isin(np.array(told.scopes), (FLEET, NEW))[:, None] | (len(told.scopes) == 1)
     for row, place in zip(*np.nonzero(drift | together), strict=True):
         unknown = bool(np.isnan(told.p[row, place]))
         found.append(
@@ -148,17 +156,17 @@ def _distribution(baseline: Baseline, rows: Rows, scope: str, policy: DriftPolic
         values = values[np.isfinite(values)]
         effects[:, number] = ks_distance(grid, values), psi(grid, values, bins=policy.bins)
         if min(worth) >= policy.min_effective:
-            chances[0, number] = ks_p(effects[0, number], *worth)
+            by_worth = ks_p(effects[0, number], *worth) if policy.effective else ks_p_of_rows(grid, values)
+            chances[0, number] = by_worth
         if min(worth) >= _PER_BIN * policy.bins:
             chances[1, number] = psi_p(effects[1, number], *worth, bins=policy.bins)
-    least = (policy.min_effect, policy.min_stability)
     return [
         _Told(
             method=METHODS[place],
             scopes=(scope,),
             effect=effects[place][None],
             p=chances[place][None],
-            matters=effects[place][None] >= least[place],
+            matters=effects[place][None] >= _least(policy, METHODS[place], rows),
             rows=counts[None],
             reference=reference[None],
             current=current[None],
@@ -195,7 +203,7 @@ def _level(baseline: Baseline, rows: Rows, codes: NDArray[np.int64], policy: Dri
         scopes=rows.names,
         effect=effect,
         p=p,
-        matters=np.abs(effect) >= policy.min_shift,
+        matters=np.abs(effect) >= _least(policy, "level", rows),
         rows=now.count,
         reference=worth[0],
         current=worth[1],
@@ -215,7 +223,7 @@ def _spread(baseline: Baseline, rows: Rows, codes: NDArray[np.int64], policy: Dr
         scopes=rows.names,
         effect=np.minimum(ratio, _MOST),
         p=p,
-        matters=_matters(ratio, policy),
+        matters=_matters(ratio, _least(policy, "spread", rows)),
         rows=now.count,
         reference=worth[0],
         current=worth[1],
@@ -233,7 +241,7 @@ def _step(baseline: Baseline, rows: Rows, codes: NDArray[np.int64], policy: Drif
         scopes=rows.names,
         effect=np.minimum(size, _MOST),
         p=np.where((count >= steps.REACH) & (sd > 0), p, np.nan),
-        matters=size >= policy.min_step,
+        matters=size >= _least(policy, "step", rows),
         rows=count,
         reference=worth,
         current=count / steps.AROUND,
@@ -254,7 +262,7 @@ def _missing(baseline: Baseline, rows: Rows, codes: NDArray[np.int64], policy: D
         scopes=rows.names,
         effect=effect,
         p=np.where(was.count >= policy.min_effective, p, np.nan),
-        matters=effect >= 2 * policy.min_effect,
+        matters=effect >= _least(policy, "missing", rows),
         rows=np.broadcast_to(total, effect.shape).astype(np.float64),
         reference=was.count,
         current=now,
@@ -276,14 +284,14 @@ def _new(baseline: Baseline, rows: Rows, policy: DriftPolicy) -> list[_Told]:
         _, p = _apart(before, after, before.count, after.count, policy, pooled=True)
         away = after.mean - before.mean
         effect = np.exp(away) if method == "spread" else away / np.where(baseline.sd > 0, baseline.sd, np.nan)
-        enough = after.count >= policy.min_effective
+        enough, least = after.count >= policy.min_effective, _least(policy, method, rows)
         found.append(
             _Told(
                 method=method,
                 scopes=(NEW,),
                 effect=np.clip(effect, -_MOST, _MOST),
                 p=np.where(enough & np.isfinite(effect), p, np.nan),
-                matters=_matters(effect, policy) if method == "spread" else np.abs(effect) >= policy.min_shift,
+                matters=_matters(effect, least) if method == "spread" else np.abs(effect) >= least,
                 rows=after.count,
                 reference=before.count,
                 current=after.count,
@@ -297,11 +305,23 @@ def _positive(values: Floats) -> Floats:
     return np.where(values > 0, values, np.nan)
 
 
-def _matters(ratio: Floats, policy: DriftPolicy) -> NDArray[np.bool_]:
+def _least(policy: DriftPolicy, method: str, rows: Rows) -> Floats:
+    """Return the least effect of each column."""
+    return np.array(policy.least_of(method, rows.columns))
+
+
+def _matters(ratio: Floats, least: Floats) -> NDArray[np.bool_]:
     """Tell which ratios are as far from one as asked for, either way."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        far: NDArray[np.bool_] = np.maximum(ratio, 1 / ratio) >= policy.min_spread
+        far: NDArray[np.bool_] = np.maximum(ratio, 1 / ratio) >= least
     return far
+
+
+def size_of(one: Finding) -> float:
+    """Return how large an effect is, either way: what a least effect is held against."""
+    if one.method == "spread":
+        return max(one.effect, 1 / one.effect) if one.effect > 0 else _MOST
+    return abs(one.effect)
 
 
 def _apart(

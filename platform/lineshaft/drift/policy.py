@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from lineshaft.errors import DefinitionError
 
@@ -29,13 +30,26 @@ class Regimes:
         return (f"{self.column} < {self.edges[0]:g}", *inner, f"{self.edges[-1]:g} <= {self.column}")
 
 
+METHODS = ("distribution", "stability", "level", "spread", "step", "missing")
+"""How rows are compared; see `lineshaft.drift.findings`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Least:
+    """A least effect of one column by one method, where it is more than what the policy asks for of all."""
+
+    column: str
+    method: str
+    effect: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftPolicy:
     """When a difference is a drift: improbable by `fdr`, as large as its least effect, and in `persist` of `among`.
 
     `min_effect` is a distance of distributions, `min_stability` an index (PSI), `min_shift` a difference of means in
     standard deviations, `min_step` a sudden one, `min_spread` a ratio of what a value differs from the one expected
-    after the last. A check looks at the newest `window_us`.
+    after the last. `least` asks more of single columns. A check looks at the newest `window_us`.
     """
 
     fdr: float = 0.01
@@ -51,6 +65,28 @@ class DriftPolicy:
     persist: int = 3
     among: int = 5
     regimes: Regimes = field(default_factory=Regimes)
+    least: tuple[Least, ...] = ()
+
+    def asking(self, least: Sequence[Least]) -> DriftPolicy:
+        """Return the policy that asks for these least effects, too."""
+        return replace(self, least=(*self.least, *least))
+
+    def least_of(self, method: str, columns: Sequence[str]) -> tuple[float, ...]:
+        """Return the least effect by a method of each column.
+
+        >>> DriftPolicy(least=(Least(column="heat", method="level", effect=2.0),)).least_of("level", ("heat", "rms"))
+        (2.0, 0.3)
+        """
+        plain = {
+            "distribution": self.min_effect,
+            "stability": self.min_stability,
+            "level": self.min_shift,
+            "spread": self.min_spread,
+            "step": self.min_step,
+            "missing": 2 * self.min_effect,
+        }[method]
+        own = {one.column: one.effect for one in self.least if one.method == method}
+        return tuple(max(plain, own.get(name, plain)) for name in columns)
 
     def __post_init__(self) -> None:
         """Refuse a policy under which nothing, or everything, would be a drift.
@@ -67,6 +103,8 @@ class DriftPolicy:
         if not (shares and sizes and 1 <= self.persist <= self.among):
             fix = "write 0 < fdr < 1, 0 <= min_effect <= 1, bins of 2 or more, min_effective above 0, persist: 3/5"
             raise DefinitionError(f"nothing can be judged by {self}", fix=fix)
+        if any(one.method not in METHODS or not one.effect > 0 for one in self.least):
+            raise DefinitionError("a least effect is of no method, or none", fix=f"use {', '.join(METHODS)}")
         ordered = list(self.regimes.edges) == sorted(set(self.regimes.edges))
         if bool(self.regimes.column) != bool(self.regimes.edges) or not ordered:
             raise DefinitionError(f"no regime can be told by {self.regimes}", fix="write a column and rising edges")

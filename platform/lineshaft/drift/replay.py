@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineshaft.drift.baseline import Baseline, baseline_of
-from lineshaft.drift.findings import Finding, find
+from lineshaft.drift.findings import Finding, find, size_of
 from lineshaft.drift.persistence import standing
 from lineshaft.drift.policy import DAY_US, DriftPolicy
 from lineshaft.drift.rows import Rows
@@ -34,6 +34,7 @@ class Replayed:
     alarms: tuple[Raised, ...]
     asset_months: float
     lasting: Mapping[tuple[str, str], int]  # by scope and column: when it was first found as often as an alarm asks
+    largest: Mapping[tuple[str, str], float]  # by column and method: the largest effect that was found
 
     @property
     def per_asset_month(self) -> float:
@@ -52,12 +53,15 @@ def replay(
     baselines: Sequence[Baseline | None], rows: Rows, policy: DriftPolicy, *, step_us: int, every_us: int
 ) -> Replayed:
     """Check rows every so often, from the end of their first window on."""
+    if not len(rows):
+        return Replayed(checks=0, found=0, alarms=(), asset_months=0.0, lasting={}, largest={})
     times = (rows.cells + 1) * step_us
     start = int(rows.cells.min()) * step_us
     ends = np.arange(start + policy.window_us, int(times.max()) + 1, every_us)
     seen: list[frozenset[str]] = []
     pairs: list[frozenset[tuple[str, str]]] = []
     lasting: dict[tuple[str, str], int] = {}
+    largest: dict[tuple[str, str], float] = {}
     open_: frozenset[str] = frozenset()
     alarms: list[Raised] = []
     for end in ends.tolist():
@@ -65,6 +69,8 @@ def replay(
         drifts = [one for one in find(baselines, window, policy) if one.verdict == "drift"] if len(window) else []
         seen.append(frozenset(one.scope for one in drifts))
         pairs.append(frozenset((one.scope, one.column) for one in drifts))
+        for one in drifts:
+            largest[one.column, one.method] = max(size_of(one), largest.get((one.column, one.method), 0.0))
         last = pairs[-policy.among :]
         for pair in pairs[-1]:
             if sum(pair in one for one in last) >= policy.persist:
@@ -81,4 +87,5 @@ def replay(
         alarms=tuple(alarms),
         asset_months=len(rows.names) * watched / MONTH_US,
         lasting=lasting,
+        largest=largest,
     )

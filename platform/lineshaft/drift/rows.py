@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,8 +68,11 @@ def rows_of(
     regimes: Regimes,
     keys: Sequence[str] = ("asset_id",),
     time: str = "event_time",
+    whole: bool = False,
 ) -> Rows:
     """Return a table's columns by series and time, the first row in each step; null becomes NaN.
+
+    Values are as a model is given them, in float32; `whole` is for a report of two tables: every row, in float64.
 
     Raises
     ------
@@ -85,9 +89,9 @@ def rows_of(
     assets = np.array(texts[0] if len(keys) == 1 else ["/".join(one) for one in zip(*texts, strict=True)], dtype=str)
     order = np.lexsort((times, assets))
     assets, cells = assets[order], times[order] // step_us
-    first = np.append(True, (assets[1:] != assets[:-1]) | (cells[1:] != cells[:-1]))
-    chosen = order[first]
-    values = np.column_stack([_numbers(table, name)[chosen] for name in columns])
+    first = np.append(True, whole | (assets[1:] != assets[:-1]) | (cells[1:] != cells[:-1]))
+    chosen, kind = order[first], np.float64 if whole else np.float32
+    values = np.column_stack([_numbers(table, name, kind)[chosen] for name in columns])
     return Rows(
         columns=tuple(columns),
         values=values,
@@ -113,9 +117,9 @@ def usual_step_us(table: pa.Table, *, keys: Sequence[str] = ("asset_id",), time:
     return int(np.median(gaps)) if len(gaps) else 3_600_000_000
 
 
-def _numbers(table: pa.Table, name: str) -> Floats:
-    """Return a column as a model is given it, in float32, widened again."""
-    values = np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=np.float32).astype(np.float64)
+def _numbers(table: pa.Table, name: str, kind: type[np.floating[Any]] = np.float32) -> Floats:
+    """Return a column in float64, rounded to another kind before."""
+    values = np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=kind).astype(np.float64)
     return np.where(np.isfinite(values), values, np.nan)
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from lineshaft.drift.diagnosis import Diagnosis, Performance, Scene, diagnose
-from lineshaft.drift.findings import PERFORMANCE, Finding, find
+from lineshaft.drift.findings import PERFORMANCE, Finding, find, outcome_of
 from lineshaft.drift.persistence import standing
 from lineshaft.drift.policy import DriftPolicy, Regimes
 from lineshaft.drift.rows import FLEET, Rows, rows_of
@@ -150,7 +150,7 @@ def _drifted(points: Sequence[Point]) -> list[str]:
 def _outcome(points: Sequence[Point], after: frozenset[str]) -> str:
     if after:
         return "drift"
-    return "none" if any(one.finding.verdict != "unknown" for one in points) else "unknown"
+    return "unknown" if outcome_of(one.finding for one in points) == "unknown" else "none"
 
 
 def _scene(sketch: Sketch, rows: Rows | None, asked: Asked, performance: Performance | None) -> Scene:

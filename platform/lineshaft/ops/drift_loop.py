@@ -46,6 +46,7 @@ class Hands:
     promote: Callable[[str, int, str], object]  # model, number, reason
     environment: str
     actor: str
+    tell: Callable[[Trigger, str], object] = lambda _one, _detail: None  # of what was opened, and how it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class DriftLoop:
             raised_us=now,
         )
         self.book.open_trigger(wanted, detail=detail)
+        self.hands.tell(wanted, f"{diagnosis.why}: {detail}")
 
     def _take_on(self, one: Trigger, checked: Checked) -> None:
         """Take a trigger one step on."""
@@ -149,12 +151,12 @@ class DriftLoop:
         try:
             released = self.hands.train(one.model)
         except LineshaftError as error:
-            self.book.move(one.id, "failed", f"it could not be trained: {error.what}", closed=True)
+            self._end(one, "failed", f"it could not be trained: {error.what}")
             return
         version = released.version
         if released.judgement.outcome != "pass":
             detail = f"{version.ref} did not pass: {released.judgement.detail}"
-            self.book.move(one.id, "failed", detail, closed=True)
+            self._end(one, "failed", detail)
             return
         place, champion = self.hands.environment, self.registry.champion(one.model, self.hands.environment)
         self.registry.promote(
@@ -190,7 +192,7 @@ class DriftLoop:
         """Look at the experiment; what it tells apart is decided, what it cannot for long keeps the champion."""
         running = self.registry.experiments.running(one.model, self.hands.environment)
         if running is None:
-            self.book.move(one.id, "kept", "somebody else ended the experiment", closed=True)
+            self._end(one, "kept", "somebody else ended the experiment")
             return
         found = self.hands.standing(running).comparison
         late = self.book.clock.now_us() - running.started_us > self.policy.longest_us
@@ -203,10 +205,15 @@ class DriftLoop:
         ref = f"{one.model}@{running.challenger}"
         if found.outcome == "challenger":
             self.hands.promote(one.model, running.challenger, f"it won its experiment: {detail}")
-            self.book.move(one.id, "promoted", f"{ref} is champion: {detail}", closed=True)
+            self._end(one, "promoted", f"{ref} is champion: {detail}")
             return
         self.registry.clear(one.model, environment=self.hands.environment, slot=Slot.CHALLENGER, **told)
-        self.book.move(one.id, "kept", f"the champion stays, {found.outcome}: {detail}", closed=True)
+        self._end(one, "kept", f"the champion stays, {found.outcome}: {detail}")
+
+    def _end(self, one: Trigger, state: str, detail: str) -> None:
+        """Write down how a learning ended, and tell whoever is told."""
+        self.book.move(one.id, state, detail, closed=True)
+        self.hands.tell(replace(one, state=state), detail)
 
 
 def _still(one: Trigger, checked: Checked) -> bool:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,3 +94,28 @@ def test_an_owner_is_told_of_pushed_rows_that_are_held(
         f"Look: lineshaft quarantine show {held.id}. "
         f'If right: lineshaft quarantine release {held.id} --reason "why"'
     )
+
+
+def test_a_look_that_fails_is_told_of_and_the_next_comes(tmp_path: Path) -> None:
+    """A torn file among the pushes: each look says so and the loop goes on; SIGTERM ends it well."""
+    home = tmp_path / "home"
+    with connect(Settings(home=home), keep_online=False) as parts:
+        parts.catalog.apply(Given(), actor="test")
+        torn = parts.pushed / LAB.ref / "torn.parquet"
+        torn.parent.mkdir(parents=True)
+        torn.write_bytes(b"no such thing")
+        told = {"LINESHAFT_HOME": str(home), "LINESHAFT_REDIS_URL": parts.redis_url}
+        environment = {**os.environ, **told}  # noqa: TID251 - the child's own
+        words = [sys.executable, "-m", "lineshaft.cli", "land", "--every", "0.2", "--json"]
+        with subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
+            try:
+                assert child.stdout is not None
+                said = [json.loads(child.stdout.readline()) for _ in range(3)]
+                child.send_signal(signal.SIGTERM)
+                code = child.wait(timeout=60)
+            finally:
+                child.kill()
+    assert code == 0
+    assert {one["outcome"] for one in said} == {"failed"}
+    assert all("ArrowInvalid" in one["detail"] for one in said)
+    assert [one["due"] for one in said] == sorted(one["due"] for one in said)

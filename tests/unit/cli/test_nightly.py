@@ -38,7 +38,7 @@ def nights(outcomes: list[Row | Exception], *, schedule: Schedule, last_us: int 
     due: list[int] = []
     stopping = Sleeper(clock)
 
-    def night(due_us: int) -> Row:
+    def night(due_us: int) -> list[Row]:
         due.append(due_us)
         clock.advance(seconds=600)
         outcome = left.pop(0)
@@ -46,7 +46,7 @@ def nights(outcomes: list[Row | Exception], *, schedule: Schedule, last_us: int 
             stopping.set()
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        return [outcome]
 
     nightly(night, schedule, last_us=last_us, clock=clock, stopping=stopping, tell=told.append)
     assert [moment(one) for one in due] == [row["due"] for row in told]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lineshaft.cli.checks import check_every
-from lineshaft.cli.owners import CheckpointAlert
+from lineshaft.cli.owners import OwnerAlert
 from lineshaft.serving.alert_routes import headline
 from lineshaft.settings import Settings
 from lineshaft.specs import View
@@ -156,7 +156,7 @@ def test_an_owner_is_told_by_the_routes_of_alerts(
         "20 blocks of source vibration_blocks, machine Bearing3_1, are held and not used: scale_changed"
     )
     assert f"lineshaft quarantine release {listed['batch']}" in said
-    assert headline(CheckpointAlert(**FIELDS, because=((said, 20.0, 0.0),))) == said
+    assert headline(OwnerAlert(**FIELDS, speaker="the checkpoint of v", because=((said, 20.0, 0.0),))) == said
 
 
 def test_suites_are_generated_from_declarations_and_held_against_them(own: Path, lineshaft: Callable[..., Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lineshaft.drift.policy import DAY_US, HOUR_US, DriftPolicy, Regimes, RetrainPolicy
+from lineshaft.drift.policy import DAY_US, HOUR_US, DriftPolicy, Least, Regimes, RetrainPolicy
 from lineshaft.errors import DefinitionError
 from lineshaft_governance.drift.policy import DriftPolicies, drift_policies, read_drift
 
@@ -25,13 +25,18 @@ def test_every_line_that_may_be_written_is_read(tmp_path: Path) -> None:
     """Windows, persistence, regimes and what follows, each in its own words."""
     (tmp_path / "p.yaml").write_text(
         "fdr: 0.05\nwindow: 6h\npersist: 2/4\nregime: {column: process__speed, edges: [1, 5]}\n"
+        "least:\n  heat__mean: {level: 2, spread: 1.5}\n"
         "retrain: {auto: true, causes: [concept, fleet], cool_down: 2d, share: 0.25, need_labels: 5}\n"
     )
 
     found = read_drift(tmp_path / "p.yaml")
 
     regimes = Regimes(column="process__speed", edges=(1.0, 5.0))
-    assert found.check == DriftPolicy(fdr=0.05, window_us=6 * HOUR_US, persist=2, among=4, regimes=regimes)
+    least = tuple(
+        Least(column="heat__mean", method=name, effect=size) for name, size in (("level", 2.0), ("spread", 1.5))
+    )
+    told = {"window_us": 6 * HOUR_US, "persist": 2, "among": 4, "regimes": regimes, "least": least}
+    assert found.check == DriftPolicy(fdr=0.05, **told)  # type: ignore[arg-type]
     assert found.retrain == RetrainPolicy(
         auto=True, causes=("concept", "fleet"), cool_down_us=2 * DAY_US, share=0.25, need_labels=5
     )
@@ -60,6 +65,9 @@ def test_a_model_may_have_a_policy_of_its_own(tmp_path: Path) -> None:
         ("min_shift: -0.1\n", "p.yaml:1", "nothing can be judged"),
         ("min_spread: 0.9\n", "p.yaml:1", "nothing can be judged"),
         ("bins: 1\n", "p.yaml:1", "nothing can be judged"),
+        ("least: {heat: {colour: 1}}\n", "p.yaml:1, least.heat.colour", "'colour' is not known"),
+        ("least: {heat: {level: 0}}\n", "p.yaml:1", "a least effect is of no method, or none"),
+        ("least: {heat: 3}\n", "p.yaml:1, least.heat", "here stands a mapping"),
         ("min_effective: 0\n", "p.yaml:1", "nothing can be judged"),
         ("persist: 6/5\n", "p.yaml:1", "nothing can be judged"),
         ("persist: often\n", "p.yaml:1, persist", "how many of how many"),

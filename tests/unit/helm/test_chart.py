@@ -35,6 +35,9 @@ EVERYTHING = (
     "serving.tolerations[0].key=dedicated",
     "serving.tolerations[0].operator=Exists",
     "governance.image=lineshaft-governance:0.1.0",
+    "governance.homeClaim=plant-home",
+    "governance.drift.enabled=true",
+    "governance.training.models={bearing_failure,turbofan_rul}",
     "image.pullSecrets={private}",
     "serviceAccount.annotations.role=reader",
     "networkPolicy.from[0].namespaceSelector.matchLabels.name=plants",
@@ -78,6 +81,8 @@ def pods(documents: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
     for document in documents:
         if document["kind"] == "FlinkDeployment":
             yield document["metadata"]["name"], document["spec"]["podTemplate"]["spec"]
+        elif document["kind"] == "CronJob":
+            yield document["metadata"]["name"], document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         elif "template" in document.get("spec", {}):
             yield document["metadata"]["name"], document["spec"]["template"]["spec"]
 
@@ -122,7 +127,7 @@ def test_the_choices_change_what_is_rendered(helm: str) -> None:
 
     assert kinds["n"] == {"ConfigMap", "Deployment", "Service"}
     assert kinds["d"] == kinds["n"] | {"Job", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"}
-    assert kinds["e"] == kinds["d"] | {"HorizontalPodAutoscaler"} | CUSTOM
+    assert kinds["e"] == kinds["d"] | {"HorizontalPodAutoscaler", "CronJob"} | CUSTOM
 
 
 @CHOICES
@@ -136,7 +141,8 @@ def test_pods_fit_the_restricted_standard(helm: str, choice: tuple[str, ...]) ->
             security = container["securityContext"]
             assert security["allowPrivilegeEscalation"] is False, name
             assert security["capabilities"] == {"drop": ["ALL"]}, name
-        assert all(set(volume) <= {"name", "emptyDir", "secret"} for volume in pod.get("volumes", [])), name
+        kinds = {"name", "emptyDir", "secret", "persistentVolumeClaim"}
+        assert all(set(volume) <= kinds for volume in pod.get("volumes", [])), name
 
 
 def test_our_pods_write_to_scratch_only_and_state_what_they_need(helm: str) -> None:
@@ -231,6 +237,24 @@ def test_pushed_rows_are_landed_where_they_wait(helm: str) -> None:
     assert landing["volumeMounts"] == scratch
     assert landing["envFrom"] == serving["envFrom"]
     assert landing["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_drift_is_checked_beside_the_page_and_models_are_trained_at_night(helm: str) -> None:
+    """From one home, which is the claim's, so that outcomes are there and the page shows what was found."""
+    (alone,) = dict(pods(render(helm)))["plant-governance"]["containers"]
+    everything = dict(pods(render(helm, EVERYTHING)))
+    web, drift = everything["plant-governance"]["containers"]
+    jobs = [one for one in render(helm, EVERYTHING) if one["kind"] == "CronJob"]
+    (training,) = everything["plant-training-turbofan-rul"]["containers"]
+
+    assert alone["args"] == ["web"]
+    assert drift["args"] == ["drift", "check", "--every", "1h", "--json"]
+    assert training["args"] == ["train", "--if-new", "--json", "turbofan_rul"]
+    assert web["volumeMounts"] == drift["volumeMounts"] == training["volumeMounts"]
+    assert {"name": "home", "mountPath": "/var/lib/lineshaft"} in training["volumeMounts"]
+    assert [one["spec"]["concurrencyPolicy"] for one in jobs] == ["Forbid", "Forbid"]
+    refused = run(helm, "template", "plant", str(CHART), "--set", "governance.training.models={turbofan_rul}")
+    assert "needs governance.homeClaim" in refused.stderr
 
 
 def test_secrets_come_by_reference_only(helm: str) -> None:

@@ -15,7 +15,7 @@ from lineshaft.cli.commands import app
 TEMPLATES = Path(__file__).resolve().parents[3] / "helm" / "lineshaft" / "templates"
 
 
-@pytest.mark.parametrize("template", ["serving.yaml", "governance.yaml", "migration.yaml"])
+@pytest.mark.parametrize("template", ["serving.yaml", "governance.yaml", "migration.yaml", "training.yaml"])
 def test_a_pod_starts_a_command_that_exists(template: str) -> None:
     """The words after `lineshaft` in a template name a command, group by group."""
     lines = [line.strip() for line in (TEMPLATES / template).read_text(encoding="utf-8").splitlines()]
