@@ -16,7 +16,7 @@ from lineshaft.cli.data import take_in as ingest_readings
 from lineshaft.cli.demo.inputs import Cast
 from lineshaft.cli.demo.pictures import paint
 from lineshaft.cli.demo.story import Story
-from lineshaft.cli.drift import check_all
+from lineshaft.cli.drift import check_model
 from lineshaft.cli.materialize import run_backfill, wanted_views
 from lineshaft.cli.repo import make_plan
 from lineshaft.cli.training import run_training
@@ -162,8 +162,8 @@ def watch(story: Story, parts: Parts, cast: Cast) -> None:
             )
             newest_us = pc.max(asked["event_time"]).cast(pa.int64()).as_py()
             try:
-                for found in check_all(parts, checks, [cast.model], at_us=newest_us):
-                    facts.append(f"as `lineshaft drift check` says, of the newest day: {found.window.outcome}")
+                found = check_model(parts, checks, cast.model, at_us=newest_us)
+                facts.append(f"as `lineshaft drift check` says, of the newest day: {found.window.outcome}")
             except LineshaftError as error:  # a model of before, or rows too few to be told apart
                 facts.append(f"no check of drift: {error.what}")
         drifted = [line["feature"] for line in lines if line["outcome"] == "drift"]
