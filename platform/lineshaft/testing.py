@@ -1,10 +1,11 @@
-"""What users need to test features and models of their own: the oracle, comparisons, a clock moved by hand, a model."""
+"""What users need to test features and models of their own: the oracle, comparisons, a clock, a model, a drift."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from lineshaft.clock import ManualClock
+from lineshaft.drift.findings import Finding
 from lineshaft.registry.records import Candidate, ViewPin
 from lineshaft.tiles.comparison import Comparison, compare_rows, differing_values, sort_rows
 from lineshaft.tiles.oracle import oracle_rows
@@ -16,6 +17,7 @@ __all__ = [
     "differing_values",
     "oracle_rows",
     "small_candidate",
+    "small_finding",
     "sort_rows",
 ]
 
@@ -44,3 +46,26 @@ def small_candidate(**changes: Any) -> Candidate:
         "library": "xgboost 3.2.0",
     }
     return Candidate(**{**plain, **changes})
+
+
+def small_finding(**changes: Any) -> Finding:
+    """Return a drift of one column of one asset, but for what is said of it.
+
+    >>> made = small_finding(scope="pump-2", effect=0.5)
+    >>> made.scope, made.column, made.method, made.effect, made.verdict
+    ('pump-2', 'v__rms', 'level', 0.5, 'drift')
+    """
+    plain: dict[str, Any] = {
+        "column": "v__rms",
+        "scope": "pump-1",
+        "regime": "all",
+        "method": "level",
+        "effect": -1.5,
+        "p": 1e-9,
+        "q": 2e-9,
+        "verdict": "drift",
+        "rows": 7,
+        "reference_effective": 90.5,
+        "current_effective": 6.25,
+    }
+    return Finding(**{**plain, **changes})

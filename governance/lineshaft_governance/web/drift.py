@@ -210,7 +210,7 @@ def _detail(parts: WebParts, book: DriftBook, model: str, number: int) -> dict[s
     points, count = drifts_of(book, last, limit=MOST_FINDINGS)
     among = windows[-policy.among :]
     seen = seen_in(book, among, points)
-    own = squares(by_asset(book, last), lambda _cell: policy)
+    own = squares(by_asset(book, last), policy)
     assets = {(asset, column): square for (column, asset), square in own.items()}
     moved = sorted({column for _, column in assets})
     cells = over_time(book, windows)
@@ -232,7 +232,7 @@ def _detail(parts: WebParts, book: DriftBook, model: str, number: int) -> dict[s
 
 def _over_time(cells: Sequence[Cell], windows: Sequence[CheckedWindow], policy: DriftPolicy) -> dict[str, Any]:
     names = {"prediction": "the model's scores", "performance": "what was predicted, by outcomes"}
-    named = squares(cells, lambda _cell: policy)
+    named = squares(cells, policy)
     kinds = {cell.column: names.get(cell.kind, cell.column) for cell in cells}
     found = {(kinds[column], place): square for (column, place), square in named.items()}
     return grid(found, [(one.id, moment(one.end_us)) for one in windows])
@@ -241,13 +241,14 @@ def _over_time(cells: Sequence[Cell], windows: Sequence[CheckedWindow], policy: 
 def _finding(point: Point, times: int, among: int, policy: DriftPolicy) -> dict[str, Any]:
     """Return a finding as a line: what of whom, by which method, how far beyond what matters, how often."""
     one = point.finding
+    least = least_effect(one.column, one.method, policy)
     return {
         **asdict(one),
         "kind": point.kind,
         "whom": _scope(one.scope),
         "how": METHODS.get(one.method, one.method) if point.kind != "performance" else "the error, as a ratio",
-        "least": least_effect(one.method, policy) if point.kind != "performance" else None,
-        "times": times_least(one.method, one.effect, policy),
+        "least": least if point.kind != "performance" else None,
+        "times": times_least(one.method, one.effect, least),
         "seen": times,
         "among": among,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lineshaft.drift.policy import DriftPolicy
@@ -32,37 +33,28 @@ class Square:
     words: str
 
 
-def least_effect(method: str, policy: DriftPolicy) -> float:
-    """Return the least effect that a policy calls a drift, by one method."""
-    least = {
-        "distribution": policy.min_effect,
-        "stability": policy.min_stability,
-        "level": policy.min_shift,
-        "spread": policy.min_spread,
-        "step": policy.min_step,
-        "missing": 2 * policy.min_effect,
-    }
-    return least.get(method, math.nan)
+def least_effect(column: str, method: str, policy: DriftPolicy) -> float:
+    """Return the least effect that a policy calls a drift of a column; NaN by a method of another version of us."""
+    return policy.least_of(method, (column,))[0] if method in METHODS else math.nan
 
 
-def times_least(method: str, effect: float, policy: DriftPolicy) -> float:
+def times_least(method: str, effect: float, least: float) -> float:
     """Return how many times the least effect something is: ratios by their logarithms, either way.
 
-    >>> times_least("level", -0.6, DriftPolicy()), round(times_least("spread", 1 / 1.25**3, DriftPolicy()), 9)
+    >>> times_least("level", -0.6, 0.3), round(times_least("spread", 1 / 1.25**3, 1.25), 9)
     (2.0, 3.0)
     """
-    least = least_effect(method, policy)
     if method == _RATIO:
         return abs(math.log(effect)) / math.log(least) if effect > 0 and least > 1 else math.inf
     return abs(effect) / least if least > 0 else math.inf
 
 
-def shade(method: str, effect: float, policy: DriftPolicy) -> int:
-    """Return how dark the square of a drift is, from 1 to 3."""
-    return 1 + sum(times_least(method, effect, policy) >= step for step in _STEPS)
+def shade(times: float) -> int:
+    """Return how dark the square of a drift is that is so many times the least effect, from 1 to 3."""
+    return 1 + sum(times >= step for step in _STEPS)
 
 
-def squares(cells: Sequence[Cell], policy_of: Callable[[Cell], DriftPolicy]) -> dict[tuple[str, str], Square]:
+def squares(cells: Sequence[Cell], policy: DriftPolicy) -> dict[tuple[str, str], Square]:
     """Return the squares of a map by column and place; of several drifts in one the darkest speaks for it."""
     found: dict[tuple[str, str], Square] = {}
     said: dict[tuple[str, str], list[str]] = {}
@@ -73,11 +65,11 @@ def squares(cells: Sequence[Cell], policy_of: Callable[[Cell], DriftPolicy]) -> 
             if before is None:
                 found[at] = Square(shade=0 if cell.known else None, words="no drift" if cell.known else "unknown")
             continue
-        policy = policy_of(cell)
-        effect = max((cell.low, cell.high), key=lambda one: times_least(cell.method, one, policy))
+        least = least_effect(cell.column, cell.method, policy)
+        effect = max((cell.low, cell.high), key=partial(times_least, cell.method, least=least))
         whom = f", {cell.scopes} of them" if cell.scopes > 1 else ""
         said.setdefault(at, []).append(f"{cell.method} {effect:+.2g}{whom}")
-        dark = max(shade(cell.method, effect, policy), 0 if before is None else before.shade or 0)
+        dark = max(shade(times_least(cell.method, effect, least)), 0 if before is None else before.shade or 0)
         found[at] = Square(shade=dark, words=f"drift: {'; '.join(said[at])}")
     return found
 

@@ -11,6 +11,7 @@ from lineshaft.drift.baseline import Baseline, baseline_of
 from lineshaft.drift.diagnosis import Cause, Diagnosis, Performance, Scene, diagnose
 from lineshaft.drift.findings import NEW, PERFORMANCE, Finding
 from lineshaft.drift.rows import FLEET, Rows
+from lineshaft.testing import small_finding
 
 COLUMNS = ("vibration__rms", "vibration__peak", "heat__mean")
 PUMPS = tuple(f"pump-{number}" for number in range(6))
@@ -40,19 +41,7 @@ WORSE = Performance(before=0.04, now=0.1, p=1e-4, assets=30, worse=True)
 
 def drift(scope: str, column: str = COLUMNS[0], *, method: str = "level", effect: float = 1.0) -> Finding:
     """Return a drift."""
-    return Finding(
-        column=column,
-        scope=scope,
-        regime="all",
-        method=method,
-        effect=effect,
-        p=1e-6,
-        q=1e-5,
-        verdict="drift",
-        rows=100,
-        reference_effective=50.0,
-        current_effective=20.0,
-    )
+    return small_finding(column=column, scope=scope, method=method, effect=effect)
 
 
 def causes(*findings: Finding, scene: Scene = SCENE) -> list[tuple[Cause, tuple[str, ...]]]:

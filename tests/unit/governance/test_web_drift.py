@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,8 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lineshaft.clock import ManualClock
-from lineshaft.drift.findings import Finding
-from lineshaft.drift.policy import DriftPolicy
+from lineshaft.drift.policy import DriftPolicy, Least
 from lineshaft.registry.catalog_values import FixedCatalog
 from lineshaft.registry.drift_maps import Cell
 from lineshaft.registry.drifts import CheckedWindow, Point, Trigger, drift_book
@@ -20,28 +20,16 @@ from lineshaft.registry.migrate import upgrade
 from lineshaft.registry.models import open_registry
 from lineshaft.specs import Service
 from lineshaft.stores.memory_offline import MemoryOfflineStore
-from lineshaft.testing import small_candidate
+from lineshaft.testing import small_candidate, small_finding
 from lineshaft_governance.results import ResultFolder
 from lineshaft_governance.web.app import create_app
-from lineshaft_governance.web.heat import grid, squares
+from lineshaft_governance.web.heat import grid, least_effect, squares
 from lineshaft_governance.web.parts import WebParts
 
 HOUR_US = 3_600_000_000
 NOW = 1_790_000_040_000_000
 HOSTILE = "<script>alert('x')</script>"
-FINDING = Finding(
-    column="v__rms",
-    scope="pump-1/drive_end",
-    regime="all",
-    method="level",
-    effect=-1.5,
-    p=1e-9,
-    q=2e-9,
-    verdict="drift",
-    rows=7,
-    reference_effective=90.5,
-    current_effective=6.25,
-)
+FINDING = small_finding(scope="pump-1/drive_end")
 MODEL = small_candidate().model
 SERVICE = Service(name="health", views=(), team="vibration", owner="v@lineshaft.example")
 
@@ -189,7 +177,7 @@ def test_of_several_drifts_in_a_square_the_furthest_speaks() -> None:
         Cell(place="w", kind="feature", column="b", known=False),
     ]
 
-    found = squares(cells, lambda _cell: DriftPolicy())
+    found = squares(cells, DriftPolicy())
 
     assert (found["a", "w"].shade, found["b", "w"].shade) == (2, None)
     assert found["a", "w"].words == "drift: level +0.3; distribution +0.3, 4 of them"
@@ -201,8 +189,20 @@ def test_a_long_map_keeps_the_rows_that_drift_and_counts_the_rest() -> None:
     cells += [Cell(place="w1", kind="feature", column="once", method="level", scopes=1, low=9, high=9)]
     cells += [Cell(place="w2", kind="feature", column="now", method="level", scopes=1, low=0.3, high=0.3)]
 
-    drawn = grid(squares(cells, lambda _cell: DriftPolicy()), [("w1", "first"), ("w2", "second")], most=3)
+    drawn = grid(squares(cells, DriftPolicy()), [("w1", "first"), ("w2", "second")], most=3)
 
     assert [row["name"] for row in drawn["rows"]] == ["now", "once", "calm0"]
     assert (drawn["more"], drawn["places"]) == (2, ["first", "second"])
     assert drawn["rows"][1]["squares"][1]["words"] == "not compared"
+
+
+def test_what_more_is_asked_of_a_column_is_what_its_squares_are_held_against() -> None:
+    """A least effect of one column darkens its squares later, and no other's."""
+    cells = [Cell(place="w", kind="feature", column=name, method="level", scopes=1, low=2.4, high=2.4) for name in "ab"]
+    asked = DriftPolicy(least=(Least(column="a", method="level", effect=1.2),))
+
+    found = squares(cells, asked)
+
+    assert (found["a", "w"].shade, found["b", "w"].shade) == (2, 3)
+    assert (least_effect("a", "level", asked), least_effect("b", "level", asked)) == (1.2, asked.min_shift)
+    assert math.isnan(least_effect("a", "of another version", asked))

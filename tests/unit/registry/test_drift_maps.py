@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from lineshaft.drift.findings import Finding
 from lineshaft.registry.drift_maps import Cell, by_asset, drifts_of, over_time, recent_windows, seen_in
 from lineshaft.registry.drifts import CheckedWindow, DriftBook, Point, drift_book
 from lineshaft.registry.models import ModelRegistry
+from lineshaft.testing import small_finding
 
 HOUR_US = 3_600_000_000
 WINDOW = CheckedWindow(
@@ -26,19 +26,7 @@ WINDOW = CheckedWindow(
     standing=("pump-1",),
 )
 LATER = replace(WINDOW, end_us=2 * HOUR_US)
-FINDING = Finding(
-    column="v__rms",
-    scope="pump-1",
-    regime="all",
-    method="level",
-    effect=-1.5,
-    p=1e-9,
-    q=2e-9,
-    verdict="drift",
-    rows=7,
-    reference_effective=90.5,
-    current_effective=6.25,
-)
+FINDING = small_finding()
 
 
 def point(**changes: object) -> Point:

@@ -10,13 +10,13 @@ import pytest
 
 from lineshaft.clock import ManualClock
 from lineshaft.drift.baseline import baseline_of
-from lineshaft.drift.findings import Finding
 from lineshaft.drift.policy import Regimes
 from lineshaft.drift.rows import Rows
 from lineshaft.drift.sketch import Sketch
 from lineshaft.errors import CorruptError, NotFoundError
 from lineshaft.registry.drifts import CheckedWindow, DriftBook, Point, Trigger, drift_book, trigger_id
 from lineshaft.registry.models import ModelRegistry
+from lineshaft.testing import small_finding
 
 WINDOW = CheckedWindow(
     project="dev",
@@ -30,22 +30,7 @@ WINDOW = CheckedWindow(
     outcome="drift",
     standing=("pump-1",),
 )
-POINT = Point(
-    kind="feature",
-    finding=Finding(
-        column="v__rms",
-        scope="pump-1",
-        regime="all",
-        method="level",
-        effect=-1.5,
-        p=1e-9,
-        q=2e-9,
-        verdict="drift",
-        rows=7,
-        reference_effective=90.5,
-        current_effective=6.25,
-    ),
-)
+POINT = Point(kind="feature", finding=small_finding())
 TRIGGER = Trigger(
     id=trigger_id("dev", "rul", "sensor", 5),
     model="rul",
