@@ -101,21 +101,16 @@ class Worker:
         """Write one line and read one line; nothing where the process ended."""
         deadline = time.monotonic() + self.timeout_s
         received = b""
-        with self._reached() as connection:
-            try:
-                connection.sendall(line)
-                while not received.endswith(b"\n"):
-                    connection.settimeout(max(1e-3, deadline - time.monotonic()))
-                    part = connection.recv(1 << 16)
-                    if not part:
-                        break
-                    received += part
-                else:
-                    return received
-            except ConnectionError:
-                received = b""
-            except TimeoutError:
-                received = b""
+        with self._reached() as connection, suppress(ConnectionError, TimeoutError):
+            connection.sendall(line)
+            while not received.endswith(b"\n"):
+                connection.settimeout(max(1e-3, deadline - time.monotonic()))
+                part = connection.recv(1 << 16)
+                if not part:
+                    break
+                received += part
+            else:
+                return received
         if time.monotonic() >= deadline:
             what = f"the worker {self.module} gave no answer within {self.timeout_s:g} s"
             raise UnavailableError(what, fix=f"ask less at once, or see {self._log()}")

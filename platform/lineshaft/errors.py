@@ -24,6 +24,8 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+_MOST_NAMED = 12
+
 
 class LineshaftError(Exception):
     """Say what is wrong, where, and what to do about it.
@@ -159,6 +161,3 @@ def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return otherwise or f"use one of {', '.join(names[:_MOST_NAMED])}{', …' if len(names) > _MOST_NAMED else ''}"
-
-
-_MOST_NAMED = 12

@@ -187,9 +187,9 @@ def _checked(models: Sequence[str], *, at_us: int | None) -> tuple[list[Row], bo
                 if len(models) == 1:
                     raise
                 unknown = isinstance(error, NotFoundError)
-                rows.append(_row(name, None, outcome="unknown" if unknown else "failed", fault=error))
+                rows.append(_unchecked(name, error, outcome="unknown" if unknown else "failed"))
             else:
-                rows.append(_row(name, found, outcome=found.window.outcome))
+                rows.append(_row(found))
                 standing |= bool(found.window.standing)
     return rows, standing
 
@@ -276,21 +276,27 @@ def run_calibration(
     return detectable(baselines, policy, step_us=sketch.step_us), found
 
 
-def _row(name: str, one: Checked | None, *, outcome: str, fault: LineshaftError | None = None) -> Row:
-    """Return a check as a row to show, or why there was none."""
-    drifts = [point.finding for point in one.points if point.finding.verdict == "drift"] if one else []
+def _row(one: Checked) -> Row:
+    """Return a check as a row to show."""
+    drifts = [point.finding for point in one.points if point.finding.verdict == "drift"]
     furthest = ", ".join(f"{f.scope} {f.column} {f.method} {f.effect:+.2g}" for f in drifts[:3])
     return {
-        "model": f"{name}@{one.window.number}" if one else name,
-        "outcome": outcome,
-        "rows": one.window.rows if one else 0,
-        "assets": one.window.assets if one else 0,
-        "compared": len(one.points) if one else 0,
+        "model": f"{one.window.model}@{one.window.number}",
+        "outcome": one.window.outcome,
+        "rows": one.window.rows,
+        "assets": one.window.assets,
+        "compared": len(one.points),
         "found": len(drifts),
-        "alarms": ", ".join(one.window.standing) if one else "",
-        "cause": ", ".join(diagnosis.cause for diagnosis in one.diagnoses) if one else "",
-        "furthest": f"{fault.what}; {fault.fix}" if fault else furthest,
+        "alarms": ", ".join(one.window.standing),
+        "cause": ", ".join(diagnosis.cause for diagnosis in one.diagnoses),
+        "furthest": furthest,
     }
+
+
+def _unchecked(name: str, why: LineshaftError, *, outcome: str) -> Row:
+    """Return why a model could not be checked, as a row beside those that were."""
+    nothing = {"rows": 0, "assets": 0, "compared": 0, "found": 0, "alarms": "", "cause": ""}
+    return {"model": name, "outcome": outcome, **nothing, "furthest": f"{why.what}; {why.fix}"}
 
 
 def _trail(book: DriftBook, one: Trigger) -> list[dict[str, object]]:

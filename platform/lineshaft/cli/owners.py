@@ -57,8 +57,8 @@ def tell_owners(
     """
     if parts.settings.alert_routes is None or not held:
         return {}
-    owners = {view.name: view.owner for view in parts.catalog.views()}
-    owners |= {view.source.name: view.owner for view in parts.catalog.views()}
+    views = parts.catalog.views()
+    owners = {view.name: view.owner for view in views} | {view.source.name: view.owner for view in views}
     became = dict[str, str]()
     for name, why in held.items():
         entity = {"of": name, "owner": owners.get(name) or "nobody"} | ({"asset_id": assets[0]} if assets else {})

@@ -43,27 +43,30 @@ class PullRequest:
 
         A comment with our mark that is not ours to change is left alone, and a new one written.
         """
-        body = shortened(text)
+        try:
+            return self._put(shortened(text), mark)
+        except OSError as error:
+            raise UnavailableError(
+                f"the plan could not be written on the pull request: {error}",
+                where=self.url,
+                fix="look whether LINESHAFT_FORGE_TOKEN may write comments there (on GitHub, `pull-requests: write`)",
+            ) from error
+
+    def _put(self, body: str, mark: str) -> str:
         for number in reversed([one["id"] for one in self._all() if str(one.get("body", "")).startswith(mark)]):
             try:
                 self._ask(*self._place_of(number), body=body)
-            except OSError as error:
-                if not isinstance(error, HTTPError) or error.code not in _NOT_OURS:
-                    raise self._unwritten(error) from error
+            except HTTPError as error:
+                if error.code not in _NOT_OURS:
+                    raise
             else:
                 return "written over"
-        try:
-            self._ask("POST", self.url, body=body)
-        except OSError as error:
-            raise self._unwritten(error) from error
+        self._ask("POST", self.url, body=body)
         return "written"
 
     def _all(self) -> Iterator[dict[str, Any]]:
         for page in range(1, _MOST_PAGES + 1):
-            try:
-                found = self._ask("GET", f"{self.url}?per_page={_A_PAGE}&page={page}")
-            except OSError as error:
-                raise self._unwritten(error) from error
+            found = self._ask("GET", f"{self.url}?per_page={_A_PAGE}&page={page}")
             yield from found
             if len(found) < _A_PAGE:
                 return
@@ -81,13 +84,6 @@ class PullRequest:
         request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - looked at before
         with urllib.request.urlopen(request, timeout=_BUDGET_S) as answer:  # noqa: S310
             return json.loads(answer.read())
-
-    def _unwritten(self, error: OSError) -> UnavailableError:
-        return UnavailableError(
-            f"the plan could not be written on the pull request: {error}",
-            where=self.url,
-            fix="look whether LINESHAFT_FORGE_TOKEN may write comments there (on GitHub, `pull-requests: write`)",
-        )
 
 
 def shortened(text: str) -> str:

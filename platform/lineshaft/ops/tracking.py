@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickletools
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ _BEAT_S = 10.0
 def _is_pickle(content: bytes) -> bool:
     """Tell whether all of it reads as a pickle of any protocol; nothing of it is carried out."""
     try:
-        *_, (_, _, end) = pickletools.genops(content)
+        ((_, _, end),) = deque(pickletools.genops(content), maxlen=1)
     except Exception:  # noqa: BLE001 - whatever its reader stumbles over, it is no pickle
         return False
     return end == len(content.rstrip()) - 1

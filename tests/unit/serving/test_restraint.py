@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +91,9 @@ def test_a_second_without_a_call_forgets(later_s: float, sent: bool) -> None:
     assert restraint.admits() is sent
 
 
+Serving = Callable[[features_pb2_grpc.FeatureServiceServicer], AbstractContextManager[str]]
+
+
 class Full(features_pb2_grpc.FeatureServiceServicer):
     """A server that refuses all calls."""
 
@@ -106,26 +108,13 @@ class Full(features_pb2_grpc.FeatureServiceServicer):
         context.abort(self._code, self._says)
 
 
-@contextmanager
-def serving(servicer: Full) -> Iterator[str]:
-    """Serve on a real port until the end."""
-    server = grpc.server(ThreadPoolExecutor(2))
-    features_pb2_grpc.add_FeatureServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
-
-
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def refusals(servicer: Full, restraint: Restraint, *, calls: int) -> list[Exception]:
+def refusals(address: str, restraint: Restraint, *, calls: int) -> list[Exception]:
     """Return how calls of a client end that such a server refuses."""
     ended: list[Exception] = []
-    with serving(servicer) as address, Client(address, restraint=restraint) as client:
+    with Client(address, restraint=restraint) as client:
         for _ in range(calls):
             with pytest.raises((RateError, UnavailableError)) as error:
                 client.services()
@@ -136,11 +125,12 @@ def refusals(servicer: Full, restraint: Restraint, *, calls: int) -> list[Except
 @pytest.mark.parametrize(
     ("code", "own"), [(EXHAUSTED, True), (EXHAUSTED, False), (grpc.StatusCode.CANCELLED, False)], ids=str
 )
-def test_a_client_holds_back_what_would_be_refused(code: grpc.StatusCode, *, own: bool) -> None:
+def test_a_client_holds_back_what_would_be_refused(serving: Serving, code: grpc.StatusCode, *, own: bool) -> None:
     """Refused for want of room in the server's own words, by its limit, or by gRPC unseen: it is told in its place."""
     servicer = Full(code, "full", own=own)
 
-    ended = refusals(servicer, Restraint(clock=Hands()), calls=60)
+    with serving(servicer) as address:
+        ended = refusals(address, Restraint(clock=Hands()), calls=60)
 
     held = [error for error in ended if "not sent" in str(error)]
     assert all(isinstance(error, RateError) for error in held)
@@ -152,10 +142,11 @@ def test_a_client_holds_back_what_would_be_refused(code: grpc.StatusCode, *, own
     ("code", "says"),
     [(EXHAUSTED, "CLIENT: Sent message larger than max"), (grpc.StatusCode.DEADLINE_EXCEEDED, "late")],
 )
-def test_what_says_nothing_of_room_holds_nothing_back(code: grpc.StatusCode, says: str) -> None:
+def test_what_says_nothing_of_room_holds_nothing_back(serving: Serving, code: grpc.StatusCode, says: str) -> None:
     """Messages that are too large, and calls that came too late, are sent on each time."""
     servicer = Full(code, says, own=False)
 
-    refusals(servicer, Restraint(clock=Hands()), calls=40)
+    with serving(servicer) as address:
+        refusals(address, Restraint(clock=Hands()), calls=40)
 
     assert servicer.calls == 40

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
@@ -42,6 +41,9 @@ def test_tokens_never_exceed_what_there_is_nor_fall_below_none() -> None:
     assert budget.failed() is True
 
 
+Serving = Callable[[features_pb2_grpc.FeatureServiceServicer], AbstractContextManager[str]]
+
+
 class Stubborn(features_pb2_grpc.FeatureServiceServicer):
     """A server that loses the first calls, as one that is stopping does, or refuses them in its own words."""
 
@@ -58,22 +60,9 @@ class Stubborn(features_pb2_grpc.FeatureServiceServicer):
         return features_pb2.ListFeatureServicesResponse()
 
 
-@contextmanager
-def serving(servicer: Stubborn) -> Iterator[str]:
-    """Serve on a real port until the end."""
-    server = grpc.server(ThreadPoolExecutor(2))
-    features_pb2_grpc.add_FeatureServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
-
-
 @pytest.mark.parametrize("code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE])
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_lost_call_is_asked_again(code: grpc.StatusCode, lost: int) -> None:
+def test_a_lost_call_is_asked_again(code: grpc.StatusCode, lost: int, serving: Serving) -> None:
     """What gRPC lost, even twice, is asked again over the same client, and the caller does not see it."""
     servicer = Stubborn(code, first=lost)
     with serving(servicer) as address, Client(address) as client:
@@ -81,7 +70,7 @@ def test_a_lost_call_is_asked_again(code: grpc.StatusCode, lost: int) -> None:
     assert servicer.calls == lost + 1
 
 
-def test_it_is_not_asked_a_fourth_time() -> None:
+def test_it_is_not_asked_a_fourth_time(serving: Serving) -> None:
     """Three losses in a row are told."""
     servicer = Stubborn(grpc.StatusCode.CANCELLED, first=9)
     with serving(servicer) as address, Client(address) as client, pytest.raises(UnavailableError):
@@ -89,7 +78,7 @@ def test_it_is_not_asked_a_fourth_time() -> None:
     assert servicer.calls == 3
 
 
-def test_nobody_waits_past_the_time_allowed() -> None:
+def test_nobody_waits_past_the_time_allowed(serving: Serving) -> None:
     """Where the wait before asking again would end after the deadline, the loss is told at once."""
     servicer = Stubborn(grpc.StatusCode.CANCELLED, first=9)
     with serving(servicer) as address, Client(address, timeout_s=0.05) as client, pytest.raises(UnavailableError):
@@ -97,7 +86,7 @@ def test_nobody_waits_past_the_time_allowed() -> None:
     assert servicer.calls <= 2
 
 
-def test_a_server_that_refuses_in_its_own_words_is_believed() -> None:
+def test_a_server_that_refuses_in_its_own_words_is_believed(serving: Serving) -> None:
     """An answer that says why is an answer."""
     servicer = Stubborn(grpc.StatusCode.UNAVAILABLE, first=1, own=True)
     with serving(servicer) as address, Client(address) as client, pytest.raises(UnavailableError, match="gone"):
@@ -105,7 +94,7 @@ def test_a_server_that_refuses_in_its_own_words_is_believed() -> None:
     assert servicer.calls == 1
 
 
-def test_a_server_that_loses_everything_is_not_asked_twice_as_often() -> None:
+def test_a_server_that_loses_everything_is_not_asked_twice_as_often(serving: Serving) -> None:
     """Of many lost calls only the first few are repeated."""
     servicer = Stubborn(grpc.StatusCode.CANCELLED, first=1000)
     never = Restraint(clock=count(0.0, 5.0).__next__)  # by its clock each call comes long after the one before
